@@ -1,0 +1,1 @@
+"""What the media processes (worker, engine) and their owners (server, client) share."""

@@ -1,0 +1,97 @@
+"""The child's end of a media process (asyncio): commands to one function, reports and a beat to the owner.
+
+A child lives as long as its channel: it ends when the owner closes it or dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from .codec import Codec, Frames
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+BEAT: Final = 1.0  # s between beats
+
+
+class Channel(Generic[C, R]):
+    """The way to the owner. Belongs to the event loop's thread."""
+
+    def __init__(self, fd: int, codec: Codec[C, R]) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._socket.setblocking(False)
+        self._codec = codec
+        self._frames = Frames()
+        self._unsent = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._command: Callable[[C], None] | None = None
+        self.closed = asyncio.Event()
+
+    def open(self, command: Callable[[C], None]) -> None:
+        """Call `command` for each command from now on."""
+        self._command = command
+        self._loop.add_reader(self._socket, self.poll)
+
+    def poll(self) -> None:
+        """Take the commands that have arrived, now.
+
+        A datagram must not be handled before the commands that were sent before it.
+        """
+        while not self.closed.is_set():
+            try:
+                data = self._socket.recv(65536)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self.close()
+                return
+            assert self._command is not None
+            for body in self._frames.feed(data):
+                self._command(self._codec.read_command(body))
+
+    def report(self, report: R) -> None:
+        """Tell the owner something. Never blocks."""
+        if self.closed.is_set():
+            return
+        was_idle = not self._unsent
+        self._unsent += self._codec.write_report(report)
+        if was_idle:
+            self._flush()
+
+    def close(self) -> None:
+        """Stop reading and writing."""
+        if not self.closed.is_set():
+            self.closed.set()
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._socket.close()
+
+    def _flush(self) -> None:
+        try:
+            sent = self._socket.send(self._unsent)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.close()
+            return
+        del self._unsent[:sent]
+        if self._unsent:
+            self._loop.add_writer(self._socket, self._flush)
+        else:
+            self._loop.remove_writer(self._socket)
+
+
+async def beat(channel: Channel[C, R], make_beat: Callable[[], R]) -> None:
+    """Report a beat each second until the channel closes."""
+    while not channel.closed.is_set():
+        channel.report(make_beat())
+        try:
+            await asyncio.wait_for(channel.closed.wait(), BEAT)
+        except TimeoutError:
+            continue

@@ -1,0 +1,278 @@
+"""What a client tells its sound engine, and what the engine reports.
+
+One engine serves many calls. The client makes every name (calls, SSRCs, mids), so commands need no answers.
+A call has one source (what it says) and one sink (where it is heard), written as specs: `device`, `device:NAME`,
+`file:PATH.wav`, `tone:HZ`, `pcm`, `null`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final, TypeAlias
+
+from attrs import frozen
+
+from .codec import Codec, Pcm
+from .worker_messages import Beat, Fingerprint
+
+
+class Direction(enum.Enum):
+    """Which way a transport carries media, seen from the client."""
+
+    SEND = "send"
+    RECEIVE = "receive"
+
+
+class Side(enum.Enum):
+    """A call's microphone side or its loudspeaker side."""
+
+    SOURCE = "source"
+    SINK = "sink"
+
+
+@frozen
+class Candidate:
+    """A UDP address of the server's media worker."""
+
+    ip: str
+    port: int
+
+
+@frozen
+class OpenCall:
+    """Start a call's sound: it captures and plays from now on, though nothing is sent or heard yet."""
+
+    call: str
+    source: str
+    sink: str
+    is_muted: bool
+
+
+@frozen
+class SetSource:
+    """Change what a call says, while it talks."""
+
+    call: str
+    source: str
+
+
+@frozen
+class SetSink:
+    """Change where a call is heard, while it talks."""
+
+    call: str
+    sink: str
+
+
+@frozen
+class SetMuted:
+    """Send nothing, or send again."""
+
+    call: str
+    is_muted: bool
+
+
+@frozen
+class OpenTransport:
+    """Connect to a server's transport: ICE to its candidates, then DTLS as the client."""
+
+    call: str
+    transport: str
+    direction: Direction
+    ufrag: str
+    password: str
+    candidates: tuple[Candidate, ...]
+    fingerprints: tuple[Fingerprint, ...]
+
+
+@frozen
+class CloseTransport:
+    """Close a transport and what it carries."""
+
+    call: str
+    transport: str
+
+
+@frozen
+class Send:
+    """Send the call's source over a transport as Opus.
+
+    `mid_extension` and `level_extension` are header extension ids, 0 = leave out.
+    """
+
+    call: str
+    transport: str
+    ssrc: int
+    payload_type: int
+    cname: str
+    mid: str
+    mid_extension: int
+    level_extension: int
+
+
+@frozen
+class StopSending:
+    """Send no more over a call's send transport."""
+
+    call: str
+
+
+@frozen
+class Receive:
+    """Play a consumer: the packets of one SSRC on a receive transport."""
+
+    call: str
+    transport: str
+    consumer: str
+    ssrc: int
+    payload_type: int
+
+
+@frozen
+class StopReceiving:
+    """Play a consumer no more."""
+
+    call: str
+    consumer: str
+
+
+@frozen
+class CloseCall:
+    """End a call's sound and close its transports."""
+
+    call: str
+
+
+@frozen
+class ListDevices:
+    """Ask for a `Devices` report."""
+
+
+@frozen
+class Ready:
+    """The engine's first report: the SHA-256 fingerprint of its certificate."""
+
+    fingerprint: str
+
+
+@frozen
+class TransportConnected:
+    """ICE and DTLS are done."""
+
+    call: str
+    transport: str
+
+
+@frozen
+class TransportFailed:
+    """A transport is dead: `ice`, `dtls`, `fingerprint` or `consent`."""
+
+    call: str
+    transport: str
+    reason: str
+
+
+@frozen
+class AudioStarted:
+    """The first sound of a consumer was played."""
+
+    call: str
+    consumer: str
+
+
+@frozen
+class Levels:
+    """How loud it is, ten times a second while it changes: dBFS, -100 is silence; consumers by their id."""
+
+    call: str
+    input_dbfs: float
+    consumers: dict[str, float]
+
+
+@frozen
+class ConsumerStats:
+    """How one voice arrives: playout delay and jitter in ms, loss and concealed share 0 to 1."""
+
+    jitter_ms: float
+    loss: float
+    concealed: float
+    playout_ms: float
+    in_kbps: float
+
+
+@frozen
+class Stats:
+    """Once a second for each call; `rtt_ms` is None until it was measured."""
+
+    call: str
+    rtt_ms: float | None
+    out_kbps: float
+    consumers: dict[str, ConsumerStats]
+
+
+@frozen
+class SoundProblem:
+    """A source or sink does not work and the call goes on without it: what is wrong, and what would mend it."""
+
+    call: str
+    side: Side
+    reason: str
+    remedy: str
+
+
+@frozen
+class SoundStarted:
+    """A source or sink works (again): the device's name, or its spec."""
+
+    call: str
+    side: Side
+    name: str
+
+
+@frozen
+class Device:
+    """A sound device, by the name that `device:NAME` takes."""
+
+    name: str
+    is_default: bool
+
+
+@frozen
+class Devices:
+    """What there is to hear with and to speak into; `problem` says why there is nothing."""
+
+    inputs: tuple[Device, ...]
+    outputs: tuple[Device, ...]
+    problem: str
+
+
+EngineCommand: TypeAlias = (
+    OpenCall
+    | SetSource
+    | SetSink
+    | SetMuted
+    | OpenTransport
+    | CloseTransport
+    | Send
+    | StopSending
+    | Receive
+    | StopReceiving
+    | CloseCall
+    | ListDevices
+    | Pcm
+)
+EngineReport: TypeAlias = (
+    Ready
+    | Beat
+    | TransportConnected
+    | TransportFailed
+    | AudioStarted
+    | Levels
+    | Stats
+    | SoundProblem
+    | SoundStarted
+    | Devices
+    | Pcm
+)
+
+ENGINE_CODEC: Final[Codec[EngineCommand, EngineReport]] = Codec(EngineCommand, EngineReport)

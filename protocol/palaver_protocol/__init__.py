@@ -1,0 +1,1 @@
+"""The public contract of Palaver: events, models, wire formats. Pure: no I/O, no event loop, no clock."""

@@ -1,0 +1,1 @@
+"""The `palaver` command: a name to a main, imported lazily."""

@@ -1,0 +1,1 @@
+"""The Trio server: signalling, rooms and the supervision of media workers."""

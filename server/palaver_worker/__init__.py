@@ -1,0 +1,1 @@
+"""The media worker: an asyncio subprocess that forwards encrypted voice and video without decoding."""

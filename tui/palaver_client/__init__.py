@@ -1,0 +1,1 @@
+"""The headless Trio client: connect, join, talk and chat from a program."""

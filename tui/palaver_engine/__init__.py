@@ -1,0 +1,1 @@
+"""The sound engine: a subprocess that captures, encodes, sends, receives, plays and mixes."""

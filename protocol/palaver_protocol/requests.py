@@ -1,0 +1,228 @@
+"""Every request. To add one: a class here, its name in the union below; mypy then asks for its handler."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, get_args
+
+from attrs import frozen
+
+from .models import (
+    ChatMessage,
+    ConsumerId,
+    Direction,
+    MessageId,
+    Name,
+    ProducerId,
+    RoomId,
+    RoomType,
+    RoomView,
+    Text,
+    TransportId,
+    UserId,
+)
+from .rtp_models import ConsumerParams, DtlsParameters, Kind, RtpCapabilities, RtpParameters, TransportParams
+from .table import REQUESTS, A, Ack, Request, Standing, request
+
+
+@frozen
+class Done(Ack):
+    """It is done; `message` says what, for people."""
+
+    message: str = ""
+
+
+@frozen
+class RoomAck(Ack):
+    """The room, as it now is."""
+
+    room: RoomView
+
+
+@frozen
+class MessageAck(Ack):
+    """The message, as everybody gets it."""
+
+    message: ChatMessage
+
+
+@frozen
+class CapabilitiesAck(Ack):
+    """What the room's router forwards."""
+
+    rtp_capabilities: RtpCapabilities
+
+
+@frozen
+class TransportAck(Ack):
+    """What the client's ICE and DTLS need."""
+
+    params: TransportParams
+
+
+@frozen
+class ProducerAck(Ack):
+    """The new producer's id."""
+
+    producer_id: ProducerId
+
+
+@frozen
+class ConsumerAck(Ack):
+    """How the consumer's packets will look."""
+
+    params: ConsumerParams
+
+
+# The base class says who answers: the exchange, a room, or the room in which the asker has his seat.
+@frozen
+class ToExchange(Request[A]):
+    """Asked of the server as a whole."""
+
+
+@frozen
+class ToRoom(Request[A]):
+    """Asked of a room."""
+
+    room_id: RoomId
+
+
+@frozen
+class ToSeat(Request[A]):
+    """Asked of one's own seat, wherever it is."""
+
+
+@request("createRoom", cost=5)
+@frozen
+class CreateRoom(ToExchange[RoomAck]):
+    """Open a room and take its first seat as the host.
+
+    With `joinExisting`, take a seat in the group room of that name if there is one. With `leaveCurrent`, give up
+    the seat one has elsewhere first; without it, having one is refused (`inRoom`).
+    """
+
+    room_type: RoomType
+    room_name: Name | None = None
+    target_user_id: UserId | None = None
+    invited_user_ids: tuple[UserId, ...] = ()
+    join_existing: bool = False
+    leave_current: bool = False
+
+
+@request("joinRoom", cost=2)
+@frozen
+class JoinRoom(ToRoom[RoomAck]):
+    """Take a seat. Asked again by one who sits there, it answers with the room as it is."""
+
+    leave_current: bool = False
+
+
+@request("leaveRoom", who=Standing.MEMBER)
+@frozen
+class LeaveRoom(ToRoom[Done]):
+    """Give up the seat and all that was sent or received from it."""
+
+
+@request("endCall", who=Standing.HOST)
+@frozen
+class EndCall(ToRoom[Done]):
+    """End the room for everyone."""
+
+
+@request("sendMessage", who=Standing.MEMBER, cost=2)
+@frozen
+class SendMessage(ToRoom[MessageAck]):
+    """Say something in writing; the answer and the notice `newMessage` carry the same message.
+
+    `replyTo` is a message's id, or an object that has one; the server fills in the quote itself.
+    """
+
+    content: Text
+    reply_to: MessageId | None = None
+
+
+@request("mediaStateChanged", who=Standing.MEMBER)
+@frozen
+class MediaStateChanged(ToRoom[Done]):
+    """Tell whether one's microphone is muted and one's camera on; the others get `participantMediaStateUpdated`."""
+
+    is_muted: bool
+    is_video_enabled: bool
+
+
+@request("getRouterRtpCapabilities", who=Standing.MEMBER)
+@frozen
+class GetRouterRtpCapabilities(ToRoom[CapabilitiesAck]):
+    """Ask which codecs and header extensions the room forwards."""
+
+
+@request("createTransport", who=Standing.MEMBER, cost=3)
+@frozen
+class CreateTransport(ToRoom[TransportAck]):
+    """Open one direction of media; at most one of each, a second one replaces the first."""
+
+    direction: Direction
+
+
+@request("connectTransport", who=Standing.MEMBER)
+@frozen
+class ConnectTransport(ToSeat[Done]):
+    """Name the certificate with which one will connect. Answered before DTLS is done; see `transportFailed`."""
+
+    transport_id: TransportId
+    dtls_parameters: DtlsParameters
+
+
+@request("produce", who=Standing.MEMBER, cost=3)
+@frozen
+class Produce(ToRoom[ProducerAck]):
+    """Send a track over one's own `send` transport; the others get `newProducer`."""
+
+    transport_id: TransportId
+    kind: Kind
+    rtp_parameters: RtpParameters
+
+
+@request("closeProducer", who=Standing.MEMBER)
+@frozen
+class CloseProducer(ToRoom[Done]):
+    """Send a track no more; the others get `producerClosed`."""
+
+    producer_id: ProducerId
+
+
+@request("consume", who=Standing.MEMBER)
+@frozen
+class Consume(ToRoom[ConsumerAck]):
+    """Receive somebody's track over one's own `receive` transport, at first paused."""
+
+    producer_id: ProducerId
+    rtp_capabilities: RtpCapabilities
+
+
+@request("resumeConsumer", who=Standing.MEMBER)
+@frozen
+class ResumeConsumer(ToRoom[Done]):
+    """Let a consumer's packets come."""
+
+    consumer_id: ConsumerId
+
+
+ExchangeRequest: TypeAlias = CreateRoom
+RoomRequest: TypeAlias = (
+    JoinRoom
+    | LeaveRoom
+    | EndCall
+    | SendMessage
+    | MediaStateChanged
+    | GetRouterRtpCapabilities
+    | CreateTransport
+    | ConnectTransport
+    | Produce
+    | CloseProducer
+    | Consume
+    | ResumeConsumer
+)
+AnyRequest: TypeAlias = ExchangeRequest | RoomRequest
+
+if missing := {row.cls for row in REQUESTS.values()} ^ set(get_args(AnyRequest)):
+    raise AssertionError(f"in the table or in the union only: {missing}")

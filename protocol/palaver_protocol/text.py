@@ -1,0 +1,53 @@
+"""Text from strangers: made safe for terminals, and measured as people see it.
+
+A terminal obeys control characters, and bidirectional marks and invisible characters deceive readers, so all of them
+become U+FFFD. Emoji keep the joiners that belong to them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+import regex
+
+REPLACEMENT: Final = "\ufffd"
+MAX_MARKS: Final = 4  # combining marks on one character; more is a tower over other people's lines
+_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_PLAIN: Final = regex.compile(r"[\x20-\x7e]*")
+_GRAPHEME: Final = regex.compile(r"\X")
+_JOINED_EMOJI: Final = regex.compile(r"(?<=[\p{Emoji}\ufe0f])\u200d(?=\p{Extended_Pictographic})")
+
+
+def sanitise(text: str, keep: str = "") -> str:
+    """The text without anything that a terminal would obey or a reader could not see; `keep` lists exceptions."""
+    if _PLAIN.fullmatch(text):
+        return text
+    joints = {match.start() for match in _JOINED_EMOJI.finditer(text)}
+    safe: list[str] = []
+    marks = 0
+    for place, char in enumerate(text):
+        category = unicodedata.category(char)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        if char in keep or place in joints:
+            safe.append(char)
+        elif category in _UNSAFE:
+            safe.append(REPLACEMENT)
+        elif marks <= MAX_MARKS:
+            safe.append(char)
+    return "".join(safe)
+
+
+def one_line(text: str) -> str:
+    """Sanitised, without white space at its ends or runs of it inside."""
+    return sanitise(" ".join(text.split()))
+
+
+def many_lines(text: str) -> str:
+    """Sanitised, with its line breaks and tabs."""
+    return sanitise(text.replace("\r\n", "\n"), keep="\n\t")
+
+
+def count_graphemes(text: str) -> int:
+    """How many characters a person sees (UAX #29)."""
+    return len(text) if _PLAIN.fullmatch(text) else len(_GRAPHEME.findall(text))

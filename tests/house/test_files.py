@@ -1,0 +1,93 @@
+"""The files around the code say what is true, and name nothing of the machine they were written on."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+# Written in two parts, so that this file does not find itself.
+MACHINE_PATHS = re.compile(r"/(?:root|home|work|Users)/" r"\w|/tmp/" r"\w")
+REGISTRY_HOSTS = re.compile(r"pypi\." r"org|python" r"hosted|npmjs\.(?:com|org)|registry\." r"npm")
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in listed.stdout.split("\0") if name]
+
+
+def text_of(file: Path) -> str:
+    return file.read_text(errors="replace") if file.is_file() else ""
+
+
+@pytest.mark.parametrize("what", [MACHINE_PATHS, REGISTRY_HOSTS], ids=["machine paths", "registry hosts"])
+def test_no_file_names_a_machine(what: re.Pattern[str]) -> None:
+    found = {str(file.relative_to(ROOT)): match[0] for file in tracked_files() if (match := what.search(text_of(file)))}
+    assert found == {}
+
+
+def test_no_other_lock_file() -> None:
+    assert not (ROOT / "uv.lock").exists()
+
+
+def pinned() -> dict[str, str]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def requirements() -> list[Requirement]:
+    groups = PROJECT["dependency-groups"]
+    return [Requirement(line) for line in [*PROJECT["project"]["dependencies"], *groups["test"], *groups["dev"]]]
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=lambda requirement: requirement.name)
+def test_constraints_pin_every_direct_dependency(requirement: Requirement) -> None:
+    assert requirement.specifier.contains(pinned()[canonicalize_name(requirement.name)])
+
+
+@pytest.mark.parametrize("command", ["scripts/start", "scripts/test", ".ci/run"])
+def test_scripts_are_executable(command: str) -> None:
+    assert os.access(ROOT / command, os.X_OK)
+
+
+def commands_in_readme() -> set[str]:
+    return set(re.findall(r"^\$? ?(scripts/\w+)", README, re.MULTILINE))
+
+
+def test_readme_names_the_two_commands() -> None:
+    assert {"scripts/start", "scripts/test"} <= commands_in_readme()
+    assert all(os.access(ROOT / command, os.X_OK) for command in commands_in_readme())
+
+
+def subcommands_in_readme() -> set[str]:
+    return set(re.findall(r"\bpalaver ((?:bot )?[a-z]+)\b(?=[^.]*$)", README, re.MULTILINE))
+
+
+@pytest.mark.parametrize("subcommand", sorted(subcommands_in_readme()))
+def test_readme_names_only_subcommands_that_exist(subcommand: str) -> None:
+    palaver = Path(sys.executable).with_name("palaver")
+    shown = subprocess.run([palaver, *subcommand.split(), "--help"], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert f"palaver {subcommand}" in shown.stdout
+
+
+def test_readme_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_changelog_fragments_are_well_formed() -> None:
+    towncrier = [Path(sys.executable).with_name("towncrier"), "build", "--draft", "--version", "next"]
+    drafted = subprocess.run(towncrier, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert drafted.returncode == 0, drafted.stderr

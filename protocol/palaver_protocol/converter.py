@@ -185,7 +185,8 @@ def read_tuple(c: cattrs.Converter, value: object, kind: Any) -> tuple[object, .
             read(one, item)
         except Exception as error:
             error.add_note(IterableValidationNote(f"item {index}", index, item))
-            raise IterableValidationError("not a list of its kind", [error], kind) from None
+            # pyright sees only the constructor of ExceptionGroup
+            raise IterableValidationError("not a list", [error], kind) from None  # pyright: ignore[reportCallIssue]
     return ()
 
 

@@ -1,0 +1,204 @@
+"""RTP packets (RFC 3550) with their header extensions (RFC 8285): read, mapped to the router's numbers, rewritten.
+
+A packet comes in with its sender's numbers, gets the router's, and goes out to each listener with the listener's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from aiortc.codecs.vpx import VpxPayloadDescriptor
+from attrs import define, field
+
+# The router's header extension ids (WIRE, getRouterRtpCapabilities).
+MID: Final = 1  # urn:ietf:params:rtp-hdrext:sdes:mid
+ABS_SEND_TIME: Final = 4  # http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time
+AUDIO_LEVEL: Final = 10  # urn:ietf:params:rtp-hdrext:ssrc-audio-level
+VIDEO_ORIENTATION: Final = 11  # urn:3gpp:video-orientation
+
+_HEADER: Final = struct.Struct("!BBHII")
+_EXTENSION: Final = struct.Struct("!HH")
+_ONE_BYTE: Final = 0xBEDE
+_TWO_BYTE: Final = 0x1000  # the low four bits are for applications
+_VERSION, _PADDING, _HAS_EXTENSION, _CSRC_COUNT = 0x80, 0x20, 0x10, 0x0F
+_RTCP_TYPES: Final = range(192, 224)  # RFC 5761, section 4
+
+
+def is_rtcp(packet: bytes) -> bool:
+    """Whether a packet on the shared port is RTCP; at least two bytes."""
+    return packet[1] in _RTCP_TYPES
+
+
+def peek_ssrc(packet: bytes) -> int:
+    """The SSRC of an RTP packet of at least 12 bytes, protected or not."""
+    return int.from_bytes(packet[8:12], "big")
+
+
+@define(eq=False)
+class RtpPacket:
+    """An RTP packet.
+
+    `timestamp` counts in the codec's clock rate; `extensions` are the values by id; `body` is the payload together
+    with the padding, whose length in bytes is `padding` (0 = none).
+    """
+
+    payload_type: int
+    sequence: int
+    timestamp: int
+    ssrc: int
+    body: bytes
+    is_marked: bool = False
+    extensions: dict[int, bytes] = field(factory=dict[int, bytes])
+    csrcs: bytes = b""
+    padding: int = 0
+    _cut: dict[tuple[int, ...], bytes] = field(factory=dict[tuple[int, ...], bytes], init=False)
+
+    @property
+    def payload(self) -> bytes:
+        """What the codec made; empty in a packet of padding only."""
+        return self.body[: len(self.body) - self.padding]
+
+    def write(self) -> bytes:
+        """The packet's bytes."""
+        return self.write_as(self.ssrc, self.sequence, write_extensions(self.extensions))
+
+    def write_as(self, ssrc: int, sequence: int, extensions: bytes) -> bytes:
+        """The packet's bytes under another SSRC and sequence number, with these extension elements."""
+        first = _VERSION | len(self.csrcs) >> 2 | (_PADDING if self.padding else 0)
+        second = self.payload_type | (0x80 if self.is_marked else 0)
+        if not extensions:
+            return _HEADER.pack(first, second, sequence, self.timestamp, ssrc) + self.csrcs + self.body
+        words = (len(extensions) + 3) >> 2
+        header = _HEADER.pack(first | _HAS_EXTENSION, second, sequence, self.timestamp, ssrc)
+        block = _EXTENSION.pack(_ONE_BYTE, words) + extensions.ljust(words << 2, b"\0")
+        return header + self.csrcs + block + self.body
+
+    def cut(self, ids: tuple[int, ...]) -> bytes:
+        """The extension elements with these ids; remembered, because most listeners want the same."""
+        elements = self._cut.get(ids)
+        if elements is None:
+            elements = write_extensions({each: self.extensions[each] for each in ids if each in self.extensions})
+            self._cut[ids] = elements
+        return elements
+
+
+def parse(data: bytes) -> RtpPacket:
+    """Read an RTP packet.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if len(data) < _HEADER.size:
+        raise ValueError("RTP packet is shorter than its header")
+    first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
+    if first >> 6 != 2:
+        raise ValueError("RTP version is not 2")
+    position = _HEADER.size + 4 * (first & _CSRC_COUNT)
+    csrcs = data[_HEADER.size : position]
+    extensions: dict[int, bytes] = {}
+    if first & _HAS_EXTENSION:
+        if len(data) < position + 4:
+            raise ValueError("RTP header extension is truncated")
+        profile, words = _EXTENSION.unpack_from(data, position)
+        start, position = position + 4, position + 4 + 4 * words
+        extensions = read_extensions(profile, data[start:position])
+    if len(data) < position:
+        raise ValueError("RTP packet is shorter than its header says")
+    padding = data[-1] if first & _PADDING else 0
+    if padding > len(data) - position or (first & _PADDING and not padding):
+        raise ValueError("RTP padding is longer than the packet")
+    is_marked = second > 0x7F
+    return RtpPacket(second & 0x7F, sequence, timestamp, ssrc, data[position:], is_marked, extensions, csrcs, padding)
+
+
+def read_extensions(profile: int, block: bytes) -> dict[int, bytes]:
+    """The extension elements of a one- or two-byte block by id; an unknown profile holds none.
+
+    Raises:
+        ValueError: an element reaches beyond the block.
+    """
+    if profile == _ONE_BYTE:
+        head = 1
+    elif profile & 0xFFF0 == _TWO_BYTE:
+        head = 2
+    else:
+        return {}
+    elements: dict[int, bytes] = {}
+    position = 0
+    while position < len(block):
+        if block[position] == 0:  # padding
+            position += 1
+            continue
+        if head == 1:
+            number, size = block[position] >> 4, (block[position] & 0x0F) + 1
+            if number == 15:  # reserved: stop here (RFC 8285, 4.2)
+                break
+        else:
+            number, size = block[position], int.from_bytes(block[position + 1 : position + 2], "big")
+        position += head
+        if position + size > len(block):
+            raise ValueError("RTP header extension element is truncated")
+        elements[number] = block[position : position + size]
+        position += size
+    return elements
+
+
+def write_extensions(extensions: Mapping[int, bytes]) -> bytes:
+    """One-byte elements, not yet padded; what has no one-byte form (id over 14, 0 or over 16 bytes) is left out."""
+    elements = bytearray()
+    for number, value in extensions.items():
+        if 0 < number < 15 and 0 < len(value) <= 16:
+            elements.append(number << 4 | len(value) - 1)
+            elements += value
+    return bytes(elements)
+
+
+def map_extensions(extensions: Mapping[int, bytes], ids: Mapping[int, int]) -> dict[int, bytes]:
+    """The extensions under the ids that `ids` gives them; what it does not name is cut out."""
+    return {ids[number]: value for number, value in extensions.items() if number in ids}
+
+
+class Listener:
+    """How packets are written for one listener: its SSRC, its mid, and the extensions it understands."""
+
+    def __init__(self, ssrc: int, mid: str, extensions: Iterable[int]) -> None:
+        wanted = frozenset(extensions)
+        self.ssrc = ssrc
+        self._ids = tuple(sorted(wanted - {MID}))
+        self._mid = write_extensions({MID: mid.encode()}) if MID in wanted else b""
+
+    def rewrite(self, packet: RtpPacket, sequence: int) -> bytes:
+        """The packet, which has the router's numbers, for this listener. Equal input gives equal bytes."""
+        return packet.write_as(self.ssrc, sequence, self._mid + packet.cut(self._ids))
+
+
+def write_audio_level(dbov: int, is_voice: bool) -> bytes:
+    """The value of an audio level extension (RFC 6464): -127 to 0 dBov and whether it is speech."""
+    return bytes([(0x80 if is_voice else 0) | -max(-127, min(0, dbov))])
+
+
+def read_audio_level(value: bytes) -> tuple[int, bool]:
+    """The level in dBov (-127 to 0) and whether it is speech.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    if not value:
+        raise ValueError("empty audio level")
+    return -(value[0] & 0x7F), value[0] > 0x7F
+
+
+def write_send_time(seconds: float) -> bytes:
+    """The value of an abs-send-time extension: 24 bits, seconds in 6.18 fixed point."""
+    return (int(seconds * (1 << 18)) & 0xFFFFFF).to_bytes(3, "big")
+
+
+def starts_vp8_keyframe(payload: bytes) -> bool:
+    """Whether a VP8 payload is the first of a keyframe (RFC 7741, sections 4.2 and 4.3)."""
+    try:
+        descriptor, frame = VpxPayloadDescriptor.parse(payload)
+    except ValueError:
+        return False
+    return bool(descriptor.partition_start and descriptor.partition_id & 7 == 0 and frame and frame[0] & 1 == 0)

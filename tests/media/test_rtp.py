@@ -1,0 +1,161 @@
+"""RTP: reading, the router's numbers, writing for a listener, and broken packets."""
+
+import pytest
+from aiortc.codecs.vpx import VpxPayloadDescriptor
+from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpReceiveParameters
+from aiortc.rtp import HeaderExtensions, HeaderExtensionsMap
+from aiortc.rtp import RtpPacket as AiortcPacket
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palaver_media import rtp
+from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, VIDEO_ORIENTATION, Listener, RtpPacket
+
+ONE_BYTE = bytes.fromhex("90ef1234000003e8cafebabebede000210aa41bbcc000000") + b"sound"
+
+
+def test_a_packet_is_read():
+    packet = rtp.parse(ONE_BYTE)
+    assert (packet.payload_type, packet.sequence, packet.timestamp, packet.ssrc) == (111, 0x1234, 1000, 0xCAFEBABE)
+    assert packet.is_marked
+    assert packet.extensions == {1: b"\xaa", 4: b"\xbb\xcc"}
+    assert packet.payload == packet.body == b"sound"
+    assert rtp.peek_ssrc(ONE_BYTE) == 0xCAFEBABE
+    assert not rtp.is_rtcp(ONE_BYTE)
+    assert rtp.is_rtcp(b"\x80\xc8")
+
+
+def test_two_byte_elements_are_read():
+    block = bytes([1, 0, 0, 20, 3]) + b"abc" + bytes([200, 17]) + bytes(17) + b"\0"
+    assert rtp.read_extensions(0x1005, block) == {1: b"", 20: b"abc", 200: bytes(17)}
+
+
+def test_element_15_of_the_one_byte_form_ends_the_block():
+    assert rtp.read_extensions(0xBEDE, bytes([0x10, 7, 0xF0, 1, 0x20, 8])) == {1: b"\7"}
+
+
+def test_an_unknown_profile_holds_no_elements():
+    assert rtp.read_extensions(0x1234, b"\x10\x07\0\0") == {}
+
+
+@pytest.mark.parametrize("block", [bytes([0x13, 1, 2]), bytes([0x10])])
+def test_an_element_beyond_its_block(block):
+    with pytest.raises(ValueError, match="truncated"):
+        rtp.read_extensions(0xBEDE, block)
+
+
+@pytest.mark.parametrize("block", [bytes([1]), bytes([1, 4, 0])])
+def test_a_two_byte_element_beyond_its_block(block):
+    with pytest.raises(ValueError, match="truncated"):
+        rtp.read_extensions(0x1000, block)
+
+
+def test_csrcs_padding_and_marker_pass():
+    data = bytes.fromhex("b2e40001000003e8cafebabe0000000100000002bede000110aa0000") + b"sound\0\0\3"
+    packet = rtp.parse(data)
+    assert (packet.csrcs.hex(), packet.padding, packet.payload) == ("0000000100000002", 3, b"sound")
+    assert packet.write() == data
+
+
+def test_a_packet_of_padding_only_is_forwarded_as_it_is():
+    data = bytes.fromhex("a0640001000003e8cafebabe") + bytes(254) + b"\xff"
+    packet = rtp.parse(data)
+    assert packet.payload == b""
+    assert Listener(7, "0", ()).rewrite(packet, 1)[12:] == data[12:]
+
+
+def test_what_a_listener_gets_is_what_aiortc_reads():
+    extensions = {MID: b"sender's", ABS_SEND_TIME: b"\1\2\3", AUDIO_LEVEL: rtp.write_audio_level(-30, True)}
+    packet = RtpPacket(100, 5, 1000, 1, b"sound", True, extensions)
+    ids = HeaderExtensionsMap()
+    uris = {
+        MID: "urn:ietf:params:rtp-hdrext:sdes:mid",
+        ABS_SEND_TIME: "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+        AUDIO_LEVEL: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+    }
+    parameters = [RTCRtpHeaderExtensionParameters(id=each, uri=uri) for each, uri in uris.items()]
+    ids.configure(RTCRtpReceiveParameters(headerExtensions=parameters))
+    heard = AiortcPacket.parse(Listener(0xBEEF, "12", (MID, AUDIO_LEVEL, VIDEO_ORIENTATION)).rewrite(packet, 77), ids)
+    assert (heard.ssrc, heard.sequence_number, heard.timestamp, heard.payload_type) == (0xBEEF, 77, 1000, 100)
+    assert heard.marker == 1
+    assert heard.extensions == HeaderExtensions(mid="12", audio_level=(True, 30))
+    assert heard.payload == b"sound"
+
+
+def test_the_same_packet_for_two_listeners():
+    packet = RtpPacket(100, 5, 1000, 1, b"sound", extensions={AUDIO_LEVEL: b"\7"})
+    first, second = Listener(2, "0", (MID, AUDIO_LEVEL)), Listener(3, "1", ())
+    assert rtp.parse(first.rewrite(packet, 5)).extensions == {MID: b"0", AUDIO_LEVEL: b"\7"}
+    assert rtp.parse(second.rewrite(packet, 9)).extensions == {}
+    assert first.rewrite(packet, 5) == first.rewrite(packet, 5)
+
+
+def test_numbers_are_mapped_and_the_unknown_is_cut_out():
+    assert rtp.map_extensions({3: b"a", 4: b"b", 9: b"c"}, {4: MID, 3: AUDIO_LEVEL}) == {AUDIO_LEVEL: b"a", MID: b"b"}
+
+
+def test_what_has_no_one_byte_form_is_left_out():
+    assert rtp.write_extensions({15: b"a", 1: b"", 2: bytes(17), 3: b"c"}) == b"\x30c"
+
+
+@given(st.integers(-127, 0), st.booleans())
+def test_audio_levels_come_back(level, is_voice):
+    assert rtp.read_audio_level(rtp.write_audio_level(level, is_voice)) == (level, is_voice)
+
+
+def test_audio_levels_are_clamped_and_never_empty():
+    assert rtp.read_audio_level(rtp.write_audio_level(-300, False)) == (-127, False)
+    with pytest.raises(ValueError, match="empty"):
+        rtp.read_audio_level(b"")
+
+
+def test_send_time_wraps_every_64_seconds():
+    assert rtp.write_send_time(1.5) == rtp.write_send_time(65.5) == bytes.fromhex("060000")
+
+
+@pytest.mark.parametrize(
+    ("start", "partition", "frame", "is_keyframe"),
+    [(1, 0, b"\x10", True), (1, 0, b"\x11", False), (0, 0, b"\x10", False), (1, 1, b"\x10", False), (1, 0, b"", False)],
+)
+@pytest.mark.parametrize("extras", [{}, {"picture_id": 300, "tl0picidx": 1, "tid": (1, 1), "keyidx": 3}])
+def test_vp8_keyframes(start, partition, frame, is_keyframe, extras):
+    payload = bytes(VpxPayloadDescriptor(start, partition, **extras)) + frame
+    assert rtp.starts_vp8_keyframe(payload) is is_keyframe
+    assert not rtp.starts_vp8_keyframe(b"")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", bytes(12), ONE_BYTE[:11], ONE_BYTE[:14], ONE_BYTE[:20], b"\xa0" + bytes(11), b"\xa0" + bytes(12) + b"\xff"],
+)
+def test_broken_packets(data):
+    with pytest.raises(ValueError, match="RTP"):
+        rtp.parse(data)
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_raise_only_value_errors(data):
+    try:
+        packet = rtp.parse(bytes([0x80 | data[0] & 0x3F]) + data[1:] if data else data)
+    except ValueError:
+        return
+    assert rtp.parse(packet.write()).body == packet.body
+    rtp.starts_vp8_keyframe(packet.payload)
+
+
+@given(
+    st.builds(
+        RtpPacket,
+        payload_type=st.integers(0, 127),
+        sequence=st.integers(0, 0xFFFF),
+        timestamp=st.integers(0, 0xFFFFFFFF),
+        ssrc=st.integers(0, 0xFFFFFFFF),
+        body=st.binary(max_size=50),
+        is_marked=st.booleans(),
+        extensions=st.dictionaries(st.integers(1, 14), st.binary(min_size=1, max_size=16)),
+    )
+)
+def test_what_is_written_is_read_again(packet):
+    again = rtp.parse(packet.write())
+    assert again.write() == packet.write()
+    assert (again.extensions, again.body, again.is_marked) == (packet.extensions, packet.body, packet.is_marked)

@@ -1,0 +1,115 @@
+"""The server's task tree: what lives inside what, and so in which order everything ends."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from functools import partial
+from typing import Final
+
+import trio
+from attrs import frozen
+
+from palaver_protocol import engineio
+
+from .config import Config
+from .connection import INSECURE, serve_link
+from .exchange import Exchange
+from .front_door import FrontDoor
+from .links import Link
+from .publisher import publish_lists
+from .workers import Pool, Worker
+
+log = logging.getLogger(__name__)
+
+DRAIN: Final = 2.0  # s for last words when the server ends
+WORKER_PATIENCE: Final = 30.0  # s for the media workers to come up
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why, and what would help."""
+
+
+@frozen
+class Address:
+    """Where a started server is."""
+
+    host: str
+    port: int
+    media_port: int
+
+
+async def serve(
+    config: Config, stopped: trio.Event, *, task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run a server until `stopped`. Nesting order is the reverse of the order of ending: doors, places, services.
+
+    Raises:
+        StartError: an address is not to be had, or no media worker starts.
+    """
+    listeners = await listen(config)
+    port: int = listeners[0].socket.getsockname()[1]
+    pool = Pool([make_worker(config, index, port) for index in range(config.workers)])
+    async with trio.open_nursery() as services:
+        with trio.move_on_after(WORKER_PATIENCE) as patience:
+            await services.start(pool.run)
+        if patience.cancelled_caught:
+            raise StartError("the media workers did not start; the log above says why")
+        async with trio.open_nursery() as places:
+            exchange = Exchange(places, pool)
+            places.start_soon(publish_lists, exchange)
+            async with trio.open_nursery() as doors:
+                async with trio.open_nursery() as listening:
+                    door = make_door(config, exchange)
+                    listening.start_soon(partial(trio.serve_listeners, door.serve, listeners, handler_nursery=doors))
+                    task_status.started(Address(config.host, port, pool.workers[0].port))
+                    await stopped.wait()
+                    listening.cancel_scope.cancel()
+                exchange.shut_down()
+                doors.cancel_scope.deadline = trio.current_time() + DRAIN  # for last words
+            places.cancel_scope.cancel()
+        services.cancel_scope.cancel()
+
+
+async def listen(config: Config) -> list[trio.SocketListener]:
+    """The TCP listeners of a server."""
+    try:
+        return await trio.open_tcp_listeners(config.port, host=config.host)
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {config.host} port {config.port}: {error.strerror or error}; "
+            "is another server running there? --port N takes another port, --port 0 any free one"
+        ) from None
+
+
+def make_worker(config: Config, index: int, tcp_port: int) -> Worker:
+    """A worker whose UDP port is known to be free, so that a taken one is told at once."""
+    port = config.worker_port(index, tcp_port)
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((config.host, port))
+        except (OSError, OverflowError) as error:
+            raise StartError(
+                f"cannot use UDP port {port} on {config.host} for media: {error}; --media-port N starts at another one"
+            ) from None
+    announce = config.announce or ("" if config.host in ("0.0.0.0", "::") else resolve(config.host))
+    return Worker(config.host, announce, port)
+
+
+def resolve(host: str) -> str:
+    """The IP address of a host name, since ICE candidates hold no names."""
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0][4][0])
+    except OSError as error:
+        raise StartError(f"cannot resolve {host}: {error.strerror or error}") from None
+
+
+def make_door(config: Config, exchange: Exchange) -> FrontDoor:
+    """The front door, leading into the exchange."""
+    notices = () if config.is_loopback else (INSECURE,)
+
+    async def on_link(link: Link, address: str) -> None:
+        await serve_link(link, exchange, address, notices)
+
+    return FrontDoor(engineio.Settings(), frozenset(config.allow_origin), on_link)

@@ -1,0 +1,172 @@
+"""What a server is told: defaults, then a TOML file, then `PALAVER_*` variables, then the command line."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+from attrs import field, frozen
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the message says which, and what would be right."""
+
+
+def _to_port(value: object) -> int:
+    number = _to_int(value)
+    if not 0 <= number <= 65535:
+        raise ValueError("a port is 0 to 65535")
+    return number
+
+
+def _to_int(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("expected a whole number")
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("expected a whole number") from None
+
+
+def _to_workers(value: object) -> int:
+    number = _to_int(value)
+    if not 1 <= number <= 128:
+        raise ValueError("1 to 128 workers")
+    return number
+
+
+def _to_ip(value: object) -> str:
+    return str(ipaddress.ip_address(str(value))) if value else ""
+
+
+def _to_bool(value: object) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if isinstance(value, bool):
+        return value
+    if (known := words.get(str(value).lower())) is None:
+        raise ValueError("expected yes or no")
+    return known
+
+
+def _to_list(value: object) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise ValueError("expected a list")
+    return tuple(str(item).strip() for item in items if str(item).strip())
+
+
+@frozen
+class Config:
+    """A server's settings."""
+
+    host: str = field(default="127.0.0.1", converter=str)
+    port: int = field(default=8440, converter=_to_port)
+    media_port: int | None = field(default=None, converter=attrs.converters.optional(_to_port))
+    announce: str = field(default="", converter=_to_ip)
+    workers: int = field(factory=lambda: os.cpu_count() or 1, converter=_to_workers)
+    insecure: bool = field(default=False, converter=_to_bool)
+    allow_origin: tuple[str, ...] = field(default=(), converter=_to_list)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host == "localhost" or (_is_ip(self.host) and ipaddress.ip_address(self.host).is_loopback)
+
+    def worker_port(self, index: int, bound_port: int) -> int:
+        """The UDP port of a worker: 0 = any. Without `media_port`, they start at the signalling port's number."""
+        first = self.media_port if self.media_port is not None else (bound_port if self.port else 0)
+        return first + index if first else 0
+
+
+NAMES: Final = tuple(f.name for f in attrs.fields(Config))
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
+    """The settings of a command line in an environment.
+
+    Raises:
+        ConfigError: a setting is wrong.
+        SystemExit: `--help`, or an unknown option.
+    """
+    given = vars(make_parser().parse_args(arguments))
+    path = given.pop("config") or environment.get("PALAVER_CONFIG")
+    layers: list[tuple[str, dict[str, Any]]] = []
+    if path:
+        layers.append((path, read_file(Path(path))))
+    layers.append(("environment", {n: environment[variable(n)] for n in NAMES if variable(n) in environment}))
+    layers.append(("command line", {n: value for n, value in given.items() if value is not None}))
+    config = Config()
+    for source, values in layers:
+        for name, value in values.items():
+            try:
+                config = attrs.evolve(config, **{name: value})
+            except ValueError as error:
+                raise ConfigError(f"{source}: {name.replace('_', '-')} = {value!r}: {error}") from None
+    if not config.is_loopback and not config.insecure:
+        raise ConfigError(
+            f"{config.host} can be reached from other machines, and nothing is protected by passwords or TLS yet: "
+            "add --insecure if that is what you want, or keep to --host 127.0.0.1"
+        )
+    return config
+
+
+def variable(name: str) -> str:
+    """`media_port` is set by `PALAVER_MEDIA_PORT`."""
+    return "PALAVER_" + name.upper()
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file, whose keys are the options' names.
+
+    Raises:
+        ConfigError: it cannot be read, is no TOML, or holds an unknown key.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    values = {key.replace("-", "_"): value for key, value in content.items()}
+    if unknown := set(values) - set(NAMES):
+        known = ", ".join(name.replace("_", "-") for name in NAMES)
+        raise ConfigError(f"{path}: unknown: {', '.join(sorted(unknown))}; known: {known}")
+    return values
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line of `palaver serve`."""
+    parser = argparse.ArgumentParser(
+        prog="palaver serve",
+        description="Run a Palaver server: rooms, chat and voice on one TCP port and one UDP port per media worker.",
+        epilog="Each option can also be set by a variable (PALAVER_PORT=8440) or in a TOML file (port = 8440). "
+        "The command line wins over variables, and variables over the file. "
+        "Example: palaver serve --port 8440, then in other terminals: palaver http://127.0.0.1:8440",
+    )
+    add = parser.add_argument
+    add("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    add("--port", metavar="N", help="TCP port of signalling (8440; 0 = any free port)")
+    add("--media-port", metavar="N", help="first UDP port of media, one per worker from here up (as --port; 0 = any)")
+    add("--announce", metavar="IP", help="address told to clients for media (the one they connected to)")
+    add("--workers", metavar="N", help="media worker processes (one per core)")
+    add("--insecure", action="store_true", default=None, help="listen beyond loopback, unprotected as it is")
+    add(
+        "--allow-origin",
+        metavar="URL",
+        action="append",
+        help="web pages of this origin may connect (repeatable; * = all)",
+    )
+    add("--config", metavar="FILE", help="TOML file with settings")
+    return parser
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,132 @@
+"""One client from its first packet to its last: who it is, what it asks, what it is answered."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+from attrs import define, field
+
+from palaver_protocol import socketio
+from palaver_protocol.converter import read_id, read_name, read_request, write_ack, write_notice, write_refusal
+from palaver_protocol.models import NoticeLevel, Reason, UserId
+from palaver_protocol.notices import ServerNotice
+from palaver_protocol.socketio import Acknowledged, Connecting, Disconnected, Event, Packet, PacketType, ServerLink
+from palaver_protocol.table import ROW_OF, Code, Refusal, refusal
+
+from .exchange import Exchange
+from .links import Link, message
+from .publisher import welcome
+from .session import Session
+
+log = logging.getLogger(__name__)
+
+CONNECT_PATIENCE: Final = 10.0  # s from the link to the Socket.IO CONNECT
+ROOT: Final = "/"
+
+
+@define(eq=False)
+class Connection:
+    """The Socket.IO side of one link."""
+
+    link: Link
+    exchange: Exchange
+    address: str  # at which the client reached us
+    notices: tuple[ServerNotice, ...] = ()  # what every client is told first
+    session: Session | None = None
+    _packets: ServerLink = field(factory=ServerLink)
+
+    async def serve(self) -> None:
+        """Live as long as the link; then leave the exchange."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._expect_connect)
+                await self.link.serve(self.receive)
+                nursery.cancel_scope.cancel()
+        finally:
+            if self.session is not None:
+                self.exchange.depart(self.session)
+
+    async def _expect_connect(self) -> None:
+        await trio.sleep(CONNECT_PATIENCE)
+        if self.session is None:
+            self.link.outbox.close()
+
+    def receive(self, data: str | bytes) -> None:
+        """Do what a message says.
+
+        Raises:
+            RemoteProtocolError: it is none.
+        """
+        for event in self._packets.feed(data):
+            match event:
+                case Connecting():
+                    self.connect(event.auth)
+                case Disconnected():
+                    self.link.outbox.close()
+                case Event():
+                    self.answer(event)
+                case Acknowledged():
+                    pass  # the server asks nothing that is answered
+        self.send(self._packets.take_refusals())
+
+    def connect(self, auth: dict[str, Any]) -> None:
+        """Let a client in under the id and name that it gives."""
+        try:
+            user_id = UserId(read_id(auth.get("userId"), None))
+            name = read_name(auth.get("name"))
+        except ValueError as error:
+            which = "userId" if "an id" in str(error) else "name"
+            self.send(self._packets.refuse(ROOT, f"auth.{which}: {error}"))
+            return
+        socket_id = secrets.token_urlsafe(12)
+        self.send(self._packets.accept(ROOT, socket_id))
+        self.session = self.exchange.arrive(user_id, name, socket_id, self.address, self.link.outbox)
+        welcome(self.exchange, self.session)
+        for notice in self.notices:
+            self.link.outbox.put("4" + socketio.encode_event(*write_notice(notice)))
+
+    def answer(self, event: Event) -> None:
+        """Handle a request and answer it, if an answer was asked for."""
+        answered = self._handle(event)
+        if event.ack_id is not None:
+            self.send(socketio.encode(Packet(PacketType.ACK, [answered], event.namespace, event.ack_id)))
+
+    def _handle(self, event: Event) -> dict[str, Any]:
+        session = self.session
+        assert session is not None  # the packets' machine lets no event through before
+        try:
+            asked = read_request(event.name, event.arguments[0] if event.arguments else None)
+            session.budget.spend(ROW_OF[type(asked)].cost, trio.current_time())
+            return write_ack(self.exchange.handle(session, asked))
+        except Refusal as no:
+            return write_refusal(no)
+        except Exception:
+            log.exception("%s by %s broke", event.name[:40], session.user_id)
+            return write_refusal(refusal(Code.INTERNAL, "something went wrong in the server"))
+
+    def send(self, messages: list[str | bytes]) -> None:
+        """Put Socket.IO messages into the outbox, together."""
+        for data in messages:
+            self.link.outbox.put(message(data))
+
+
+INSECURE: Final = ServerNotice(
+    NoticeLevel.WARNING,
+    "insecure",
+    Reason("This server is open to the network without passwords or TLS: anybody can join, and chat can be read."),
+)
+
+
+async def serve_link(link: Link, exchange: Exchange, address: str, notices: tuple[ServerNotice, ...]) -> None:
+    """The crash barrier of a connection: a bug ends this one, and nobody else notices."""
+    try:
+        await Connection(link, exchange, address, notices).serve()
+    except* Exception:
+        log.exception("connection %s broke", link.sid)
+
+
+ServeLink = Callable[[Link, str], Any]

@@ -1,0 +1,64 @@
+"""`palaver serve`: a server from its command line to its exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import trio
+
+from .app import Address, StartError, serve
+from .config import Config, ConfigError, parse
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a server until SIGINT or SIGTERM; 0 when it ended in order, 1 when it could not start, 2 for wrong usage."""
+    level = os.environ.get("PALAVER_LOG", "WARNING").upper()
+    logging.basicConfig(level=level, format="palaver: %(levelname)s %(message)s")
+    try:
+        config = parse(arguments, os.environ)
+    except ConfigError as error:
+        print(f"palaver serve: {error}", file=sys.stderr)
+        return 2
+    failures: list[StartError] = []
+    try:
+        trio.run(run, config, strict_exception_groups=True)
+    except* StartError as group:
+        failures = list(leaves(group))
+    for failure in failures:
+        print(f"palaver serve: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+async def run(config: Config) -> None:
+    """Serve, say where, and stop at a signal."""
+    stopped = trio.Event()
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            address: Address = await nursery.start(partial(serve, config, stopped))
+            print(
+                f"palaver: listening on http://{bracket(address.host)}:{address.port}, "
+                f"media udp {bracket(address.host)}:{address.media_port}",
+                flush=True,
+            )
+            async for _ in signals:
+                break
+            stopped.set()
+
+
+def bracket(host: str) -> str:
+    """An IPv6 address needs brackets before a port."""
+    return f"[{host}]" if ":" in host else host
+
+
+def leaves(group: BaseExceptionGroup[StartError]) -> Iterator[StartError]:
+    """The exceptions inside nested groups."""
+    for inner in group.exceptions:
+        if isinstance(inner, BaseExceptionGroup):
+            yield from leaves(inner)
+        else:
+            yield inner

@@ -1,0 +1,44 @@
+"""The lists of users and rooms, told to everybody: the latest state, a few times a second at most."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from palaver_protocol.notices import OnlineUsersUpdated, RoomListUpdated
+
+from .exchange import Exchange, encode_notice
+from .session import Session
+
+PAUSE: Final = 0.25  # s between two tellings
+PAUSE_PER_USER: Final = 0.001  # s more for each user, since a list's length grows with them
+
+
+async def publish_lists(exchange: Exchange) -> None:
+    """Tell every connection the lists whenever they have changed."""
+    while True:
+        await exchange.lists_changed.wait()
+        exchange.lists_changed = trio.Event()
+        users, rooms = encode_lists(exchange)
+        for session in exchange.sessions.values():
+            put_lists(session, users, rooms)
+        await trio.sleep(PAUSE + PAUSE_PER_USER * len(exchange.users))
+
+
+def welcome(exchange: Exchange, session: Session) -> None:
+    """Tell a new connection the lists at once."""
+    put_lists(session, *encode_lists(exchange))
+
+
+def encode_lists(exchange: Exchange) -> tuple[str, str]:
+    """Both lists as messages, encoded once for all."""
+    users = OnlineUsersUpdated(exchange.list_users())
+    rooms = RoomListUpdated(exchange.list_rooms())
+    return encode_notice(users), encode_notice(rooms)
+
+
+def put_lists(session: Session, users: str, rooms: str) -> None:
+    """Put both lists into an outbox, in place of older ones that still wait there."""
+    session.outbox.put_latest("onlineUsersUpdated", users)
+    session.outbox.put_latest("roomListUpdated", rooms)

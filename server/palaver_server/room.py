@@ -1,0 +1,166 @@
+"""A room in time: one synchronous door (`do`), one task for its life (`run_room`)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
+from typing import Protocol, TypeVar
+
+import trio
+from attrs import define, field
+
+from palaver_media.worker_messages import (
+    Beat,
+    Ready,
+    TransportConnected,
+    TransportFailed,
+    WorkerCommand,
+    WorkerReport,
+)
+from palaver_protocol.models import EndReason, TransportId
+from palaver_protocol.requests import RoomRequest
+from palaver_protocol.table import ROW_OF, Ack, Code, Refusal, Standing, refusal
+
+from .room_media import Place
+from .room_state import Listed, Moved, RoomState, Tell
+from .seat import By
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class Router(Protocol):
+    """A room's share of a media worker."""
+
+    place: Place
+
+    def tell(self, command: WorkerCommand) -> None:
+        """Send a command; never blocks."""
+
+    async def wait_dead(self) -> None:
+        """Wait until the worker is gone."""
+
+
+class Routers(Protocol):
+    """Where routers come from."""
+
+    def router(self, room: Room) -> AbstractAsyncContextManager[Router]:
+        """A router for a room; waits for a worker."""
+        ...
+
+
+class Surroundings(Protocol):
+    """What a room reaches outside of itself. Nothing here blocks or calls back."""
+
+    def tell(self, to: tuple[int, ...], told: Tell) -> None:
+        """Put a notice into the outboxes of these connections."""
+
+    def moved(self, room: Room, moved: Moved) -> None:
+        """Note where a user sits."""
+
+    def listed(self) -> None:
+        """Note that lists are out of date."""
+
+
+@define(eq=False)
+class Room:
+    """One room. All that changes it goes through `do`."""
+
+    state: RoomState
+    outside: Surroundings
+    router: Router | None = None
+    alarm: trio.CancelScope | None = None
+    ended: trio.Event = field(factory=trio.Event)
+
+    def ask(self, by: By, asked: RoomRequest) -> Ack:
+        """Answer a request.
+
+        Raises:
+            Refusal: not allowed, not possible, or (a bug) the room broke and has ended.
+        """
+        standing = self.state.standing(by)
+        if not ROW_OF[type(asked)].who & standing:
+            raise not_allowed(standing, ROW_OF[type(asked)].who)
+        return self.do(lambda: self.state.apply(by, asked))
+
+    def do(self, change: Callable[[], T]) -> T:
+        """Change the state and carry out what follows: synchronous, hence atomic, so a room needs no lock or queue."""
+        try:
+            return change()
+        except Refusal:
+            raise
+        except Exception:
+            log.exception("room %s broke", self.state.room_id)
+            self.state.end(None, EndReason.ERROR)
+            raise refusal(Code.INTERNAL, "the room broke and was ended") from None
+        finally:
+            self.carry_out()
+
+    def happen(self, change: Callable[[], object]) -> None:
+        """As `do`, for what nobody asked: a deadline, a lost connection, a report of the worker."""
+        with suppress(Refusal):
+            self.do(change)
+
+    def reported(self, report: WorkerReport) -> None:
+        """What the worker says of this room."""
+        match report:
+            case TransportFailed():
+                self.happen(partial(self.state.transport_failed, TransportId(report.transport), report.reason))
+            case TransportConnected() | Ready() | Beat():
+                pass
+
+    def carry_out(self) -> None:
+        """Do what the state asks for."""
+        effects, self.state.effects = self.state.effects, []
+        for effect in effects:
+            match effect:
+                case Tell():
+                    self.outside.tell(effect.to, effect)
+                case Moved():
+                    self.outside.moved(self, effect)
+                case Listed():
+                    self.outside.listed()
+                case command:
+                    if self.router is not None:
+                        self.router.tell(command)
+        if self.alarm is not None:
+            self.alarm.deadline = self.state.deadline()
+        if self.state.is_ended:
+            self.ended.set()
+
+
+def not_allowed(standing: Standing, needed: Standing) -> Refusal:
+    """The refusal of somebody who may not ask this."""
+    if Standing.MEMBER in standing and needed == Standing.HOST:
+        return refusal(Code.NOT_HOST, "only the host may do that")
+    return refusal(Code.NOT_MEMBER, "you are not in this room")
+
+
+async def run_room(room: Room, routers: Routers) -> None:
+    """A room from its opening to its end. What belongs to it lives in this nursery and cannot outlive it."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keep_time, room)
+        nursery.start_soon(keep_media, room, routers)
+        await room.ended.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def keep_time(room: Room) -> None:
+    """Sleep until the state's next deadline; `do` moves the alarm whenever the state does."""
+    while True:
+        with trio.CancelScope(deadline=room.state.deadline()) as room.alarm:
+            await room.ended.wait()
+        room.happen(lambda: room.state.expire(trio.current_time()))
+
+
+async def keep_media(room: Room, routers: Routers) -> None:
+    """Hold a place on a worker; when that worker dies, take another and have everybody negotiate again."""
+    while True:
+        async with routers.router(room) as router:
+            room.router = router
+            room.happen(partial(room.state.place_media, router.place))
+            await router.wait_dead()
+            room.router = None
+            room.happen(room.state.lose_media)

@@ -1,0 +1,192 @@
+"""A room's media as a pure machine: every name is made here, so each request is answered at once.
+
+What the worker must do goes to `command`, in order; the room sends it before the answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Final
+from uuid import uuid4
+
+from attrs import define, frozen
+
+from palaver_media import worker_messages as worker
+from palaver_protocol.models import ConsumerId, Direction, ProducerId, RoomId, TransportId, UserId
+from palaver_protocol.negotiate import consumer_parameters, plan_producer
+from palaver_protocol.requests import ConnectTransport, Consume, Produce
+from palaver_protocol.rtp_models import (
+    ConsumerParams,
+    DtlsParameters,
+    DtlsSide,
+    Fingerprint,
+    IceCandidate,
+    IceParameters,
+    TransportParams,
+)
+from palaver_protocol.table import Code, refusal
+
+from .seat import Seat, Transport
+
+MAX_PRODUCERS: Final = 8  # of one seat
+HOST_PRIORITY: Final = 126 << 24 | 65535 << 8 | 255  # RFC 8445 section 5.1.2
+HASHES: Final = frozenset({"sha-256", "sha-384", "sha-512"})
+
+
+@frozen
+class Place:
+    """Where a room's router is. An empty `announce` stands for the address at which the client reached us."""
+
+    announce: str
+    port: int
+    fingerprint: str
+
+
+@define
+class RoomMedia:
+    """Transports, producers and consumers of all seats of one room."""
+
+    router: RoomId
+    command: Callable[[worker.WorkerCommand], None]
+    place: Place | None = None
+
+    def open_transport(self, seat: Seat, direction: Direction) -> TransportParams:
+        """A new transport of a seat. Close the seat's older one of that direction first."""
+        if self.place is None:
+            raise unavailable()
+        transport = TransportId(str(uuid4()))
+        ice = IceParameters(secrets.token_hex(4), secrets.token_hex(16))
+        seat.transports[transport] = Transport(direction)
+        self.command(worker.OpenTransport(self.router, seat.user_id, transport, ice.username_fragment, ice.password))
+        address = self.place.announce or seat.address
+        candidate = IceCandidate("palaver", HOST_PRIORITY, address, address, self.place.port)
+        dtls = DtlsParameters((Fingerprint("sha-256", self.place.fingerprint),))
+        return TransportParams(transport, ice, (candidate,), dtls)
+
+    def close_transport(self, seat: Seat, transport: TransportId) -> list[ProducerId]:
+        """Forget a transport; the producers that went with it."""
+        direction = seat.transports.pop(transport).direction
+        self.command(worker.CloseTransport(transport))
+        return self.lose_transport(seat, direction)
+
+    def lose_transport(self, seat: Seat, direction: Direction) -> list[ProducerId]:
+        """Forget what a dead transport carried; the producers that went with it."""
+        if direction is Direction.RECEIVE:
+            seat.consumers.clear()
+            return []
+        gone = list(seat.producers)
+        seat.producers.clear()
+        return gone
+
+    def connect(self, seat: Seat, asked: ConnectTransport) -> None:
+        """Tell the worker whose certificate to expect. `role` is the client's; ours is the other one."""
+        transport = seat.transports.get(asked.transport_id)
+        if transport is None:
+            raise refusal(Code.NOT_FOUND, "you have no such transport")
+        if transport.is_connected:
+            raise refusal(Code.DUPLICATE, "this transport was connected before")
+        prints = tuple(
+            worker.Fingerprint(f.algorithm.lower(), f.value.upper())
+            for f in asked.dtls_parameters.fingerprints
+            if f.algorithm.lower() in HASHES
+        )
+        if not prints:
+            raise refusal(Code.UNSUPPORTED, f"expected a fingerprint in one of {', '.join(sorted(HASHES))}")
+        is_server = asked.dtls_parameters.role is DtlsSide.SERVER
+        role = worker.DtlsRole.CLIENT if is_server else worker.DtlsRole.SERVER
+        transport.is_connected = True
+        self.command(worker.ConnectTransport(asked.transport_id, role, prints))
+
+    def produce(self, seat: Seat, asked: Produce) -> ProducerId:
+        """A new producer on the seat's send transport."""
+        transport = seat.transports.get(asked.transport_id)
+        if transport is None or transport.direction is not Direction.SEND:
+            raise refusal(Code.NOT_FOUND, "you have no such transport for sending")
+        if len(seat.producers) >= MAX_PRODUCERS:
+            raise refusal(Code.FULL, f"you already send {MAX_PRODUCERS} tracks")
+        plan = plan_producer(asked.kind, asked.rtp_parameters)
+        if any(plan.ssrc == other.ssrc for other in seat.producers.values()):
+            raise refusal(Code.DUPLICATE, "you already send a track with this ssrc")
+        producer = ProducerId(str(uuid4()))
+        seat.producers[producer] = plan
+        self.command(
+            worker.AddProducer(
+                asked.transport_id,
+                producer,
+                worker.MediaKind(plan.kind.value),
+                plan.codec.clock_rate,
+                plan.ssrc,
+                plan.payload_types,
+                plan.extensions,
+            )
+        )
+        return producer
+
+    def close_producer(self, seat: Seat, producer: ProducerId) -> None:
+        """End one of the seat's own producers."""
+        if producer not in seat.producers:
+            raise refusal(Code.NOT_FOUND, "you have no such producer")
+        del seat.producers[producer]
+        self.command(worker.CloseProducer(producer))
+
+    def consume(self, seat: Seat, talker: Seat, asked: Consume) -> ConsumerParams:
+        """A new, paused consumer of somebody's producer; it takes the place of an older one of the same."""
+        transport = seat.transport(Direction.RECEIVE)
+        if transport is None:
+            raise refusal(Code.NOT_FOUND, "open a transport for receiving first")
+        plan = talker.producers[asked.producer_id]
+        mid = str(seat.consumed)
+        parameters = consumer_parameters(
+            plan, asked.rtp_capabilities, ssrc=seat.first_ssrc + seat.consumed, mid=mid, cname=talker.cname
+        )
+        for older in [key for key, of in seat.consumers.items() if of == asked.producer_id]:
+            del seat.consumers[older]
+            self.command(worker.CloseConsumer(older))
+        seat.consumed += 1
+        consumer = ConsumerId(str(uuid4()))
+        seat.consumers[consumer] = asked.producer_id
+        ssrc = parameters.encodings[0].ssrc
+        assert ssrc is not None
+        extensions = tuple(x.id for x in parameters.header_extensions)
+        self.command(worker.AddConsumer(transport, consumer, asked.producer_id, ssrc, mid, talker.cname, extensions))
+        return ConsumerParams(consumer, asked.producer_id, plan.kind, parameters)
+
+    def resume(self, seat: Seat, consumer: ConsumerId) -> None:
+        """Let a consumer's packets come."""
+        if consumer not in seat.consumers:
+            raise refusal(Code.NOT_FOUND, "you have no such consumer")
+        self.command(worker.ResumeConsumer(consumer))
+
+    def forget_producer(self, seats: list[Seat], producer: ProducerId) -> None:
+        """A producer is gone, and with it its consumers."""
+        for seat in seats:
+            for consumer in [key for key, of in seat.consumers.items() if of == producer]:
+                del seat.consumers[consumer]
+
+    def close_seat(self, seat: Seat) -> list[ProducerId]:
+        """Close all media of a seat; its producers."""
+        gone = list(seat.producers)
+        if seat.transports:
+            self.command(worker.CloseSeat(self.router, seat.user_id))
+        self.forget_seat(seat)
+        return gone
+
+    def forget_seat(self, seat: Seat) -> None:
+        """The worker holds nothing of this seat any more."""
+        seat.transports.clear()
+        seat.producers.clear()
+        seat.consumers.clear()
+
+
+def owner_of(seats: dict[UserId, Seat], producer: ProducerId) -> Seat:
+    """Whose producer it is."""
+    for seat in seats.values():
+        if producer in seat.producers:
+            return seat
+    raise refusal(Code.NOT_FOUND, "there is no such producer in this room")
+
+
+def unavailable() -> Exception:
+    """The refusal while a room has no media worker."""
+    return refusal(Code.MEDIA_UNAVAILABLE, "voice is not available right now: try again", retry_after=0.5)

@@ -1,0 +1,79 @@
+"""A participant's place in a room: who sits there, over which connection, and the media that belongs to it."""
+
+from __future__ import annotations
+
+import secrets
+
+from attrs import define, field, frozen
+
+from palaver_protocol.models import (
+    ConsumerId,
+    Direction,
+    Name,
+    Participant,
+    ProducerId,
+    ProducerRef,
+    TransportId,
+    UserId,
+)
+from palaver_protocol.negotiate import ProducerPlan
+
+
+@frozen
+class By:
+    """Who asks, over which connection, and when."""
+
+    user_id: UserId
+    name: Name
+    connection: int
+    socket_id: str
+    address: str
+    now: float  # s, monotonic
+    wall: int  # ms since the epoch
+
+
+@define
+class Transport:
+    """One direction of a seat's media."""
+
+    direction: Direction
+    is_connected: bool = False
+
+
+@define
+class Seat:
+    """One participant. What a seat has sent and received ends with it."""
+
+    user_id: UserId
+    name: Name
+    connection: int
+    socket_id: str
+    address: str
+    joined_at: int
+    is_muted: bool = False
+    is_video_enabled: bool = False
+    media_state_updated_at: int = 0
+    transports: dict[TransportId, Transport] = field(factory=dict[TransportId, Transport])
+    producers: dict[ProducerId, ProducerPlan] = field(factory=dict[ProducerId, ProducerPlan])
+    consumers: dict[ConsumerId, ProducerId] = field(factory=dict[ConsumerId, ProducerId])
+    cname: str = field(factory=lambda: secrets.token_hex(8))
+    first_ssrc: int = field(factory=lambda: 1 + secrets.randbelow(2**31))
+    consumed: int = 0  # consumers ever made, so that no SSRC and mid is used twice
+
+    def transport(self, direction: Direction) -> TransportId | None:
+        """The seat's transport of that direction."""
+        return next((key for key, t in self.transports.items() if t.direction is direction), None)
+
+    def participant(self, host: UserId) -> Participant:
+        """How the others see this seat."""
+        return Participant(
+            self.user_id,
+            self.name,
+            self.socket_id,
+            self.joined_at,
+            is_host=self.user_id == host,
+            is_muted=self.is_muted,
+            is_video_enabled=self.is_video_enabled,
+            media_state_updated_at=self.media_state_updated_at,
+            producer_ids=tuple(ProducerRef(key, plan.kind) for key, plan in self.producers.items()),
+        )

@@ -1,0 +1,95 @@
+"""A connection as the rest of the server sees it: who it is, what it may spend, and where notices for it go."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from palaver_protocol.models import Name, UserId
+from palaver_protocol.table import Code, refusal
+
+MAX_WAITING: Final = 1024 * 1024  # characters waiting for a slow reader, who is then cut off
+BUDGET: Final = 300.0  # tokens: joining a room of 100 spends about 250 at once
+REFILL: Final = 40.0  # tokens per second
+
+
+@define(eq=False)
+class Outbox:
+    """Messages on their way to one connection. `put` never blocks and never calls back."""
+
+    scope: trio.CancelScope = field(factory=trio.CancelScope)  # of the connection
+    _messages: deque[str | bytes] = field(factory=deque["str | bytes"])
+    _latest: dict[str, str] = field(factory=dict[str, str])
+    _size: int = 0
+    _more: trio.Event = field(factory=trio.Event)
+    _is_closed: bool = False
+
+    def put(self, message: str | bytes) -> None:
+        """Send a message. A reader too slow for it is cut off."""
+        if self._is_closed:
+            return
+        self._size += len(message)
+        if self._size > MAX_WAITING:
+            self.scope.cancel()
+        self._messages.append(message)
+        self._more.set()
+
+    def put_latest(self, event: str, message: str) -> None:
+        """Send a message that stands for all earlier ones of its event: a slow reader gets only the newest."""
+        if not self._is_closed:
+            self._latest[event] = message
+            self._more.set()
+
+    def close(self) -> None:
+        """Send what waits, and nothing after it."""
+        self._is_closed = True
+        self._more.set()
+
+    async def take(self) -> list[str | bytes]:
+        """What is to be sent next; empty when the outbox is closed and drained."""
+        while not (self._messages or self._latest or self._is_closed):
+            await self._more.wait()
+            self._more = trio.Event()
+        taken = [*self._messages, *self._latest.values()]
+        self._messages.clear()
+        self._latest.clear()
+        self._size = 0
+        return taken
+
+
+@define
+class Budget:
+    """A bucket of tokens that requests cost; it fills again with time."""
+
+    tokens: float = BUDGET
+    filled: float = 0.0  # s, monotonic
+
+    def spend(self, cost: int, now: float) -> None:
+        """Pay for a request.
+
+        Raises:
+            Refusal: `rateLimited`, with the time until it can be paid.
+        """
+        self.tokens = min(BUDGET, self.tokens + (now - self.filled) * REFILL)
+        self.filled = now
+        if self.tokens < cost:
+            wait = round((cost - self.tokens) / REFILL, 2)
+            raise refusal(Code.RATE_LIMITED, f"too many requests: try again in {wait:g} s", retry_after=wait)
+        self.tokens -= cost
+
+
+@define(eq=False)
+class Session:
+    """One authenticated connection of a user. `number` is never used twice; `address` is where it reached us."""
+
+    number: int
+    user_id: UserId
+    name: Name
+    socket_id: str
+    address: str
+    connected_at: int
+    outbox: Outbox
+    budget: Budget = field(factory=Budget)

@@ -292,3 +292,74 @@ class ServerLink:
     def refuse(self, namespace: str, message: str) -> list[str | bytes]:
         """Refuse a namespace; the client shows the message as its connect_error."""
         return encode(Packet(PacketType.CONNECT_ERROR, {"message": message}, namespace))
+
+
+# -- one link, as a client sees it -------------------------------------------------------------------------------------
+@frozen
+class Welcomed:
+    """The server let us in; `data` is what it says about that."""
+
+    data: dict[str, Any]
+
+
+@frozen
+class Refused:
+    """The server does not let us in."""
+
+    message: str
+
+
+ClientEvent: TypeAlias = Welcomed | Refused | Event | Acknowledged | Disconnected
+
+
+@define
+class ClientLink:
+    """One link's root namespace: messages in, events out; what is to be sent comes from `connect` and its like."""
+
+    is_connected: bool = False
+    _asked: int = 0
+    _decoder: Decoder = field(factory=Decoder)
+
+    def connect(self, auth: dict[str, Any]) -> list[str | bytes]:
+        """Ask to be let in."""
+        return encode(Packet(PacketType.CONNECT, auth))
+
+    def ask(self, event: str, payload: object) -> tuple[int, list[str | bytes]]:
+        """Send an event; what answers it will carry this id."""
+        self._asked += 1
+        return self._asked, encode(Packet(PacketType.EVENT, [event, payload], ack_id=self._asked))
+
+    def leave(self) -> list[str | bytes]:
+        """Go, on purpose."""
+        self.is_connected = False
+        return encode(Packet(PacketType.DISCONNECT))
+
+    def feed(self, message: str | bytes) -> ClientEvent | None:
+        """What a message means; None for a part of a packet.
+
+        Raises:
+            RemoteProtocolError: the server broke the protocol.
+        """
+        packet = self._decoder.feed(message)
+        if packet is None:
+            return None
+        if packet.namespace != "/":
+            raise RemoteProtocolError("a namespace that we did not ask for")
+        match packet.type:
+            case PacketType.CONNECT if not self.is_connected:
+                self.is_connected = True
+                return Welcomed(packet.data or {})
+            case PacketType.CONNECT_ERROR if not self.is_connected:
+                refused = packet.data if isinstance(packet.data, dict) else {"message": packet.data}
+                return Refused(str(refused.get("message", "")))
+            case PacketType.CONNECT | PacketType.CONNECT_ERROR:
+                raise RemoteProtocolError("connected twice")
+            case _ if not self.is_connected:
+                raise RemoteProtocolError("not connected yet")
+            case PacketType.DISCONNECT:
+                self.is_connected = False
+                return Disconnected(packet.namespace)
+            case PacketType.EVENT | PacketType.BINARY_EVENT:
+                return Event(packet.namespace, packet.data[0], packet.data[1:], packet.ack_id)
+            case PacketType.ACK | PacketType.BINARY_ACK:
+                return Acknowledged(packet.namespace, cast(int, packet.ack_id), packet.data)

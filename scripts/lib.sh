@@ -103,13 +103,14 @@ install_in_venv() {
 }
 
 # make_venv KIND [PIP OPTION...]: install Palaver into .venv, unless that was done for KIND and nothing has changed since.
+# What is installed for any other kind serves for `use` too.
 make_venv() {
   local kind=$1 stamp=$VENV/.palaver-$1
   shift
   if [ "$(cat "$stamp" 2>/dev/null)" = "$(wanted)" ] && "$VENV/bin/python" -c ''; then return 0; fi
   is_venv_usable || create_venv
   run_quietly "Installing Palaver for $kind (a minute or two, the first time)" install_in_venv "$@" || exit 1
-  wanted >"$stamp"
+  wanted | tee "$stamp" >"$VENV/.palaver-use"
 }
 
 # prepare KIND [PIP OPTION...]: make_venv, one at a time where two commands start together.

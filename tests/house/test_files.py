@@ -71,7 +71,8 @@ def test_readme_names_the_two_commands() -> None:
 
 
 def subcommands_in_readme() -> set[str]:
-    return set(re.findall(r"\bpalaver ((?:bot )?[a-z]+)\b(?=[^.]*$)", README, re.MULTILINE))
+    code = re.findall(r"```\w*\n.*?```|`[^`\n]+`", README, re.DOTALL)
+    return set(re.findall(r"(?<![\w/.-])palaver ((?:bot )?[a-z]+)(?![\w:])", "\n".join(code)))
 
 
 @pytest.mark.parametrize("subcommand", sorted(subcommands_in_readme()))

@@ -14,7 +14,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Written in two parts, so that this file does not find itself.
@@ -59,33 +58,6 @@ def test_constraints_pin_every_direct_dependency(requirement: Requirement) -> No
 @pytest.mark.parametrize("command", ["scripts/start", "scripts/test", ".ci/run"])
 def test_scripts_are_executable(command: str) -> None:
     assert os.access(ROOT / command, os.X_OK)
-
-
-def commands_in_readme() -> set[str]:
-    return set(re.findall(r"^\$? ?(scripts/\w+)", README, re.MULTILINE))
-
-
-def test_readme_names_the_two_commands() -> None:
-    assert {"scripts/start", "scripts/test"} <= commands_in_readme()
-    assert all(os.access(ROOT / command, os.X_OK) for command in commands_in_readme())
-
-
-def subcommands_in_readme() -> set[str]:
-    code = re.findall(r"```\w*\n.*?```|`[^`\n]+`", README, re.DOTALL)
-    return set(re.findall(r"(?<![\w/.-])palaver ((?:bot )?[a-z]+)(?![\w:])", "\n".join(code)))
-
-
-@pytest.mark.parametrize("subcommand", sorted(subcommands_in_readme()))
-def test_readme_names_only_subcommands_that_exist(subcommand: str) -> None:
-    palaver = Path(sys.executable).with_name("palaver")
-    shown = subprocess.run([palaver, *subcommand.split(), "--help"], capture_output=True, text=True, check=False)
-    assert shown.returncode == 0, shown.stderr
-    assert f"palaver {subcommand}" in shown.stdout
-
-
-def test_readme_links_lead_somewhere() -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_changelog_fragments_are_well_formed() -> None:

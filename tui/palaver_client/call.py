@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Final
 
-from attrs import frozen
+import trio
+from attrs import define, field, frozen
 
-from palaver_media.engine_messages import Devices
+from palaver_media import engine_messages as reports
+from palaver_media.codec import Pcm
+from palaver_media.engine_messages import CloseCall, EngineReport, OpenCall, SetMuted, SetSink, SetSource, Side
+from palaver_protocol import notices
 from palaver_protocol.models import EndReason, RoomView, UserId
+
+from . import words
+from .engine import Engine
+from .events import (
+    CallStats,
+    ConnectionLost,
+    Left,
+    LevelsChanged,
+    MediaStarted,
+    MuteChanged,
+    SoundChosen,
+    SoundProblem,
+    SoundStarted,
+    SpeakingChanged,
+    StatsChanged,
+)
+from .media import Media
+from .scopes import helpers
+from .session import AnyEvent, Session
+from .speaking import Speakers
+from .state import SILENCE
+
+RATE: Final = 48_000  # Hz, of PCM
+BYTES_PER_SECOND: Final = RATE * 2
+AHEAD: Final = 0.2  # s of speech that may wait in the engine
+PIECE: Final = BYTES_PER_SECOND // 50  # bytes, 20 ms
+MAX_HEARD: Final = 1_000  # blocks that wait for a slow listener
 
 
 @frozen
@@ -18,38 +52,183 @@ class Heard:
     samples: bytes
 
 
+@define(eq=False)
 class Call:
     """A call we are in. Made by `Client.call`."""
 
+    _session: Session
+    _engine: Engine
+    _source: str
+    _sink: str
+    _room: RoomView | None = None
+    _id: str = field(factory=lambda: secrets.token_hex(8))
+    _speakers: Speakers = field(factory=Speakers)
+    _alarm: trio.CancelScope = field(factory=trio.CancelScope)
+    _ended: trio.Event = field(factory=trio.Event)
+    _end_reason: EndReason = EndReason.ENDED
+    _ears: set[trio.MemorySendChannel[Heard]] = field(factory=set[trio.MemorySendChannel[Heard]])
+    _spoken_until: float = 0.0
+    _media: Media = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._media = Media(self._session, self._engine, self._id)
+
     @property
     def room(self) -> RoomView:
-        """The room, as it last was."""
-        raise NotImplementedError
+        """The room, as it is or last was."""
+        assert self._room is not None
+        return self._room
 
     async def set_muted(self, is_muted: bool) -> None:
-        """Mute or unmute our microphone, and tell the others."""
-        raise NotImplementedError
+        """Mute or unmute our microphone, and tell the others. Raises Refusal or Disconnected."""
+        self._session.happen(MuteChanged(is_muted))
+        await self._session.tell_muted()
 
     def set_source(self, spec: str) -> None:
         """Speak from another source."""
-        raise NotImplementedError
+        self._source = spec
+        self._session.happen(SoundChosen(Side.SOURCE, spec))
+        self._engine.tell(SetSource(self._id, spec))
 
     def set_sink(self, spec: str) -> None:
         """Be heard elsewhere."""
-        raise NotImplementedError
-
-    async def devices(self) -> Devices:
-        """Ask what there is to hear with and to speak into."""
-        raise NotImplementedError
+        self._sink = spec
+        self._session.happen(SoundChosen(Side.SINK, spec))
+        self._engine.tell(SetSink(self._id, spec))
 
     async def wait_ended(self) -> EndReason:
         """Wait until the room is over, or we are out of it."""
-        raise NotImplementedError
+        await self._ended.wait()
+        return self._end_reason
 
-    def hear(self) -> AsyncIterator[Heard]:
-        """What the others say, where the sink is `pcm`."""
-        raise NotImplementedError
+    # -- sound for programs --------------------------------------------------------------------------------------------
+    async def hear(self) -> AsyncIterator[Heard]:
+        """What the others say from now on, where the sink is `pcm`, until the call ends."""
+        ear, heard = trio.open_memory_channel[Heard](MAX_HEARD)
+        self._ears.add(ear)
+        try:
+            async for block in heard:
+                yield block
+        finally:
+            self._ears.discard(ear)
 
     async def speak(self, samples: bytes) -> None:
         """Say something, where the source is `pcm`: 48 kHz mono s16le. Waits while much is still to be said."""
-        raise NotImplementedError
+        for start in range(0, len(samples), PIECE):
+            piece = samples[start : start + PIECE]
+            await trio.sleep_until(self._spoken_until - AHEAD)
+            self._engine.tell(Pcm(self._id, "", piece))
+            self._spoken_until = max(self._spoken_until, trio.current_time()) + len(piece) / BYTES_PER_SECOND
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have sound, and keep it connected wherever we sit."""
+        self._session.happen(SoundChosen(Side.SOURCE, self._source))
+        self._session.happen(SoundChosen(Side.SINK, self._sink))
+        with self._session.followed(self._on_event):
+            async with helpers() as nursery:
+                nursery.start_soon(self._open_in_each_engine)
+                nursery.start_soon(self._media.run)
+                nursery.start_soon(self._keep_time)
+                try:
+                    yield
+                finally:
+                    self._engine.tell(CloseCall(self._id))
+                    self._end(EndReason.ENDED)
+
+    async def _open_in_each_engine(self) -> None:
+        """Start the sound, and again in each engine that takes a dead one's place."""
+        while True:
+            await self._engine.wait_up()
+            self._engine.tell(OpenCall(self._id, self._source, self._sink, self._session.state.is_muted))
+            await self._engine.wait_dead()
+
+    async def _keep_time(self) -> None:
+        """Put the speaking lights out in time; `_tell_speaking` moves the alarm."""
+        while True:
+            with trio.CancelScope(deadline=self._speakers.deadline) as self._alarm:
+                await trio.sleep_forever()
+            self._tell_speaking(self._speakers.expire(trio.current_time()))
+
+    def _end(self, reason: EndReason) -> None:
+        if not self._ended.is_set():
+            self._end_reason = reason
+            self._ended.set()
+            for ear in self._ears:
+                ear.close()
+
+    # -- what happens --------------------------------------------------------------------------------------------------
+    def _on_event(self, event: AnyEvent) -> None:
+        self._room = self._session.state.room or self._room
+        self._media.on_event(event)
+        match event:
+            case notices.CallEnded() if self._session.state.room is None:
+                self._end(event.reason or EndReason.ENDED)
+            case notices.UserLeft() if event.user_id == self._session.state.me:
+                self._end(EndReason.ENDED)
+            case MuteChanged():
+                self._engine.tell(SetMuted(self._id, event.is_muted))
+            case Left():  # by our own will, or because the seat could not be had again
+                self._end(EndReason.ENDED if event.reason == words.YOU_LEFT else EndReason.ERROR)
+            case ConnectionLost(retry_in=None):
+                self._end(EndReason.ERROR)
+            case _:
+                return
+
+    def on_engine_death(self) -> None:
+        """The engine is gone; the next one is told all anew."""
+        self._media.on_engine_death()
+
+    def on_report(self, report: EngineReport) -> None:
+        """Take in what the engine says."""
+        if getattr(report, "call", None) != self._id:
+            return
+        match report:
+            case reports.TransportConnected() | reports.TransportFailed():
+                self._media.on_report(report)
+            case reports.AudioStarted():
+                user = self._media.user_of(report.consumer)
+                if user is not None:
+                    self._session.happen(MediaStarted(user))
+            case reports.Levels():
+                self._hear_levels(report)
+            case reports.Stats():
+                users = {user: c for name, c in report.consumers.items() if (user := self._media.user_of(name))}
+                self._session.happen(StatsChanged(CallStats(report.rtt_ms, report.out_kbps, users)))
+            case reports.SoundProblem():
+                self._session.happen(SoundProblem(report.side, report.reason, report.remedy))
+            case reports.SoundStarted():
+                self._session.happen(SoundStarted(report.side, report.name))
+            case Pcm():
+                self._pass_on(report)
+            case _:
+                return
+
+    def _hear_levels(self, report: reports.Levels) -> None:
+        state = self._session.state
+        people = () if state.room is None else state.room.participants
+        levels = {person.user_id: SILENCE for person in people if person.user_id != state.me}
+        for consumer, level in report.consumers.items():
+            user = self._media.user_of(consumer)
+            if user is not None and user in levels:
+                levels[user] = max(levels[user], level)
+        self._session.happen(LevelsChanged(report.input_dbfs, levels))
+        ours = SILENCE if state.is_muted else report.input_dbfs
+        self._tell_speaking(self._speakers.hear({**levels, state.me: ours}, trio.current_time()))
+
+    def _tell_speaking(self, changes: Iterable[SpeakingChanged]) -> None:
+        for change in changes:
+            self._session.happen(change)
+        self._alarm.deadline = self._speakers.deadline
+
+    def _pass_on(self, pcm: Pcm) -> None:
+        """To those who listen; one who is far behind misses something."""
+        user = self._media.user_of(pcm.stream)
+        if user is None:
+            return
+        for ear in self._ears:
+            try:
+                ear.send_nowait(Heard(user, pcm.samples))
+            except trio.WouldBlock:
+                continue

@@ -19,9 +19,14 @@ class ServerUrl:
     port: int
     is_secure: bool
 
-    def __str__(self) -> str:
+    @property
+    def authority(self) -> str:
+        """Host and port, as HTTP writes them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.is_secure else 'http'}://{host}:{self.port}"
+        return f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{'https' if self.is_secure else 'http'}://{self.authority}"
 
 
 def parse_url(written: str) -> ServerUrl:

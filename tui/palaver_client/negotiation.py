@@ -1,0 +1,237 @@
+"""One negotiation of a call's sound: two transports, what we send, and what we want to hear.
+
+It lives from the first request until something breaks: it is then thrown away, and another one is made.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+import trio
+from attrs import define, evolve, field
+
+from palaver_media import engine_messages as engine_side
+from palaver_media.engine_messages import Candidate, Receive, Send, StopReceiving
+from palaver_media.worker_messages import Fingerprint
+from palaver_protocol import rtp_models
+from palaver_protocol.models import ConsumerId, Direction, ProducerId, RoomId, TransportId, UserId
+from palaver_protocol.negotiate import AUDIO_LEVEL, MID
+from palaver_protocol.requests import (
+    ConnectTransport,
+    Consume,
+    CreateTransport,
+    GetRouterRtpCapabilities,
+    Produce,
+    ResumeConsumer,
+)
+from palaver_protocol.rtp_models import (
+    Codec,
+    CodecCapability,
+    DtlsParameters,
+    DtlsSide,
+    Encoding,
+    Extension,
+    Kind,
+    Rtcp,
+    RtpCapabilities,
+    RtpParameters,
+)
+from palaver_protocol.table import Code, Refusal, refusal
+
+from .engine import Engine
+from .session import Session
+from .state import ClientState
+
+log = logging.getLogger(__name__)
+
+OPUS: Final = "audio/opus"
+OPUS_PARAMETERS: Final = {"minptime": 10, "useinbandfec": 1}  # RFC 7587, section 6.1
+OUR_MID: Final = "0"
+CONNECT: Final = 15.0  # s until both transports are connected
+
+
+@define
+class Voice:
+    """Somebody's track as we hear it; `consumer` is None while it is being asked for, or when that was refused."""
+
+    user: UserId
+    consumer: ConsumerId | None = None
+
+
+@define(eq=False)
+class Negotiation:
+    """The media of one seat on one router through one engine. Raises out of `run` when it fails."""
+
+    _session: Session
+    _engine: Engine
+    _call: str
+    _room: RoomId
+    on_connected: Callable[[], None]
+    voices: dict[ProducerId, Voice] = field(factory=dict[ProducerId, Voice])
+    transports: set[str] = field(factory=set[str])
+    _connected: set[str] = field(factory=set[str])
+    _is_up: trio.Event = field(factory=trio.Event)
+    _changed: trio.Event = field(factory=trio.Event)
+
+    async def run(self) -> None:
+        """Negotiate, then keep hearing whoever there is to hear.
+
+        Raises:
+            ExceptionGroup: of Refusal, Disconnected or trio.TooSlowError.
+        """
+        capabilities = (await self._session.ask(GetRouterRtpCapabilities(self._room))).rtp_capabilities
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._send, capabilities)
+                nursery.start_soon(self._receive, capabilities, nursery)
+                with trio.fail_after(CONNECT):
+                    await self._is_up.wait()
+        finally:
+            for transport in self.transports:
+                self._engine.tell(engine_side.CloseTransport(self._call, transport))
+
+    def connected(self, transport: str) -> None:
+        """The engine says that ICE and DTLS of a transport are done."""
+        self._connected.add(transport)
+        if len(self._connected) == len(Direction) and not self._is_up.is_set():
+            self._is_up.set()
+            self.on_connected()
+
+    def look_again(self) -> None:
+        """The tracks in the room have changed."""
+        self._changed.set()
+
+    def user_of(self, consumer: str) -> UserId | None:
+        """Whose voice a consumer carries."""
+        return next((voice.user for voice in self.voices.values() if voice.consumer == consumer), None)
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+    async def _send(self, capabilities: RtpCapabilities) -> None:
+        transport = await self._open(Direction.SEND)
+        parameters = sending_parameters(capabilities)
+        await self._session.ask(Produce(self._room, transport, Kind.AUDIO, parameters))
+        extensions = {extension.uri: extension.id for extension in parameters.header_extensions}
+        (ssrc,) = [encoding.ssrc for encoding in parameters.encodings if encoding.ssrc is not None]
+        self._engine.tell(
+            Send(
+                self._call,
+                transport,
+                ssrc=ssrc,
+                payload_type=parameters.codecs[0].payload_type,
+                cname=parameters.rtcp.cname or "",
+                mid=OUR_MID,
+                mid_extension=extensions.get(MID, 0),
+                level_extension=extensions.get(AUDIO_LEVEL, 0),
+            )
+        )
+
+    async def _open(self, direction: Direction) -> TransportId:
+        """Open one direction of media. The engine begins with ICE while we still name our certificate."""
+        params = (await self._session.ask(CreateTransport(self._room, direction))).params
+        transport = TransportId(params.id)
+        self.transports.add(transport)
+        self._engine.tell(
+            engine_side.OpenTransport(
+                self._call,
+                transport,
+                engine_side.Direction(direction.value),
+                ufrag=params.ice_parameters.username_fragment,
+                password=params.ice_parameters.password,
+                candidates=tuple(Candidate(each.address, each.port) for each in params.ice_candidates),
+                fingerprints=tuple(Fingerprint(f.algorithm, f.value) for f in params.dtls_parameters.fingerprints),
+            )
+        )
+        ours = rtp_models.Fingerprint("sha-256", self._engine.fingerprint)
+        await self._session.ask(ConnectTransport(transport, DtlsParameters((ours,), DtlsSide.CLIENT)))
+        return transport
+
+    # -- receiving -----------------------------------------------------------------------------------------------------
+    async def _receive(self, capabilities: RtpCapabilities, nursery: trio.Nursery) -> None:
+        """Hear whoever there is to hear, those who were there first and those who come."""
+        transport = await self._open(Direction.RECEIVE)
+        understood = receiving_capabilities(capabilities)
+        while True:
+            self._changed = trio.Event()
+            wanted = tracks_of_others(self._session.state)
+            for producer in self.voices.keys() - wanted.keys():
+                self._stop(producer)
+            for producer in wanted.keys() - self.voices.keys():
+                self.voices[producer] = Voice(wanted[producer])
+                nursery.start_soon(self._consume, transport, producer, understood)
+            await self._changed.wait()
+
+    async def _consume(self, transport: TransportId, producer: ProducerId, understood: RtpCapabilities) -> None:
+        try:
+            params = (await self._session.ask(Consume(self._room, producer, understood))).params
+            voice = self.voices.get(producer)
+            if voice is None:
+                return  # closed meanwhile, and the consumer with it
+            voice.consumer = ConsumerId(params.id)
+            self._engine.tell(_receive(self._call, transport, params))
+            await self._session.ask(ResumeConsumer(self._room, voice.consumer))
+        except Refusal as no:  # one voice less; if the track has gone, a notice says so too
+            log.info("cannot hear %s: %s", producer, no)
+
+    def _stop(self, producer: ProducerId) -> None:
+        voice = self.voices.pop(producer)
+        if voice.consumer is not None:
+            self._engine.tell(StopReceiving(self._call, voice.consumer))
+
+
+def tracks_of_others(state: ClientState) -> dict[ProducerId, UserId]:
+    """The sound that there is to hear, and whose it is."""
+    people = () if state.room is None else state.room.participants
+    return {
+        track.producer_id: person.user_id
+        for person in people
+        if person.user_id != state.me
+        for track in person.producer_ids
+        if track.kind is Kind.AUDIO
+    }
+
+
+def sending_parameters(capabilities: RtpCapabilities) -> RtpParameters:
+    """How we send Opus, under the router's numbers and an SSRC and CNAME of our own.
+
+    Raises:
+        Refusal: `unsupported`: the router does not forward Opus.
+    """
+    opus = _opus(capabilities)
+    extensions = {
+        extension.uri: extension.preferred_id
+        for extension in capabilities.header_extensions
+        if extension.uri in (MID, AUDIO_LEVEL) and extension.kind in (Kind.AUDIO, None)
+    }
+    codec = Codec(OPUS, opus.preferred_payload_type or 100, opus.clock_rate, opus.channels, dict(OPUS_PARAMETERS), ())
+    return RtpParameters(
+        codecs=(codec,),
+        mid=OUR_MID,
+        header_extensions=tuple(Extension(uri, number) for uri, number in extensions.items()),
+        encodings=(Encoding(random.randrange(1, 2**32)),),
+        rtcp=Rtcp(secrets.token_hex(8)),
+    )
+
+
+def receiving_capabilities(capabilities: RtpCapabilities) -> RtpCapabilities:
+    """What we can play of what the router forwards."""
+    return evolve(capabilities, codecs=(_opus(capabilities),))
+
+
+def _opus(capabilities: RtpCapabilities) -> CodecCapability:
+    for codec in capabilities.codecs:
+        if codec.mime_type.lower() == OPUS:
+            return codec
+    raise refusal(Code.UNSUPPORTED, "this server does not forward Opus")
+
+
+def _receive(call: str, transport: TransportId, params: rtp_models.ConsumerParams) -> Receive:
+    """What the engine must know of a consumer; raises Refusal where the server left it out."""
+    parameters = params.rtp_parameters
+    ssrc = parameters.encodings[0].ssrc if parameters.encodings else None
+    if ssrc is None or not parameters.codecs:
+        raise refusal(Code.INTERNAL, "the server names no stream")
+    return Receive(call, transport, params.id, ssrc, parameters.codecs[0].payload_type)

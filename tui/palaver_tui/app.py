@@ -1,0 +1,89 @@
+"""The Textual app: which screen shows, and what goes to and from the Trio side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from textual.app import App
+from textual.reactive import reactive
+
+from palaver_client.state import ClientState
+from palaver_protocol.models import Name, UserId
+
+from . import labels
+from .keys import APP_KEYS
+from .messages import Asked, Happened, Offline, StateChanged, Trouble
+from .screens.main import Main
+from .theme import THEMES, fitting
+from .wishes import Connect, Wish
+
+
+class PalaverApp(App[None]):
+    """The full-screen client. Widgets watch `state`; what people want goes out through `wish`.
+
+    Until `is_named` the first screen asks for a name.
+    """
+
+    TITLE = labels.APP
+    CSS_PATH = "palaver.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS = [key.binding() for key in APP_KEYS]
+
+    state: reactive[ClientState] = reactive(ClientState(UserId(""), Name("")))
+
+    def __init__(self, state: ClientState, wish: Callable[[Wish], object], *, is_named: bool = True) -> None:
+        super().__init__()
+        self._main = Main(state)
+        self._wish = wish
+        self._is_named = is_named
+        self.set_reactive(PalaverApp.state, state)
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = fitting(os.environ).name
+
+    def on_mount(self) -> None:
+        """Show the main screen, and ask for a name where there is none."""
+        self.push_screen(self._main)
+        if self._is_named:
+            self.call_after_refresh(self._come_online, self.state.name)
+        else:
+            from .screens.ask import AskName
+
+            ask = AskName(labels.APP, labels.ASK_NAME, self.state.name, must_answer=True)
+            self.push_screen(ask, self._come_online)
+
+    def _come_online(self, name: str | None) -> None:
+        self._wish(Connect(name or self.state.name))
+
+    def on_asked(self, asked: Asked) -> None:
+        """Pass a wish on."""
+        self._wish(asked.wish)
+
+    def on_state_changed(self, changed: StateChanged) -> None:
+        """Let the widgets see the new state."""
+        self.state = changed.state
+
+    def on_happened(self, happened: Happened) -> None:
+        """Tell what happened: in a toast where it matters much, else in the chat."""
+        if happened.severity is None:
+            self._main.tell(happened.text)
+        else:
+            self.notify(happened.text, severity=happened.severity, markup=False)
+
+    def on_offline(self, offline: Offline) -> None:
+        """Tell why there is no connection."""
+        self._main.offline(offline.lost)
+
+    def on_trouble(self, trouble: Trouble) -> None:
+        """Tell why a wish was not granted."""
+        self.notify(trouble.text, severity="warning", markup=False)
+        if trouble.unsaid:
+            self._main.put_back(trouble.unsaid)
+
+    def action_copy_or_quit(self) -> None:
+        """Copy what is selected, or quit."""
+        if selected := self.screen.get_selected_text():
+            self.copy_to_clipboard(selected)
+        else:
+            self.exit()

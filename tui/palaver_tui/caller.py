@@ -1,0 +1,224 @@
+"""The Trio side: holds the connection and the seat that the person at the screen wants."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, assert_never
+
+import trio
+from attrs import define, evolve, field
+from textual.message import Message
+
+from palaver_client import (
+    Call,
+    Client,
+    ClientError,
+    ClientState,
+    ConnectFailed,
+    Refusal,
+    RetryFailed,
+    Settings,
+    Side,
+    SideState,
+    connect,
+    words,
+)
+from palaver_client.state import after
+
+from .happenings import told
+from .messages import Offline, StateChanged, Trouble
+from .wishes import Choose, Connect, End, Join, Leave, ListDevices, Open, Retry, Say, SetMuted, Wish
+
+FIRST_PAUSE: Final = 0.5  # s between the first two attempts to connect; doubled each time
+LONGEST_PAUSE: Final = 15.0  # s
+MAX_SAID: Final = 100  # messages that may wait to be sent
+
+
+@define(eq=False)
+class Caller:
+    """Takes wishes with `take`, on the Trio side only, and gives news with `tell`."""
+
+    url: str
+    settings: Settings
+    source: str
+    sink: str
+    tell: Callable[[Message], object]
+    state: ClientState
+    wanted: Join | Open | None = None
+    _client: Client | None = None
+    _call: Call | None = None
+    _tasks: trio.Nursery = field(init=False)
+    _named: trio.Event = field(factory=trio.Event)
+    _retry: trio.Event = field(factory=trio.Event)
+    _moved: trio.Event = field(factory=trio.Event)
+    _changed: trio.Event = field(factory=trio.Event)
+    _said: tuple[trio.MemorySendChannel[str], trio.MemoryReceiveChannel[str]] = field(
+        factory=lambda: trio.open_memory_channel[str](MAX_SAID)
+    )
+
+    # -- wishes --------------------------------------------------------------------------------------------------------
+    def take(self, wish: Wish) -> None:
+        """Begin to carry out a wish."""
+        match wish:
+            case Connect():
+                self._keep(evolve(self.settings, name=wish.name))
+                self._named.set()
+            case Retry():
+                self._retry.set()
+            case Join() | Open():
+                self._want(wish)
+            case Leave():
+                self._want(None)
+            case Say():
+                self._say(wish.text)
+            case Choose():
+                self._choose(wish)
+            case End():
+                self._ask(lambda client: client.end_room())
+            case SetMuted():
+                self._ask(lambda client: client.set_muted(wish.is_muted))
+            case ListDevices():
+                self._ask(lambda client: client.list_devices())
+            case _:
+                assert_never(wish)
+
+    def _want(self, seat: Join | Open | None) -> None:
+        self.wanted = seat
+        self._moved.set()
+
+    def _say(self, text: str) -> None:
+        try:
+            self._said[0].send_nowait(text)
+        except trio.WouldBlock:
+            self.tell(Trouble("Too many messages wait to be sent.", text))
+
+    def _choose(self, choice: Choose) -> None:
+        """Use a device from now on, in this call and later ones."""
+        if choice.side is Side.SOURCE:
+            self.source = choice.spec
+            self._keep(evolve(self.settings, source=choice.spec))
+        else:
+            self.sink = choice.spec
+            self._keep(evolve(self.settings, sink=choice.spec))
+        if self._call is not None:
+            (self._call.set_source if choice.side is Side.SOURCE else self._call.set_sink)(choice.spec)
+        else:
+            self._show(self.state)
+
+    def _ask(self, do: Callable[[Client], Awaitable[object]]) -> None:
+        if self._client is None:
+            self.tell(Trouble("You are not connected yet; that has to wait."))
+        else:
+            self._tasks.start_soon(self._attempt, do, self._client)
+
+    async def _attempt(self, do: Callable[[Client], Awaitable[object]], client: Client, unsaid: str = "") -> None:
+        """Do what was asked, or tell why it cannot be done."""
+        try:
+            await do(client)
+        except Refusal as no:
+            self.tell(Trouble(words.of_refusal(no), unsaid))
+        except ClientError as why:
+            self.tell(Trouble(str(why), unsaid))
+
+    # -- the connection ------------------------------------------------------------------------------------------------
+    async def run(self) -> None:
+        """Be there for the person at the screen, for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._save_settings)
+            if self.settings.problem:
+                self.tell(Trouble(self.settings.problem))
+            await self._named.wait()
+            pause = FIRST_PAUSE
+            while True:
+                self._retry = trio.Event()
+                try:
+                    async with connect(self.url, self.settings.name, self.settings.user_id) as client:
+                        pause = FIRST_PAUSE
+                        await self._serve(client)
+                except ConnectFailed as why:
+                    await self._wait_to_retry(why, pause)
+                    pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _wait_to_retry(self, why: ConnectFailed, pause: float) -> None:
+        failed = RetryFailed(words.of_problem(why.reason, why.remedy), pause, trio.current_time() + pause)
+        self._show(after(self.state, failed))
+        self.tell(Offline(failed))
+        with trio.move_on_after(pause):
+            await self._retry.wait()
+
+    async def _serve(self, client: Client) -> None:
+        """Use a client until the person wants another one; it reconnects by itself."""
+        try:
+            async with trio.open_nursery() as self._tasks:
+                self._client = client
+                self._tasks.start_soon(self._relay, client)
+                self._tasks.start_soon(self._keep_seat, client)
+                self._tasks.start_soon(self._send, client)
+                await self._retry.wait()
+                self._tasks.cancel_scope.cancel()
+        finally:
+            self._client = None
+
+    async def _relay(self, client: Client) -> None:
+        """Pass on what the client learns."""
+        async with client.changes() as changes:
+            self._show(client.state)
+            async for change in changes:
+                self._show(change.new)
+                for message in told(change):
+                    self.tell(message)
+
+    def _show(self, state: ClientState) -> None:
+        if self._call is None:  # the client knows of specs in a call only
+            sound = evolve(state.sound, source=SideState(self.source), sink=SideState(self.sink))
+            state = evolve(state, sound=sound)
+        self.state = state
+        self.tell(StateChanged(state))
+
+    async def _send(self, client: Client) -> None:
+        """Send messages in the order in which they were written."""
+        async for text in self._said[1]:
+            await self._attempt(partial(Client.say, content=text), client, text)
+
+    # -- the seat ------------------------------------------------------------------------------------------------------
+    async def _keep_seat(self, client: Client) -> None:
+        """Sit in the wanted room; when another one is wanted, leave the one before."""
+        while True:
+            self._moved = trio.Event()
+            async with trio.open_nursery() as nursery:
+                if self.wanted is not None:
+                    nursery.start_soon(self._sit, client, self.wanted)
+                await self._moved.wait()
+                nursery.cancel_scope.cancel()
+
+    async def _sit(self, client: Client, seat: Join | Open) -> None:
+        """Be in a call until it ends, by itself or by cancellation."""
+        await self._attempt(lambda client: self._talk(client, seat), client)
+        if self.wanted is seat:
+            self.wanted = None
+
+    async def _talk(self, client: Client, seat: Join | Open) -> None:
+        is_muted = client.state.is_muted
+        async with client.call(seat.room_name, source=self.source, sink=self.sink, is_muted=is_muted) as call:
+            self._keep(evolve(self.settings, room=seat.room_name))
+            self._call = call
+            try:
+                await call.wait_ended()
+            finally:
+                self._call = None
+
+    # -- settings ------------------------------------------------------------------------------------------------------
+    def _keep(self, settings: Settings) -> None:
+        self.settings = settings
+        self._changed.set()
+
+    async def _save_settings(self) -> None:
+        """Write the settings whenever they have changed."""
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            try:
+                await trio.to_thread.run_sync(self.settings.save)
+            except OSError as why:
+                self.tell(Trouble(f"Your settings cannot be kept: {why}"))

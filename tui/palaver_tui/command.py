@@ -1,0 +1,126 @@
+"""`palaver [URL]`: the options of the full screen, and its beginning and end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from typing import Final
+
+from attrs import evolve, frozen
+
+from palaver_client.settings import Settings, default_profile, settings_path
+from palaver_client.state import ClientState, SideState, Sound
+from palaver_protocol.converter import read_name
+from palaver_protocol.models import Name
+
+from .terminal import leave_on_signals, terminal_of_its_own
+
+URL: Final = "http://127.0.0.1:8440"
+
+EPILOG: Final = """\
+examples:
+  palaver                                   the server on this machine
+  palaver http://192.0.2.7:8440 --name Ada  another one, as Ada
+  palaver --room lobby                      straight into a room, which is made if there is none
+  palaver --input tone:440 --output null    without any sound device
+
+A source is device, device:NAME, file:PATH.wav, tone:HZ or null; a sink is device, device:NAME, file:PATH.wav or null.
+Without a screen there is `palaver call`; a server is started by `palaver serve`. Press ? in the program for its keys.
+"""
+
+
+@frozen
+class Options:
+    """What the command line asks for."""
+
+    url: str
+    room: str | None
+    settings: Settings
+    source: str
+    sink: str
+    is_named: bool
+
+
+def parse(argv: list[str]) -> Options:
+    """Read the command line, and the settings of its profile. Raises SystemExit where it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="palaver",
+        description="Talk with others in rooms: the full-screen client.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("url", nargs="?", default=URL, metavar="URL", help=f"the server (default: {URL})")
+    add("--name", type=_name, help="what the others call you (default: as last time, else you are asked)")
+    add("--room", type=_name, help="sit down in the room of that name at once; make it if there is none")
+    add("--profile", help="whose id and settings to use (default: the name, else your login name)")
+    add("--input", metavar="SPEC", help="what the others hear (default: as last time, else device)")
+    add("--output", metavar="SPEC", help="where you hear them (default: as last time, else device)")
+    given = parser.parse_args(argv)
+    profile = given.profile or given.name or default_profile()
+    is_named = given.name is not None or settings_path(profile).exists()
+    settings = Settings.load(profile)
+    if given.name is not None:
+        settings = evolve(settings, name=given.name)
+    source, sink = given.input or settings.source, given.output or settings.sink
+    return Options(given.url, given.room, settings, source, sink, is_named)
+
+
+def _name(text: str) -> Name:
+    try:
+        return read_name(text)
+    except ValueError as why:
+        raise argparse.ArgumentTypeError(str(why)) from None
+
+
+def main(argv: list[str]) -> int:
+    """Run the full-screen client.
+
+    Returns:
+        The exit code: 0, or 1 after an error, which is told on stderr; 2 for a wrong command line.
+    """
+    try:
+        options = parse(argv)
+    except SystemExit as end:
+        return int(end.code or 0)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print("palaver: the full screen needs a terminal; without one there is `palaver call`", file=sys.stderr)
+        return 1
+    with terminal_of_its_own() as log:
+        try:
+            return asyncio.run(show(options))
+        except Exception as why:
+            logging.getLogger(__name__).exception("the client ended")
+            failure = why
+    print(f"palaver: ended by an error: {_first_of(failure)!r}; more in {log}", file=sys.stderr)
+    return 1
+
+
+def _first_of(failure: BaseException) -> BaseException:
+    """The error inside the groups that nurseries make."""
+    return _first_of(failure.exceptions[0]) if isinstance(failure, BaseExceptionGroup) else failure
+
+
+async def show(options: Options) -> int:
+    """The screen on asyncio, and beside it the Trio side: begun before the screen, and awaited after it."""
+    from .app import PalaverApp
+    from .caller import Caller
+    from .guest import trio_guest
+    from .wishes import Open, Wish
+
+    def wish(wanted: Wish) -> None:
+        guest.soon(lambda: caller.take(wanted))
+
+    settings = options.settings
+    sound = Sound(SideState(options.source), SideState(options.sink))
+    state = ClientState(settings.user_id, Name(settings.name), sound=sound)
+    app = PalaverApp(state, wish, is_named=options.is_named)
+    caller = Caller(options.url, settings, options.source, options.sink, app.post_message, state)
+    if options.room is not None:
+        caller.take(Open(options.room))
+    async with trio_guest(caller.run, app.exit) as guest:
+        leave_on_signals(app.exit)
+        await app.run_async()
+    return app.return_code or 0

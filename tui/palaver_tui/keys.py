@@ -1,0 +1,60 @@
+"""Every key: what it does, how the footer calls it, and how the help explains it.
+
+Only keys that terminals deliver: letters, which a line to write in takes for itself, and Ctrl with letters that
+are no other key (Ctrl+I is Tab, Ctrl+M is Enter, Ctrl+H is Backspace).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import frozen
+from textual.binding import Binding
+
+
+@frozen
+class Key:
+    """A key and its action; one without `label` is not in the footer, one that `is_global` works while writing."""
+
+    key: str
+    action: str
+    label: str
+    shown: str
+    help: str
+    is_global: bool = False
+
+    def binding(self) -> Binding:
+        """The key for Textual."""
+        return Binding(
+            self.key,
+            self.action,
+            self.label or self.help,
+            show=bool(self.label),
+            key_display=self.shown,
+            priority=self.is_global,
+        )
+
+
+MAIN_KEYS: Final = (
+    Key("m", "mute", "Mute", "m", "mute or unmute your microphone"),
+    Key("c,slash", "chat", "Chat", "c", "write to the room; Enter sends, Esc ends the writing"),
+    Key("n", "open", "New room", "n", "make a room, or join one by its name"),
+    Key("l", "leave", "Leave", "l", "leave the room"),
+    Key("e", "end", "End", "e", "end the room for everyone, if you are its host or it has none"),
+    Key("s", "sound", "Sound", "s", "choose microphone and speaker"),
+    Key("v", "view", "View", "v", "show the lists or the room, where the screen is too narrow for both"),
+    Key("r", "retry", "Retry", "r", "connect now, while the connection is lost"),
+    Key("question_mark", "help", "Help", "?", "show this page"),
+    Key("b", "background", "", "b", "dark or light background"),
+    Key("ctrl+t", "mute", "", "^t", "mute or unmute, even while you write", is_global=True),
+)
+APP_KEYS: Final = (
+    Key("ctrl+q", "quit", "Quit", "^q", "leave the room and the program", is_global=True),
+    Key("ctrl+c", "copy_or_quit", "", "^c", "the same; copies instead, where text is selected", is_global=True),
+)
+MOVES: Final = (
+    ("Tab, Shift+Tab", "go to the next or previous pane"),
+    ("↑ ↓, PgUp PgDn, Home End", "move in a list or scroll"),
+    ("Enter", "join the room, or the room of the person, that is highlighted"),
+    ("Esc", "close a window, or end the writing"),
+)

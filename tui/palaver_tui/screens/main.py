@@ -1,0 +1,193 @@
+"""The main screen: who is online, which rooms there are, and the room we are in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Footer, Input
+
+from palaver_client.events import ConnectionLost, RetryFailed
+from palaver_client.state import ClientState, ConnectionState
+from palaver_protocol.models import RoomId
+from palaver_tui import labels
+from palaver_tui.keys import MAIN_KEYS
+from palaver_tui.messages import Asked
+from palaver_tui.widgets.banner import Banner
+from palaver_tui.widgets.chat import ChatInput, ChatLog
+from palaver_tui.widgets.follow import follow
+from palaver_tui.widgets.people import PeopleList
+from palaver_tui.widgets.room import Room, Welcome
+from palaver_tui.widgets.rooms import RoomList
+from palaver_tui.widgets.status import StatusBar
+from palaver_tui.wishes import End, Join, Leave, Open, Retry, Say, SetMuted, Wish
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+_OFFLINE = (ConnectionState.RECONNECTING, ConnectionState.CLOSED)
+
+
+class Main(Screen[None]):
+    """What one looks at most of the time. Its actions turn keys and clicks into wishes."""
+
+    BINDINGS = [key.binding() for key in MAIN_KEYS]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-normal"), (130, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-tall")]
+
+    def __init__(self, state: ClientState) -> None:
+        super().__init__(id="main")
+        self._state = state
+        self._suggested_room = ""
+
+    def compose(self) -> ComposeResult:
+        """Lists at the left, the room at the right."""
+        yield StatusBar(id="status")
+        yield Banner(id="banner", markup=False)
+        with Horizontal(id="body"):
+            with Vertical(id="lists"):
+                yield RoomList()
+                yield PeopleList()
+            yield Welcome()
+            yield Room()
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Watch what decides about panes and keys."""
+        self.watch(self.app, "state", self._remember)
+        follow(self, our_room, self._enter)
+        follow(self, lambda state: (may_end(state), state.connection), lambda _: self.refresh_bindings())
+        self.query_one(RoomList).focus()
+
+    def _remember(self, state: ClientState) -> None:
+        self._state = state
+
+    def _enter(self, room_id: RoomId | None) -> None:
+        self.set_class(room_id is not None, "-in-room")
+        self.remove_class("-lists")
+        if room_id is None and isinstance(self.focused, ChatInput):
+            self.query_one(RoomList).focus()
+        self.refresh_bindings()
+
+    def _ask(self, wish: Wish) -> None:
+        self.post_message(Asked(wish))
+
+    def tell(self, text: str) -> None:
+        """Something happened that those in the room may read."""
+        if self._state.room is not None:
+            self.query_one(ChatLog).tell(text)
+
+    def offline(self, lost: ConnectionLost | RetryFailed) -> None:
+        """There is no connection."""
+        self.query_one(Banner).lost(lost)
+
+    def put_back(self, text: str) -> None:
+        """A message could not be sent."""
+        self.query_one(ChatInput).put_back(text)
+
+    # -- keys ----------------------------------------------------------------------------------------------------------
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Which keys are of use just now."""
+        match action:
+            case "mute" | "chat" | "leave":
+                return self._state.room is not None
+            case "end":
+                return may_end(self._state)
+            case "retry":
+                return self._state.connection in _OFFLINE
+            case "view":
+                return self.has_class("-narrow") and self._state.room is not None
+            case _:
+                return True
+
+    def action_mute(self) -> None:
+        """Mute or unmute the microphone."""
+        self._ask(SetMuted(not self._state.is_muted))
+
+    def action_chat(self) -> None:
+        """Write to the room."""
+        self.remove_class("-lists")
+        self.query_one(ChatInput).focus()
+
+    def action_leave(self) -> None:
+        """Leave the room."""
+        self._ask(Leave())
+
+    def action_retry(self) -> None:
+        """Connect now."""
+        self._ask(Retry())
+
+    def action_view(self) -> None:
+        """Show the other half of a narrow screen."""
+        self.toggle_class("-lists")
+
+    def action_open(self) -> None:
+        """Make a room."""
+        from .ask import AskName
+
+        def open_room(name: str | None) -> None:
+            if name is not None:
+                self._ask(Open(name))
+
+        self.app.push_screen(AskName("New room", labels.ASK_ROOM, self._suggested_room), open_room)
+
+    def action_end(self) -> None:
+        """End the room, once that is confirmed."""
+        from .ask import Confirm
+
+        def end(is_sure: bool | None) -> None:
+            if is_sure:
+                self._ask(End())
+
+        self.app.push_screen(Confirm(labels.CONFIRM_END, "End it"), end)
+
+    def action_sound(self) -> None:
+        """Choose devices."""
+        from .devices import ChooseDevices
+
+        self.app.push_screen(ChooseDevices())
+
+    def action_help(self) -> None:
+        """Explain the keys."""
+        from .help import Help
+
+        self.app.push_screen(Help())
+
+    def action_background(self) -> None:
+        """Dark or light."""
+        self.app.theme = "palaver-light" if self.app.current_theme.dark else "palaver-dark"
+
+    # -- what widgets tell ---------------------------------------------------------------------------------------------
+    def on_room_list_picked(self, event: RoomList.Picked) -> None:
+        """Join the chosen room."""
+        self._join(event.room_id)
+
+    def on_people_list_picked(self, event: PeopleList.Picked) -> None:
+        """Join the room of the chosen person."""
+        self._join(event.room_id)
+
+    def _join(self, room_id: RoomId) -> None:
+        room = next((room for room in self._state.rooms if room.room_id == room_id), None)
+        if self._state.room is not None and self._state.room.room_id == room_id:
+            self.action_chat()
+        elif room is not None:
+            self._ask(Join(room_id, room.room_name))
+
+    def on_chat_input_said(self, event: ChatInput.Said) -> None:
+        """Send the message."""
+        self._ask(Say(event.text))
+
+    def on_descendant_focus(self) -> None:
+        """Other keys are of use while writing."""
+        self.query_one(ChatInput).placeholder = labels.WRITING if isinstance(self.focused, Input) else labels.WRITE
+
+
+def our_room(state: ClientState) -> RoomId | None:
+    """The room we are in."""
+    return None if state.room is None else state.room.room_id
+
+
+def may_end(state: ClientState) -> bool:
+    """Whether we are the host, or the room has none."""
+    return state.room is not None and (state.room.is_hostless or state.room.host_id == state.me)

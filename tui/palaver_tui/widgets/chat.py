@@ -1,0 +1,147 @@
+"""What is written in the room, and the line to write in."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from palaver_client.state import ClientState
+from palaver_protocol.models import ChatMessage, RoomId, UserId
+from palaver_tui import labels
+
+from .cells import plain
+from .follow import follow
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.geometry import Size
+
+MAX_LINES: Final = 300  # shown; older ones go
+MAX_TEXT: Final = 20_000  # code points in a message
+INDENT: Final = 6  # cells, below the time
+QUOTE: Final = 60  # cells of the message that is answered
+_NAME_COLOURS: Final = ("$text-primary", "$text-accent", "$text-success", "$text-secondary")
+
+
+class ChatLog(VerticalScroll):
+    """Messages and happenings, the newest at the bottom."""
+
+    def __init__(self) -> None:
+        super().__init__(id="log")
+        self._room: RoomId | None = None
+        self._shown: set[str] = set()
+
+    def compose(self) -> ComposeResult:
+        """A hint, for as long as nothing is there."""
+        yield Static(labels.NO_MESSAGES, id="no-messages", markup=False)
+
+    def on_mount(self) -> None:
+        """Watch the messages, and keep to the newest unless somebody reads further up."""
+        self.anchor()
+        follow(self, self.look, self.show)
+
+    @staticmethod
+    def look(state: ClientState) -> tuple[RoomId | None, tuple[ChatMessage, ...]]:
+        """The room and its messages."""
+        return (None, ()) if state.room is None else (state.room.room_id, state.room.messages)
+
+    def show(self, seen: tuple[RoomId | None, tuple[ChatMessage, ...]]) -> None:
+        """Show the messages that are new."""
+        room, messages = seen
+        if room != self._room:
+            self._room = room
+            self._shown.clear()
+            self.query(ChatLine).remove()
+        new = [message for message in messages if message.message_id not in self._shown]
+        self._shown |= {message.message_id for message in new}
+        self.add([line_of(message) for message in new])
+
+    def tell(self, text: str) -> None:
+        """Show something that happened."""
+        self.add([ChatLine(clock(time.time()), plain(text, "italic $foreground-muted"))])
+
+    def add(self, lines: list[ChatLine]) -> None:
+        """Show lines below the others, and let go of the oldest."""
+        self.mount_all(lines)
+        for line in list(self.query(ChatLine))[:-MAX_LINES]:
+            line.remove()
+        self.query_one("#no-messages").display = not self.query(ChatLine)
+
+
+class ChatLine(Widget):
+    """The time, and a text that hangs to its right however often it wraps."""
+
+    def __init__(self, when: str, text: Content) -> None:
+        super().__init__()
+        self._when = Content.styled(when.ljust(INDENT), "$foreground-muted")
+        self._text = text.expand_tabs(4)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as the text needs."""
+        return len(self._wrapped(width))
+
+    def render(self) -> Content:
+        """The text, wrapped."""
+        below = Content("\n" + " " * INDENT)
+        return Content.assemble(self._when, below.join(self._wrapped(self.size.width)))
+
+    def _wrapped(self, width: int) -> list[Content]:
+        return self._text.wrap(max(width - INDENT, 1)) or [Content("")]
+
+
+class ChatInput(Input):
+    """The line to write in; Enter sends it, Esc goes back to the single keys."""
+
+    BINDINGS = [Binding("escape", "done", "Stop writing", priority=False)]
+
+    class Said(Message):
+        """A message is to be sent."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self) -> None:
+        super().__init__(id="say", placeholder=labels.WRITE, max_length=MAX_TEXT, compact=True)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Send what was written."""
+        event.stop()
+        if text := event.value.strip():
+            self.clear()
+            self.post_message(self.Said(text))
+
+    def put_back(self, text: str) -> None:
+        """Give back what could not be sent, unless something else is being written."""
+        if not self.value:
+            self.value = text
+
+    def action_done(self) -> None:
+        """Write no more."""
+        self.screen.focus_next("#rooms")
+
+
+def line_of(message: ChatMessage) -> ChatLine:
+    """A message as a line."""
+    parts = [plain(message.user_name, f"bold {colour_of(message.user_id)}"), Content("  "), plain(message.content)]
+    if message.reply_to is not None:
+        quoted = f"{message.reply_to.user_name}: {' '.join(message.reply_to.content.split())}"
+        parts[2:2] = [plain(f"↪ {quoted}", "italic $foreground-muted").truncate(QUOTE, ellipsis=True), Content("\n")]
+    return ChatLine(clock(message.timestamp / 1000), Content.assemble(*parts))
+
+
+def colour_of(user_id: UserId) -> str:
+    """A colour that somebody keeps."""
+    return _NAME_COLOURS[sum(user_id.encode()) % len(_NAME_COLOURS)]
+
+
+def clock(seconds: float) -> str:
+    """The time of day, for seconds since the epoch."""
+    return time.strftime("%H:%M", time.localtime(seconds))

@@ -1,0 +1,174 @@
+"""The engine: commands in, sound and reports out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final, assert_never
+
+from attrs import define, field
+
+from palaver_media.child import Channel, beat
+from palaver_media.codec import Pcm
+from palaver_media.engine_messages import (
+    ENGINE_CODEC,
+    CloseCall,
+    CloseTransport,
+    EngineCommand,
+    EngineReport,
+    ListDevices,
+    OpenCall,
+    OpenTransport,
+    Ready,
+    Receive,
+    Send,
+    SetMuted,
+    SetSink,
+    SetSource,
+    Side,
+    StopReceiving,
+    StopSending,
+)
+from palaver_media.worker_messages import Beat
+
+from . import devices, watch
+from .call import Call
+from .specs import SoundError
+from .streams import Stream, within
+from .studio import Studio
+
+LEVELS: Final = 0.1  # s
+STATS: Final = 1.0  # s
+
+log = logging.getLogger(__name__)
+
+
+async def run(fd: int, on_closing: Callable[[], None]) -> None:
+    """Be the engine of the owner at the other end of a socket, until it closes; then `on_closing` is called first."""
+    channel: Channel[EngineCommand, EngineReport] = Channel(fd, ENGINE_CODEC)
+    studio = Studio(channel.report)
+    engine = Engine(studio)
+    channel.report(Ready(studio.certificate.fingerprint))
+    channel.open(engine.apply)
+    async with asyncio.TaskGroup() as tasks:
+        jobs = (
+            beat(channel, Beat),
+            every(LEVELS, engine.tell_levels),
+            every(STATS, engine.tell_stats),
+            every(watch.PERIOD, engine.check_devices),
+        )
+        running = [tasks.create_task(job) for job in jobs]
+        await channel.closed.wait()
+        on_closing()
+        for task in running:
+            task.cancel()
+    engine.close()
+
+
+async def every(seconds: float, job: Callable[[], None]) -> None:
+    """Call a function at this interval for ever; the time it takes does not count."""
+    due = time.monotonic()
+    while True:
+        due = max(due + seconds, time.monotonic())
+        await asyncio.sleep(due - time.monotonic())
+        job()
+
+
+@define(eq=False)
+class Engine:
+    """All calls of one engine."""
+
+    studio: Studio
+    calls: dict[str, Call] = field(factory=dict)
+    _told_stats: float = field(factory=time.monotonic)
+
+    def apply(self, command: EngineCommand) -> None:
+        """Do what the owner says; a bug ends the call that it concerns."""
+        try:
+            self._apply(command)
+        except Exception:
+            log.exception("%s", type(command).__name__)
+            if not isinstance(command, ListDevices):
+                self._close(command.call)
+
+    def tell_levels(self) -> None:
+        """Report how loud each call is, if that has changed."""
+        for call in self.calls.values():
+            levels = call.levels()
+            if levels is not None:
+                self.studio.report(levels)
+
+    def tell_stats(self) -> None:
+        """Report how each call is going, to the server (RTCP) and to the owner."""
+        now = time.monotonic()
+        seconds, self._told_stats = now - self._told_stats, now
+        for call in self.calls.values():
+            call.send_reports(now)
+            self.studio.report(call.stats(seconds))
+
+    def check_devices(self) -> None:
+        """Look after the devices of all calls."""
+        self.studio.control(partial(_check_devices, tuple(self.calls.values())))
+
+    def close(self) -> None:
+        """End all calls and threads."""
+        for name in list(self.calls):
+            self._close(name)
+        self.studio.close()
+
+    def _apply(self, command: EngineCommand) -> None:
+        if not isinstance(command, OpenCall | ListDevices) and command.call not in self.calls:
+            return  # it was closed, or never opened
+        match command:
+            case OpenCall():
+                self._close(command.call)
+                self.calls[command.call] = Call.open(command, self.studio)
+            case CloseCall():
+                self._close(command.call)
+            case SetSource():
+                self.calls[command.call].use(Side.SOURCE, command.source)
+            case SetSink():
+                self.calls[command.call].use(Side.SINK, command.sink)
+            case SetMuted():
+                self.calls[command.call].is_muted = command.is_muted
+            case OpenTransport():
+                self.calls[command.call].open_transport(command)
+            case CloseTransport():
+                self.calls[command.call].close_transport(command.transport)
+            case Send():
+                self.calls[command.call].send(command)
+            case StopSending():
+                self.calls[command.call].stop_sending()
+            case Receive():
+                self.calls[command.call].receive(command)
+            case StopReceiving():
+                self.calls[command.call].stop_receiving(command.consumer)
+            case Pcm():
+                self.calls[command.call].say(command.samples)
+            case ListDevices():
+                self.studio.control(self._list_devices)
+            case _:
+                assert_never(command)
+
+    def _close(self, name: str) -> None:
+        call = self.calls.pop(name, None)
+        if call is not None:
+            call.close()
+
+    def _list_devices(self) -> None:
+        """In the control thread; devices that came and went are seen only while none is open."""
+        try:
+            if not Stream.open_streams:
+                within(devices.refresh)
+            found = within(devices.list_devices)
+        except SoundError as why:
+            found = devices.none(why)
+        self.studio.post(found)
+
+
+def _check_devices(calls: tuple[Call, ...]) -> None:
+    for call in calls:
+        call.check_devices()

@@ -1,0 +1,115 @@
+"""What one call says: 10 ms blocks in, Opus in RTP out (RFC 3550, RFC 7587)."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from aiortc.rtp import RtcpSenderInfo
+
+from palaver_media import rtcp, rtp
+from palaver_media.engine_messages import Send
+
+from .mixer import BLOCK, RATE, SILENCE, SILENT, Samples, level
+from .opus import FRAME, Encoder
+
+HANGOVER: Final = 25  # frames of silence sent after the last sound, so that listeners need not guess its end
+VOICE: Final = -50.0  # dBFS: above it the audio level extension says that it is speech
+_WALL: Final = time.time() - time.monotonic()  # s; a stepping wall clock must not bend round-trip times
+
+
+def ntp_at(now: float) -> int:
+    """A time of `time.monotonic` as a 64-bit NTP timestamp."""
+    return rtcp.to_ntp(_WALL + now)
+
+
+class Sender:
+    """One RTP stream. `talk` belongs to the sound thread; `report` may be called from another."""
+
+    def __init__(self, command: Send, transmit: Callable[[bytes], int]) -> None:
+        self._command = command
+        self._transmit = transmit
+        self._encoder = Encoder()
+        self._sequence = random.randrange(1 << 15)  # SRTP: no wrap before the receiver knows it (RFC 3711, 3.3.1)
+        self._timestamp = random.randrange(1 << 32)
+        self._half: Samples | None = None  # the first block of a frame
+        self._is_talking = False
+        self._silent_frames = HANGOVER
+        self._packets = self._octets = 0
+        self._sampled_at = 0.0  # when the frame of `_timestamp` was complete
+        self.sent_bytes = 0
+
+    def talk(self, block: Samples | None, now: float) -> None:
+        """Say the next 10 ms; None is nothing to say: after a while of silence nothing is sent, and time goes on."""
+        if self._half is None:
+            self._half = SILENCE if block is None else block
+            self._silent_frames = self._silent_frames if block is None else 0
+            return
+        frame = np.concatenate((self._half, SILENCE if block is None else block))
+        self._half = None
+        self._silent_frames = self._silent_frames + 1 if block is None else 0
+        if self._silent_frames <= HANGOVER:
+            self._send(frame)
+        else:
+            self._is_talking = False
+        self._advance(now)
+
+    def hush(self, now: float) -> None:
+        """Send nothing for 10 ms (muted); time goes on."""
+        self._is_talking = False
+        self._silent_frames = HANGOVER
+        if self._half is None:
+            self._half = SILENCE
+        else:
+            self._half = None
+            self._advance(now)
+
+    def report(self, now: float) -> bytes | None:
+        """A sender report with the CNAME (RFC 3550 section 6.4.1); None before anything was sent."""
+        if not self._packets:
+            return None
+        elapsed = round((now - self._sampled_at) * RATE)
+        info = RtcpSenderInfo(
+            ntp_timestamp=ntp_at(now),
+            rtp_timestamp=self._timestamp + elapsed & 0xFFFFFFFF,
+            packet_count=self._packets & 0xFFFFFFFF,
+            octet_count=self._octets & 0xFFFFFFFF,
+        )
+        ssrc = self._command.ssrc
+        return rtcp.write_sender_report(ssrc, info) + rtcp.write_cname(ssrc, self._command.cname)
+
+    def _advance(self, now: float) -> None:
+        self._timestamp = self._timestamp + FRAME & 0xFFFFFFFF
+        self._sampled_at = now
+
+    def _send(self, frame: Samples) -> None:
+        packet = rtp.RtpPacket(
+            payload_type=self._command.payload_type,
+            sequence=self._sequence,
+            timestamp=self._timestamp,
+            ssrc=self._command.ssrc,
+            body=self._encoder.encode(frame),
+            is_marked=not self._is_talking,  # a talk spurt begins (RFC 3551 section 4.1)
+            extensions=self._extensions(frame),
+        )
+        sent = self._transmit(packet.write())
+        if not sent:
+            return
+        self._is_talking = True
+        self._sequence = self._sequence + 1 & 0xFFFF
+        self._packets += 1
+        self._octets += len(packet.body)
+        self.sent_bytes += sent
+
+    def _extensions(self, frame: Samples) -> dict[int, bytes]:
+        extensions: dict[int, bytes] = {}
+        if self._command.mid_extension:
+            extensions[self._command.mid_extension] = self._command.mid.encode()
+        if self._command.level_extension:
+            loudness = max(level(frame[:BLOCK]), level(frame[BLOCK:]))
+            dbov = -127 if loudness <= SILENT else round(loudness)
+            extensions[self._command.level_extension] = rtp.write_audio_level(dbov, loudness > VOICE)
+        return extensions

@@ -1,0 +1,61 @@
+"""Is a device's stream well? It may stop calling, call far too often, or step to a longer latency and stay there."""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import Final
+
+from .mixer import BLOCK, RATE
+
+PERIOD: Final = 0.25  # s between checks
+GONE: Final = 1.5  # s without a callback; a loaded sound server may pause for a moment
+TOO_OFTEN: Final = 2.5  # times the callbacks that there should be
+STEP: Final = 0.020  # s of latency over the opening's
+CHECKS: Final = 4  # in a row before a verdict, and of the opening that make the baseline
+
+
+class Health(enum.Enum):
+    """What `Watch.check` finds."""
+
+    FINE = "fine"
+    DEAD = "dead"
+    SPINNING = "spinning"
+    DELAYED = "delayed"
+
+
+class Watch:
+    """`note` is called in each callback, `check` every `PERIOD` by somebody else. Times in s on one clock."""
+
+    def __init__(self, now: float) -> None:
+        self._last_call = self._last_check = now
+        self._calls = 0
+        self._shortest = math.inf
+        self._baseline = math.inf
+        self._checks = 0
+        self._odd = 0
+
+    def note(self, now: float, latency: float) -> None:
+        """A callback came; `latency` is from the microphone to the loudspeaker, or of the one half there is."""
+        self._last_call = now
+        self._calls += 1
+        self._shortest = min(self._shortest, latency)
+
+    def check(self, now: float) -> Health:
+        """The verdict since the last check."""
+        calls, self._calls = self._calls, 0
+        shortest, self._shortest = self._shortest, math.inf
+        expected = (now - self._last_check) * RATE / BLOCK
+        self._last_check = now
+        self._checks += 1
+        if now - self._last_call > GONE:
+            return Health.DEAD
+        if self._checks <= CHECKS:
+            self._baseline = min(self._baseline, shortest)
+            return Health.FINE
+        is_spinning = calls > TOO_OFTEN * expected
+        is_delayed = math.isfinite(shortest) and shortest > self._baseline + STEP
+        self._odd = self._odd + 1 if is_spinning or is_delayed else 0
+        if self._odd < CHECKS:
+            return Health.FINE
+        return Health.SPINNING if is_spinning else Health.DELAYED

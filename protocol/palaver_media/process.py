@@ -6,6 +6,7 @@ The owner makes every id, so no command needs an answer, and a death leaves noth
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -43,21 +44,28 @@ class MediaProcess(Generic[C, R]):
     on_report: Callable[[R], None]
     dead: trio.Event = field(factory=trio.Event)
     pid: int = 0
+    _socket: socket.socket | None = None
     _waiting: bytearray = field(factory=bytearray)
     _more: trio.Event = field(factory=trio.Event)
     _scope: trio.CancelScope = field(factory=trio.CancelScope)
 
     def tell(self, command: C) -> None:
-        """Send a command. Never blocks; a child that does not read is killed."""
+        """Send a command. Never blocks; a child that does not read is killed.
+
+        It is in the channel when this returns, unless the channel is full: so a command told before an answer is
+        given arrives before what the answer brings about.
+        """
+        was_idle = not self._waiting
         self._waiting += self.codec.write_command(command)
-        self._more.set()
+        if was_idle:
+            self._flush()
         if len(self._waiting) > BACKLOG:
             log.warning("%s takes no commands: ending it", self.module)
             self._scope.cancel()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live from the child's start to its death, whoever caused it; `started` at its first report."""
-        ours, theirs = trio.socket.socketpair()
+        ours, theirs = socket.socketpair()
         with theirs:
             line = [sys.executable, "-m", self.module, str(theirs.fileno()), *self.arguments]
             process = await trio.lowlevel.open_process(
@@ -67,11 +75,13 @@ class MediaProcess(Generic[C, R]):
                 start_new_session=True,  # Ctrl-C in the terminal is for the owner
             )
         self.pid = process.pid
-        stream = trio.SocketStream(ours)
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+        self._socket = ours
+        self._flush()
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write, stream)
+                    nursery.start_soon(self._write, ours)
                     has_started = False
                     async for report in self._reports(stream):
                         self.on_report(report)
@@ -90,12 +100,24 @@ class MediaProcess(Generic[C, R]):
                 process.kill()
                 await process.wait()
 
-    async def _write(self, stream: trio.SocketStream) -> None:
+    def _flush(self) -> None:
+        if self._socket is None:
+            return
+        try:
+            del self._waiting[: self._socket.send(self._waiting)]
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:  # it is dead, which its silence tells
+            return
+        if self._waiting:
+            self._more.set()
+
+    async def _write(self, channel: socket.socket) -> None:
         while True:
             await self._more.wait()
             self._more = trio.Event()
-            waiting, self._waiting = self._waiting, bytearray()
-            await stream.send_all(waiting)
+            await trio.lowlevel.wait_writable(channel)
+            self._flush()
 
     async def _reports(self, stream: trio.SocketStream) -> AsyncIterator[R]:
         """The child's reports, until it closes; raises Overdue after a silence."""

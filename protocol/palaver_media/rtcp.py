@@ -23,6 +23,7 @@ from aiortc.rtp import (
 )
 from attrs import define, field, frozen
 
+FEEDBACK_SSRC: Final = 1  # of one who sends no media
 NTP_EPOCH: Final = 2_208_988_800  # s from 1900 to 1970
 _HEADER: Final = struct.Struct("!BBH")
 _FEEDBACK: Final = struct.Struct("!II")

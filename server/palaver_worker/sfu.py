@@ -1,0 +1,137 @@
+"""The selective forwarding unit: its tables, and what each command does to them.
+
+Commands name things that may be gone already (a transport fails while the server writes): those do nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import assert_never
+
+from palaver_media.dtls import Certificate
+from palaver_media.worker_messages import (
+    AddConsumer,
+    AddProducer,
+    CloseConsumer,
+    CloseProducer,
+    CloseRouter,
+    CloseSeat,
+    CloseTransport,
+    ConnectTransport,
+    OpenTransport,
+    PauseConsumer,
+    ResumeConsumer,
+    WorkerCommand,
+    WorkerReport,
+)
+
+from .alarm import Alarm
+from .consumer import Consumer
+from .port import Port
+from .producer import Producer
+from .transport import Transport
+
+log = logging.getLogger(__name__)
+
+
+class Sfu:
+    """All transports, producers and consumers of this worker, by their ids."""
+
+    def __init__(self, certificate: Certificate, port: Port, report: Callable[[WorkerReport], None]) -> None:
+        self.certificate, self.port, self.report = certificate, port, report
+        self.transports: dict[str, Transport] = {}
+        self.producers: dict[str, Producer] = {}
+        self.consumers: dict[str, Consumer] = {}
+
+    def apply(self, command: WorkerCommand) -> None:
+        """Carry out a command of the server."""
+        match command:
+            case OpenTransport():
+                self.transports[command.transport] = Transport(self, command)
+            case ConnectTransport(transport=id):
+                if (transport := self.transports.get(id)) is not None:
+                    transport.connect(command)
+            case CloseTransport(transport=id):
+                self._close_transports([self.transports[id]] if id in self.transports else [])
+            case CloseSeat(router=router, seat=seat):
+                self._close_transports([t for t in self.transports.values() if (t.router, t.seat) == (router, seat)])
+            case CloseRouter(router=router):
+                self._close_transports([t for t in self.transports.values() if t.router == router])
+            case AddProducer():
+                self._add_producer(command)
+            case CloseProducer(producer=id):
+                if (producer := self.producers.get(id)) is not None:
+                    self._close_producer(producer)
+            case AddConsumer():
+                self._add_consumer(command)
+            case ResumeConsumer(consumer=id):
+                if (consumer := self.consumers.get(id)) is not None:
+                    consumer.resume()
+            case PauseConsumer(consumer=id):
+                if (consumer := self.consumers.get(id)) is not None:
+                    consumer.pause()
+            case CloseConsumer(consumer=id):
+                if (consumer := self.consumers.get(id)) is not None:
+                    self._close_consumer(consumer)
+            case _:
+                assert_never(command)
+
+    def alarm(self, ring: Callable[[], None]) -> Alarm:
+        """An alarm after which what it brought to send is sent."""
+
+        def ring_and_flush() -> None:
+            ring()
+            self.port.flush()
+
+        return Alarm(ring_and_flush)
+
+    def close_transport(self, transport: Transport) -> None:
+        """Forget a transport with all it carries."""
+        for producer in list(transport.producers.values()):
+            self._close_producer(producer)
+        for consumer in list(transport.consumers.values()):
+            self._close_consumer(consumer)
+        transport.close()
+        del self.transports[transport.id]
+
+    def close(self) -> None:
+        """Say goodbye to everyone."""
+        self._close_transports(list(self.transports.values()))
+
+    def _close_transports(self, transports: Iterable[Transport]) -> None:
+        for transport in transports:
+            self.close_transport(transport)
+
+    def _add_producer(self, command: AddProducer) -> None:
+        transport = self.transports.get(command.transport)
+        if transport is None:
+            return
+        if command.ssrc in transport.producers:
+            log.error("transport %s has a producer with SSRC %d already", transport.id, command.ssrc)
+            return
+        producer = Producer(self, transport, command)
+        self.producers[producer.id] = transport.producers[producer.ssrc] = producer
+
+    def _close_producer(self, producer: Producer) -> None:
+        for consumer in list(producer.consumers):
+            self._close_consumer(consumer)
+        producer.close()
+        del self.producers[producer.id], producer.transport.producers[producer.ssrc]
+
+    def _add_consumer(self, command: AddConsumer) -> None:
+        transport, producer = self.transports.get(command.transport), self.producers.get(command.producer)
+        if transport is None or producer is None:
+            return
+        if command.ssrc in transport.spent_ssrcs:  # its numbers would begin again under the same key
+            log.error("SSRC %d was used before on transport %s", command.ssrc, transport.id)
+            return
+        transport.spent_ssrcs.add(command.ssrc)
+        consumer = Consumer(transport, producer, command)
+        self.consumers[consumer.id] = transport.consumers[consumer.ssrc] = consumer
+        producer.consumers.append(consumer)
+
+    def _close_consumer(self, consumer: Consumer) -> None:
+        consumer.transport.dtls.forget_sender(consumer.ssrc)
+        consumer.producer.consumers.remove(consumer)
+        del self.consumers[consumer.id], consumer.transport.consumers[consumer.ssrc]

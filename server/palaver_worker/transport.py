@@ -1,0 +1,198 @@
+"""One client's path to the worker: ICE, then DTLS, then SRTP for its producers and consumers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from palaver_media import rtp
+from palaver_media.dtls import DtlsSrtp, SrtpError, State
+from palaver_media.stun import Address
+from palaver_media.worker_messages import (
+    ConnectTransport,
+    DtlsRole,
+    OpenTransport,
+    TransportConnected,
+    TransportFailed,
+)
+
+from . import feedback
+from .ice_lite import IceLite
+
+if TYPE_CHECKING:
+    from .consumer import Consumer
+    from .producer import Producer
+    from .sfu import Sfu
+
+CONNECT: Final = 10.0  # s from `ConnectTransport` to keys
+CONSENT: Final = 30.0  # s without a check: the client is gone (RFC 7675)
+REPORT: Final = 1.0  # s between RTCP reports
+MAX_REPORTERS: Final = 64  # SSRCs a client may send RTCP with; libsrtp keeps a context for each
+
+
+class Transport:
+    """A transport from `OpenTransport` to its close or failure.
+
+    The time to connect runs from `ConnectTransport`: a client may well open a transport long before it has anything
+    to send. Until then it costs an object, and its owner limits how many.
+    """
+
+    def __init__(self, sfu: Sfu, command: OpenTransport) -> None:
+        self.id, self.router, self.seat = command.transport, command.router, command.seat
+        self.ice = IceLite(command.ufrag, command.password)
+        self.dtls = DtlsSrtp(sfu.certificate)
+        self.is_connected = False
+        self.producers: dict[int, Producer] = {}
+        self.consumers: dict[int, Consumer] = {}
+        self.spent_ssrcs: set[int] = set()
+        self._sfu = sfu
+        self._port = sfu.port
+        self._command: ConnectTransport | None = None
+        self._reporters: set[int] = set()
+        self._connecting = sfu.alarm(self._give_up)
+        self._retransmission = sfu.alarm(self._retransmit)
+        self._consent = sfu.alarm(self._check_consent)
+        self._reports = sfu.alarm(self._send_reports)
+        self._port.by_ufrag[command.ufrag] = self
+
+    def connect(self, command: ConnectTransport) -> None:
+        """Begin or await the handshake, now that it is known whom to expect."""
+        if self._command is None:
+            self._command = command
+            self._connecting.set(time.monotonic() + CONNECT)
+            self._start_dtls()
+
+    def close(self) -> None:
+        """Say goodbye, and be found no more."""
+        self.dtls.close()
+        for datagram in self.dtls.take():
+            self.send(datagram)
+        self.is_connected = False
+        for alarm in (self._connecting, self._retransmission, self._consent, self._reports):
+            alarm.set(None)
+        del self._port.by_ufrag[self.ice.ufrag]
+        self._forget(self.ice.validated)
+
+    # What arrives
+
+    def take_check(self, data: bytes, source: Address, now: float) -> None:
+        """An ICE check for our ufrag.
+
+        Raises:
+            ValueError: it is not the client's.
+        """
+        self._port.send(self.ice.answer(data, source, now), source)
+        self._port.by_address[source] = self
+        self._forget(self.ice.surplus())
+        self._start_dtls()
+
+    def take_dtls(self, data: bytes) -> None:
+        """A DTLS datagram from a validated address."""
+        self.dtls.receive(data)
+        self._follow_dtls()
+
+    def take_rtp(self, data: bytes, now: float) -> None:
+        """An SRTP packet from a validated address; its SSRC is looked up first, so that strange ones cost nothing.
+
+        Raises:
+            ValueError: no producer sends this, or it is broken.
+            SrtpError: it is forged or replayed.
+        """
+        producer = self.producers.get(rtp.peek_ssrc(data))
+        if producer is None:
+            raise ValueError("no producer of this SSRC")
+        producer.take(self.dtls.unprotect_rtp(data), now)
+
+    def take_rtcp(self, data: bytes, now: float) -> None:
+        """An SRTCP compound from a validated address.
+
+        Raises:
+            ValueError: it is broken.
+            SrtpError: it is forged or replayed.
+        """
+        reporter = int.from_bytes(data[4:8], "big")
+        if reporter not in self._reporters and len(self._reporters) >= MAX_REPORTERS:
+            raise ValueError("too many SSRCs")
+        compound = self.dtls.unprotect_rtcp(data)
+        self._reporters.add(reporter)
+        feedback.take(self, compound, now)
+
+    # What leaves
+
+    def send(self, datagram: bytes) -> None:
+        """Send a datagram as it is to where the client wants to be heard."""
+        if self.ice.selected is not None:
+            self._port.send(datagram, self.ice.selected)
+
+    def send_rtp(self, packet: bytes) -> None:
+        """Protect and send an RTP packet. One that cannot be protected is not sent."""
+        try:
+            self.send(self.dtls.protect_rtp(packet))
+        except SrtpError:
+            self._port.dropped["unprotected"] += 1
+
+    def send_rtcp(self, compound: bytes) -> None:
+        """Protect and send an RTCP compound. One that cannot be protected is not sent."""
+        try:
+            self.send(self.dtls.protect_rtcp(compound))
+        except SrtpError:
+            self._port.dropped["unprotected"] += 1
+
+    # The way to keys
+
+    def _start_dtls(self) -> None:
+        """Start as soon as it is known whom to expect and, when we are the one to speak first, where he is."""
+        if self._command is None or self.dtls.state is not State.NEW:
+            return
+        if self._command.role is DtlsRole.SERVER or self.ice.selected is not None:
+            self.dtls.start(self._command.role, self._command.fingerprints)
+            self._follow_dtls()
+
+    def _follow_dtls(self) -> None:
+        for datagram in self.dtls.take():
+            self.send(datagram)
+        self._retransmission.set(self.dtls.deadline())
+        if self.dtls.failure is not None:
+            self._fail(self.dtls.failure.value)
+        elif self.dtls.state is State.CONNECTED and not self.is_connected:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.is_connected = True
+        now = time.monotonic()
+        self._connecting.set(None)
+        self._consent.set(self.ice.heard + CONSENT)
+        self._reports.set(now + REPORT)
+        self._sfu.report(TransportConnected(self.router, self.id))
+        for consumer in self.consumers.values():
+            consumer.ask_keyframe()
+
+    # The alarms
+
+    def _retransmit(self) -> None:
+        self.dtls.handle_timeout()
+        self._follow_dtls()
+
+    def _give_up(self) -> None:
+        self._fail("timeout")
+
+    def _check_consent(self) -> None:
+        deadline = self.ice.heard + CONSENT
+        if time.monotonic() < deadline:
+            self._consent.set(deadline)
+        else:
+            self._fail("consent")
+
+    def _send_reports(self) -> None:
+        now = time.monotonic()
+        self._reports.set(now + REPORT)
+        feedback.report(self, now)
+
+    def _fail(self, reason: str) -> None:
+        self._sfu.report(TransportFailed(self.router, self.id, reason))
+        self._sfu.close_transport(self)
+
+    def _forget(self, addresses: list[Address]) -> None:
+        for address in addresses:
+            if self._port.by_address.get(address) is self:  # not that of a successor on the same address
+                del self._port.by_address[address]

@@ -22,6 +22,7 @@ VIOLATIONS = {
     "Owners of media processes see only the process and its messages": ("server/palaver_server", "aiortc"),
     "The process and message modules reach no media library": ("protocol/palaver_media/codec.py", "pylibsrtp"),
     "Server side and client side do not meet": ("server/palaver_worker", "palaver_client"),
+    "Bots stand on the client alone": ("scripts/palaver_bots", "palaver_media"),
     "Textual only in the full-screen client": ("tui/palaver_engine", "textual"),
     "sounddevice only in the engine": ("tui/palaver_tui", "sounddevice"),
     "asyncio only in the media processes and under the screen": ("protocol/palaver_media/process.py", "asyncio"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -102,7 +102,7 @@ class Call:
         return self._end_reason
 
     # -- sound for programs --------------------------------------------------------------------------------------------
-    async def hear(self) -> AsyncIterator[Heard]:
+    async def hear(self) -> AsyncGenerator[Heard, None]:
         """What the others say from now on, where the sink is `pcm`, until the call ends."""
         ear, heard = trio.open_memory_channel[Heard](MAX_HEARD)
         self._ears.add(ear)

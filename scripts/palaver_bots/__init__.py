@@ -1,0 +1,1 @@
+"""Bots that come with Palaver. They stand on `palaver_client` alone, as anybody's bot would."""

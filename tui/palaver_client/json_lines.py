@@ -1,0 +1,165 @@
+"""What happened, as JSON objects for scripts: one each, with `event`, and `time` in ms since the epoch.
+
+Names of people are as they are on the wire; figures carry their unit in their name (`rtt_ms`, `in_kbps`).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, TypeAlias, assert_never
+
+import orjson
+
+from palaver_media.engine_messages import ConsumerStats
+from palaver_protocol import notices
+from palaver_protocol.models import ChatMessage, EndReason, Participant, UserId
+from palaver_protocol.notices import AnyNotice
+from palaver_protocol.table import Notice
+
+from . import events, words
+from .changes import Change
+from .events import CallStats, LocalEvent
+from .state import ClientState
+
+Fields: TypeAlias = dict[str, Any]
+
+
+def write(event: str, **fields: Any) -> str:
+    """A line."""
+    return orjson.dumps({"event": event, "time": time.time_ns() // 1_000_000, **fields}).decode()
+
+
+class JsonLines:
+    """What line mode prints with `--json`."""
+
+    def of_change(self, change: Change) -> str | None:
+        """The line of a change; None for what only the screen needs."""
+        if isinstance(change.event, Notice):
+            return _of_notice(change.event, change)
+        return _of_local(change.event, change)
+
+    def of_error(self, message: str) -> str:
+        """Something that was asked could not be done; the call goes on."""
+        return write("error", message=message)
+
+    def of_help(self, message: str) -> str:
+        """What one can type."""
+        return write("help", message=message)
+
+    def of_end(self, reason: EndReason | None, seconds: float) -> str:
+        """The last line; without a reason we left by our own will."""
+        return write("ended", reason="left" if reason is None else reason.value, seconds=round(seconds, 3))
+
+
+def _of_notice(told: AnyNotice, change: Change) -> str | None:
+    match told:
+        case notices.UserJoined():
+            return write("userJoined", userId=told.user_id, name=told.user_name)
+        case notices.UserLeft():
+            return write("userLeft", **_person(told.user_id, change.old, change.new))
+        case notices.NewMessage():
+            return write("message", **_message(told))
+        case notices.ParticipantMediaStateUpdated():
+            return write(
+                "mediaState",
+                userId=told.user_id,
+                name=told.name,
+                isMuted=told.is_muted,
+                isVideoEnabled=told.is_video_enabled,
+            )
+        case notices.RoomHostless():
+            return write("roomHostless", message=told.message)
+        case notices.ServerNotice():
+            return write("notice", level=told.level.value, code=told.code, message=told.message)
+        case notices.CallEnded() | notices.OnlineUsersUpdated() | notices.RoomListUpdated():
+            return None  # the end of our own room is told by `ended`
+        case notices.NewProducer() | notices.ProducerClosed():
+            return None
+        case notices.TransportFailed() | notices.MediaReset():
+            return None  # what becomes of the sound is told by `media`
+        case _:
+            assert_never(told)
+
+
+def _of_local(event: LocalEvent, change: Change) -> str | None:
+    match event:
+        case events.Connected():
+            return write("connected", userId=change.new.me, name=change.new.name)
+        case events.ConnectionLost() | events.RetryFailed():
+            return write("connectionLost", reason=event.reason, retryIn=event.retry_in)
+        case events.Joined():
+            room = event.room
+            people = [_participant(person) for person in room.participants]
+            return write("joined", roomId=room.room_id, roomName=room.room_name, participants=people)
+        case events.Left():
+            return None if event.reason == words.YOU_LEFT else write("left", reason=event.reason)
+        case events.MuteChanged():
+            return write("muted", isMuted=event.is_muted) if event.is_muted != change.old.is_muted else None
+        case events.SoundStarted():
+            return write("soundStarted", side=event.side.value, name=event.name)
+        case events.SoundProblem():
+            return write("soundProblem", side=event.side.value, reason=event.reason, remedy=event.remedy)
+        case events.MediaConnecting():
+            return write("media", state="connecting", reason="")
+        case events.MediaConnected():
+            return write("media", state="connected", reason="")
+        case events.MediaLost():
+            return write("media", state="lost", reason=event.reason)
+        case events.MediaFailed():
+            return write("media", state="failed", reason=event.reason)
+        case events.MediaStarted():
+            return write("mediaStarted", **_person(event.user_id, change.new))
+        case events.SpeakingChanged():
+            return write("speaking", **_person(event.user_id, change.new), isSpeaking=event.is_speaking)
+        case events.StatsChanged():
+            return write("stats", **_stats(event.stats, change.new))
+        case events.SoundChosen() | events.LevelsChanged() | events.DevicesChanged():
+            return None
+        case _:
+            assert_never(event)
+
+
+def _person(user_id: UserId, *states: ClientState) -> Fields:
+    return {"userId": user_id, "name": words.name_of(user_id, *states)}
+
+
+def _participant(person: Participant) -> Fields:
+    return {"userId": person.user_id, "name": person.name, "isHost": person.is_host, "isMuted": person.is_muted}
+
+
+def _message(said: ChatMessage) -> Fields:
+    return {
+        "messageId": said.message_id,
+        "userId": said.user_id,
+        "name": said.user_name,
+        "text": said.content,
+        "timestamp": said.timestamp,
+        "replyTo": None if said.reply_to is None else said.reply_to.message_id,
+    }
+
+
+# What is heard is summed up by its worst voice; null where nobody is heard.
+_WORST: Final = ("jitter_ms", "loss", "playout_ms")
+
+
+def _stats(stats: CallStats, state: ClientState) -> Fields:
+    voices = list(stats.users.values())
+    worst = {figure: max((getattr(voice, figure) for voice in voices), default=None) for figure in _WORST}
+    return {
+        "rtt_ms": stats.rtt_ms,
+        **worst,
+        "in_kbps": round(sum(voice.in_kbps for voice in voices), 2),
+        "out_kbps": stats.out_kbps,
+        "users": [_voice(user, voice, state) for user, voice in stats.users.items()],
+    }
+
+
+def _voice(user: UserId, voice: ConsumerStats, state: ClientState) -> Fields:
+    return {
+        **_person(user, state),
+        "jitter_ms": voice.jitter_ms,
+        "loss": voice.loss,
+        "concealed": voice.concealed,
+        "playout_ms": voice.playout_ms,
+        "in_kbps": voice.in_kbps,
+    }

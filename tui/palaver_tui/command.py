@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 from attrs import evolve, frozen
 
+from palaver_client import arguments
+from palaver_client.arguments import DEFAULT_URL, SINKS, SOURCES
 from palaver_client.settings import Settings, default_profile, settings_path
 from palaver_client.state import ClientState, SideState, Sound
-from palaver_protocol.converter import read_name
 from palaver_protocol.models import Name
 
 from .terminal import leave_on_signals, terminal_of_its_own
-
-URL: Final = "http://127.0.0.1:8440"
 
 EPILOG: Final = """\
 examples:
@@ -26,7 +25,6 @@ examples:
   palaver --room lobby                      straight into a room, which is made if there is none
   palaver --input tone:440 --output null    without any sound device
 
-A source is device, device:NAME, file:PATH.wav, tone:HZ or null; a sink is device, device:NAME, file:PATH.wav or null.
 Without a screen there is `palaver call`; a server is started by `palaver serve`. Press ? in the program for its keys.
 """
 
@@ -43,22 +41,9 @@ class Options:
     is_named: bool
 
 
-def parse(argv: list[str]) -> Options:
-    """Read the command line, and the settings of its profile. Raises SystemExit where it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="palaver",
-        description="Talk with others in rooms: the full-screen client.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("url", nargs="?", default=URL, metavar="URL", help=f"the server (default: {URL})")
-    add("--name", type=_name, help="what the others call you (default: as last time, else you are asked)")
-    add("--room", type=_name, help="sit down in the room of that name at once; make it if there is none")
-    add("--profile", help="whose id and settings to use (default: the name, else your login name)")
-    add("--input", metavar="SPEC", help="what the others hear (default: as last time, else device)")
-    add("--output", metavar="SPEC", help="where you hear them (default: as last time, else device)")
-    given = parser.parse_args(argv)
+def parse(argv: Sequence[str]) -> Options:
+    """Read the command line, and the settings of its profile. Raises SystemExit, 2 where it is wrong."""
+    given = make_parser().parse(argv)
     profile = given.profile or given.name or default_profile()
     is_named = given.name is not None or settings_path(profile).exists()
     settings = Settings.load(profile)
@@ -68,14 +53,21 @@ def parse(argv: list[str]) -> Options:
     return Options(given.url, given.room, settings, source, sink, is_named)
 
 
-def _name(text: str) -> Name:
-    try:
-        return read_name(text)
-    except ValueError as why:
-        raise argparse.ArgumentTypeError(str(why)) from None
+def make_parser() -> arguments.Parser:
+    """The command line."""
+    parser = arguments.Parser("palaver", "Talk with others in rooms: the full-screen client.", "")
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("url", nargs="?", metavar="URL", type=arguments.url, default=DEFAULT_URL, help=f"the server ({DEFAULT_URL})")
+    add("--name", type=arguments.name, help="what others see (the profile's; at first you are asked)")
+    add("--room", type=arguments.name, help="sit down in it at once; made if need be")
+    add("--profile", type=arguments.profile, help="who you are and what you chose (the name, or your login)")
+    add("--input", metavar="SPEC", type=arguments.source, help=f"{SOURCES} (the profile's, or device)")
+    add("--output", metavar="SPEC", type=arguments.sink, help=f"{SINKS} (the profile's, or device)")
+    return parser
 
 
-def main(argv: list[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run the full-screen client.
 
     Returns:
@@ -87,7 +79,7 @@ def main(argv: list[str]) -> int:
         return int(end.code or 0)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("palaver: the full screen needs a terminal; without one there is `palaver call`", file=sys.stderr)
-        return 1
+        return arguments.FAILED
     with terminal_of_its_own() as log:
         try:
             return asyncio.run(show(options))
@@ -95,7 +87,7 @@ def main(argv: list[str]) -> int:
             logging.getLogger(__name__).exception("the client ended")
             failure = why
     print(f"palaver: ended by an error: {_first_of(failure)!r}; more in {log}", file=sys.stderr)
-    return 1
+    return arguments.FAILED
 
 
 def _first_of(failure: BaseException) -> BaseException:

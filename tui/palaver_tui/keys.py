@@ -37,24 +37,24 @@ class Key:
 
 MAIN_KEYS: Final = (
     Key("m", "mute", "Mute", "m", "mute or unmute your microphone"),
-    Key("c,slash", "chat", "Chat", "c", "write to the room; Enter sends, Esc ends the writing"),
-    Key("n", "open", "New room", "n", "make a room, or join one by its name"),
+    Key("ctrl+t", "mute", "", "^t", "the same, also while you write"),
+    Key("c", "chat", "Chat", "c", "write to the room: Enter sends, Esc stops"),
+    Key("n", "open", "New", "n", "make a room, or join one by its name"),
     Key("l", "leave", "Leave", "l", "leave the room"),
-    Key("e", "end", "End", "e", "end the room for everyone, if you are its host or it has none"),
+    Key("e", "end", "End", "e", "end the room for all, where you may"),
     Key("s", "sound", "Sound", "s", "choose microphone and speaker"),
-    Key("v", "view", "View", "v", "show the lists or the room, where the screen is too narrow for both"),
+    Key("v", "view", "View", "v", "lists or room, where there is no space for both"),
     Key("r", "retry", "Retry", "r", "connect now, while the connection is lost"),
     Key("question_mark", "help", "Help", "?", "show this page"),
     Key("b", "background", "", "b", "dark or light background"),
-    Key("ctrl+t", "mute", "", "^t", "mute or unmute, even while you write", is_global=True),
 )
 APP_KEYS: Final = (
-    Key("ctrl+q", "quit", "Quit", "^q", "leave the room and the program", is_global=True),
-    Key("ctrl+c", "copy_or_quit", "", "^c", "the same; copies instead, where text is selected", is_global=True),
+    Key("ctrl+q", "quit", "Quit", "^q", "leave the room and Palaver", is_global=True),
+    Key("ctrl+c", "copy_or_quit", "", "^c", "the same; copies, where text is selected", is_global=True),
 )
 MOVES: Final = (
-    ("Tab, Shift+Tab", "go to the next or previous pane"),
-    ("↑ ↓, PgUp PgDn, Home End", "move in a list or scroll"),
-    ("Enter", "join the room, or the room of the person, that is highlighted"),
+    ("Tab Shift+Tab", "go to the next or previous pane"),
+    ("↑ ↓ PgUp PgDn", "move in a list or scroll"),
+    ("Enter", "join the room, or the person in theirs"),
     ("Esc", "close a window, or end the writing"),
 )

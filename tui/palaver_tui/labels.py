@@ -14,7 +14,7 @@ ASK_ROOM: Final = "Name of the room; if there is one already, you join it."
 CONFIRM_END: Final = "End this room for everyone in it?"
 
 NO_ROOMS: Final = "No rooms yet. Press n to make one."
-NOBODY: Final = "Nobody is online."
+NOBODY: Final = "Not connected yet."
 NO_MESSAGES: Final = "Nothing has been written yet. Press c to write."
 WRITE: Final = "Press c to write to the room"
 WRITING: Final = "Enter sends, Esc ends the writing"
@@ -22,7 +22,7 @@ WRITING: Final = "Enter sends, Esc ends the writing"
 WELCOME: Final = (
     ("You are in no room.", "bold"),
     ("", ""),
-    ("↑ ↓ Enter   join a room of the list, or click it", ""),
+    ("↑ ↓ Enter   join a room, or click it", ""),
     ("n           make a room", ""),
     ("s           choose microphone and speaker", ""),
     ("?           all keys", ""),

@@ -67,11 +67,9 @@ def leave_on_signals(leave: Callable[[], object]) -> None:
 def _hang_up(leave: Callable[[], object]) -> None:
     """Leave without a terminal: what is still drawn or read must neither fail nor block."""
     log.info("the terminal was closed")
-    nothing_to_read, _ = os.pipe()  # its other end stays open, so it never ends
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing_to_read, 0)
-    for descriptor in {1, 2, *([] if sys.__stderr__ is None else [sys.__stderr__.fileno()])}:
-        os.dup2(nowhere, descriptor)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in {0, 1, 2, *([] if sys.__stderr__ is None else [sys.__stderr__.fileno()])}:
+        os.dup2(nothing, descriptor)
     deadline = threading.Timer(LAST_MOMENT, os._exit, [1])
     deadline.daemon = True
     deadline.start()

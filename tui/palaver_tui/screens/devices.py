@@ -107,7 +107,7 @@ class Level(Static):
         if dbfs is None:
             self.update(Content.styled(labels.LEVEL_LATER, "$foreground-muted"))
         else:
-            self.update(Content.assemble(f"{labels.LEVEL} ", meter(dbfs, 24)))
+            self.update(Content.assemble(f"{labels.LEVEL} ", meter(dbfs, 24, track="$panel")))
 
 
 class Problems(Static):

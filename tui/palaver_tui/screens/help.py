@@ -15,7 +15,7 @@ from palaver_tui.keys import APP_KEYS, MAIN_KEYS, MOVES
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-COLUMN = 26  # cells for the keys
+COLUMN = 16  # cells for the keys
 
 
 class Help(ModalScreen[None]):
@@ -28,7 +28,7 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """One page to scroll."""
-        with VerticalScroll(classes="box") as box:
+        with VerticalScroll(classes="box wide") as box:
             box.border_title = Content("Help")
             box.border_subtitle = Content("Esc closes")
             yield Static(page(), markup=False)
@@ -38,9 +38,14 @@ class Help(ModalScreen[None]):
         self.dismiss()
 
 
+def spelled(shown: str) -> str:
+    """A key as the help writes it: `^q` is Ctrl+Q."""
+    return f"Ctrl+{shown[1:].upper()}" if shown.startswith("^") else shown
+
+
 def page() -> Content:
     """The whole page."""
-    keys = [(key.shown.replace("^", "Ctrl+"), key.help) for key in (*MAIN_KEYS, *APP_KEYS)]
+    keys = [(spelled(key.shown), key.help) for key in (*MAIN_KEYS, *APP_KEYS)]
     lines = [
         Content.assemble((shown.ljust(COLUMN), "bold $text-primary"), explained) for shown, explained in (*keys, *MOVES)
     ]

@@ -99,7 +99,10 @@ class ChatLine(Widget):
 class ChatInput(Input):
     """The line to write in; Enter sends it, Esc goes back to the single keys."""
 
-    BINDINGS = [Binding("escape", "done", "Stop writing", priority=False)]
+    BINDINGS = [
+        Binding("escape", "done", "Stop writing"),
+        Binding("ctrl+t", "screen.mute", "Mute", key_display="^t"),
+    ]
 
     class Said(Message):
         """A message is to be sent."""

@@ -19,14 +19,14 @@ def bar(dbfs: float, width: int) -> str:
     return ("█" * full + (_EIGHTHS[eighths] if eighths else "")).ljust(width)
 
 
-def meter(dbfs: float, width: int) -> Content:
-    """A meter of `width` cells, coloured by how loud it is."""
+def meter(dbfs: float, width: int, track: str = "$surface") -> Content:
+    """A meter of `width` cells, coloured by how loud it is, on a track of that colour."""
     filled = bar(dbfs, width)
     loud, too_loud = (round((1 - limit / FLOOR) * width) for limit in (LOUD, TOO_LOUD))
     return Content.assemble(
-        (filled[:loud], "$success on $surface"),
-        (filled[loud:too_loud], "$warning on $surface"),
-        (filled[too_loud:], "$error on $surface"),
+        (filled[:loud], f"$success on {track}"),
+        (filled[loud:too_loud], f"$warning on {track}"),
+        (filled[too_loud:], f"$error on {track}"),
     )
 
 

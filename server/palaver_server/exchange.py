@@ -32,7 +32,6 @@ from palaver_protocol.requests import (
     EndCall,
     ExchangeRequest,
     JoinRoom,
-    LeaveRoom,
     RoomAck,
     ToRoom,
     ToSeat,
@@ -100,7 +99,7 @@ class Exchange:
         Raises:
             Refusal: not allowed, or not possible.
         """
-        if isinstance(asked, EndCall) and asked.room_id in self.ended:
+        if isinstance(asked, EndCall) and self.has_ended(asked.room_id):
             return answer(asked, Done("ended"))
         if isinstance(asked, JoinRoom):
             return answer(asked, self.join(session, self.room(asked.room_id), asked.leave_current))
@@ -142,16 +141,22 @@ class Exchange:
             return
         if not leave_current:
             raise refusal(Code.IN_ROOM, f"you are in the room {current.state.name}: leave it first")
-        current.ask(self.by(session), LeaveRoom(current.state.room_id))
+        current.do(partial(current.state.leave, self.by(session)))  # also a seat of another connection of his
 
     # -- rooms ---------------------------------------------------------------------------------------------------------
     def room(self, room_id: RoomId) -> Room:
         """An open room."""
-        if (room := self.rooms.get(room_id)) is not None and not room.state.is_ended:
+        room = self.rooms.get(room_id)
+        if room is not None and not room.state.is_ended:
             return room
-        if room_id in self.ended or room is not None:
+        if self.has_ended(room_id):
             raise refusal(Code.ENDED, "this room has ended")
         raise refusal(Code.NOT_FOUND, "there is no such room")
+
+    def has_ended(self, room_id: RoomId) -> bool:
+        """Whether there was such a room; one may still be winding down."""
+        room = self.rooms.get(room_id)
+        return room_id in self.ended if room is None else room.state.is_ended
 
     def seat_of(self, session: Session) -> Room:
         """The room in which a connection has its seat."""

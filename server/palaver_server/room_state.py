@@ -180,14 +180,21 @@ class RoomState:
 
     def take_along(self, seat: Seat, by: By) -> None:
         """The same person came over another connection: the seat follows, its media does not."""
-        moved = ServerNotice(NoticeLevel.INFO, "seatMoved", Reason("You joined this room over another connection."))
-        self.effects.append(Tell((seat.connection,), moved))
+        self.tell_moved(seat)
         self.lose_producers(seat, self.media.close_seat(seat))
         seat.connection, seat.socket_id, seat.address = by.connection, by.socket_id, by.address
 
+    def tell_moved(self, seat: Seat) -> None:
+        """Tell a connection that it has the seat no longer."""
+        moved = Reason("You joined a room over another connection.")
+        self.effects.append(Tell((seat.connection,), ServerNotice(NoticeLevel.INFO, "seatMoved", moved)))
+
     def leave(self, by: By) -> Done:
         """Give up the seat. A host who leaves on purpose gives up the role too."""
-        self.unseat(self.seats[by.user_id])
+        seat = self.seats[by.user_id]
+        if seat.connection != by.connection:
+            self.tell_moved(seat)
+        self.unseat(seat)
         if by.user_id == self.host:
             self.go_hostless(f"{by.name} left; everybody may end the call now.")
         return Done("left")
@@ -302,7 +309,7 @@ class RoomState:
     def go_hostless(self, message: str) -> None:
         """Nobody is the host any more."""
         self.grace_ends, self.host_lost_at = math.inf, None
-        if not self.is_ended:
+        if not self.is_ended and not self.is_hostless:
             self.is_hostless = True
             self.effects.append(Listed())
             self.tell(RoomHostless(self.room_id, Reason(message)))

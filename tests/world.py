@@ -1,0 +1,307 @@
+"""People who speak Socket.IO, and an exchange for them to meet in: what the tests of the server are told with.
+
+`Person` works over any stream, real or in memory. `World` is the real exchange with its rooms, connections and links;
+only the media workers are replaced, by routers that write down what they are told.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import trio
+from attrs import define, field
+from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
+
+from palaver_media.worker_messages import CloseRouter, WorkerCommand
+from palaver_protocol import engineio, socketio
+from palaver_protocol.models import RoomId
+from palaver_server.connection import serve_link
+from palaver_server.exchange import Exchange
+from palaver_server.links import Link
+from palaver_server.publisher import publish_lists
+from palaver_server.room import Room
+from palaver_server.room_media import Place
+
+URL = "/socket.io/?EIO=4&transport=websocket"
+PATIENCE = 10.0  # s for an answer
+CLOSED = "closed"  # what `Person.closed` says of a stream that ended without a WebSocket close
+
+OPUS = {
+    "codecs": [{"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2}],
+    "headerExtensions": [{"uri": "urn:ietf:params:rtp-hdrext:ssrc-audio-level", "id": 1}],
+    "encodings": [{"ssrc": 1111}],
+}
+CAPABILITIES = {
+    "codecs": [{"kind": "audio", "mimeType": "audio/opus", "clockRate": 48000, "channels": 2}],
+    "headerExtensions": [{"uri": "urn:ietf:params:rtp-hdrext:sdes:mid", "preferredId": 1}],
+}
+DTLS = {"role": "client", "fingerprints": [{"algorithm": "sha-256", "value": ":".join(["AB"] * 32)}]}
+
+
+@define(eq=False)
+class Person:
+    """A client: asks, is answered, hears notices. It answers pings unless told not to."""
+
+    websocket: WebSocketConnection
+    handshake: dict[str, Any] = field(factory=dict)
+    welcome: socketio.Packet | None = None  # the answer to CONNECT
+    notices: list[tuple[str, Any]] = field(factory=list)
+    pings: list[float] = field(factory=list)  # when they came
+    answers_pings: bool = True
+    left: trio.Event = field(factory=trio.Event)
+    _acks: dict[int, dict[str, Any]] = field(factory=dict)
+    _numbers: Any = field(factory=itertools.count)
+    _news: trio.Event = field(factory=trio.Event)
+    _read: int = 0  # notices that `expect` has passed
+    _decoder: socketio.Decoder = field(factory=socketio.Decoder)
+
+    async def listen(self) -> None:
+        """Read until the link ends."""
+        try:
+            while True:
+                message = await self.websocket.get_message()
+                await self._receive(message)
+                self._news.set()
+                self._news = trio.Event()
+        except ConnectionClosed:
+            self.left.set()
+            self._news.set()
+
+    async def _receive(self, message: str | bytes) -> None:
+        packet = engineio.decode(message)
+        match packet.type:
+            case engineio.PacketType.OPEN:
+                self.handshake = orjson.loads(packet.data)
+            case engineio.PacketType.PING:
+                self.pings.append(trio.current_time())
+                if self.answers_pings:
+                    await self.send("3")
+            case engineio.PacketType.MESSAGE:
+                if (said := self._decoder.feed(packet.data)) is not None:
+                    self._take(said)
+
+    def _take(self, packet: socketio.Packet) -> None:
+        match packet.type:
+            case socketio.PacketType.CONNECT | socketio.PacketType.CONNECT_ERROR:
+                self.welcome = packet
+            case socketio.PacketType.ACK:
+                (self._acks[packet.ack_id],) = packet.data
+            case socketio.PacketType.EVENT:
+                name, payload = packet.data
+                self.notices.append((name, payload))
+
+    @property
+    def closed(self) -> int | str | None:
+        """The code with which the WebSocket was closed; None while it is open."""
+        reason = self.websocket.closed
+        if reason is None:
+            return CLOSED if self.left.is_set() else None
+        return reason.code
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait until this holds, looking again whenever something came."""
+        with trio.fail_after(PATIENCE):
+            while not condition():
+                if self.left.is_set():
+                    raise AssertionError(f"cut off while waiting, after {self.notices[-3:]}")
+                await self._news.wait()
+
+    # -- speaking ------------------------------------------------------------------------------------------------------
+    async def send(self, message: str | bytes) -> None:
+        """Send a raw WebSocket message, if the link still stands."""
+        try:
+            await self.websocket.send_message(message)
+        except ConnectionClosed:
+            self.left.set()
+
+    async def connect(self, auth: Any) -> None:
+        """Socket.IO's CONNECT, and the answer."""
+        await self.send("40" + orjson.dumps(auth).decode())
+        await self.until(lambda: self.welcome is not None)
+
+    async def pose(self, event: str, *arguments: Any) -> int:
+        """Send a request and do not wait; the answer will carry this number."""
+        number = next(self._numbers)
+        await self.send(f"42{number}" + orjson.dumps([event, *arguments]).decode())
+        return number
+
+    async def answer(self, number: int) -> dict[str, Any]:
+        """The answer to what was posed."""
+        await self.until(lambda: number in self._acks)
+        return self._acks.pop(number)
+
+    async def ask(self, event: str, **payload: Any) -> dict[str, Any]:
+        """A request and its answer."""
+        return await self.answer(await self.pose(event, payload))
+
+    async def does(self, event: str, **payload: Any) -> dict[str, Any]:
+        """A request that succeeds."""
+        answer = await self.ask(event, **payload)
+        assert answer["success"] is True, (event, answer)
+        return answer
+
+    async def may_not(self, event: str, **payload: Any) -> str:
+        """The code with which a request is refused."""
+        answer = await self.ask(event, **payload)
+        assert answer["success"] is False, (event, answer)
+        assert answer["error"]
+        return str(answer["code"])
+
+    # -- hearing -------------------------------------------------------------------------------------------------------
+    async def expect(self, event: str) -> Any:
+        """The payload of the next notice of this name, now or soon; earlier ones of other names are passed over."""
+        found: list[Any] = []
+
+        def look() -> bool:
+            while self._read < len(self.notices) and not found:
+                name, payload = self.notices[self._read]
+                self._read += 1
+                if name == event:
+                    found.append(payload)
+            return bool(found)
+
+        await self.until(look)
+        return found[0]
+
+    def heard(self, event: str) -> list[Any]:
+        """All payloads of that name so far."""
+        return [payload for name, payload in self.notices if name == event]
+
+    def deaf(self) -> None:
+        """Forget what was heard."""
+        self.notices.clear()
+        self._read = 0
+
+
+@define(eq=False)
+class RecordingRouter:
+    """A router that writes down its commands."""
+
+    place: Place
+    commands: list[WorkerCommand] = field(factory=list)
+    dead: trio.Event = field(factory=trio.Event)
+
+    def tell(self, command: WorkerCommand) -> None:
+        self.commands.append(command)
+
+    async def wait_dead(self) -> None:
+        await self.dead.wait()
+
+    def told(self, kind: type[Any]) -> list[Any]:
+        """The commands of one kind."""
+        return [command for command in self.commands if isinstance(command, kind)]
+
+
+@define(eq=False)
+class RecordingRouters:
+    """Where recording routers come from. While `are_up` is not set, a room waits."""
+
+    made: list[RecordingRouter] = field(factory=list)
+    are_up: trio.Event = field(factory=trio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.are_up.set()
+
+    @asynccontextmanager
+    async def router(self, room: Room) -> AsyncIterator[RecordingRouter]:
+        await self.are_up.wait()
+        router = RecordingRouter(Place("192.0.2.7", 40000 + len(self.made), "AA:BB"))
+        self.made.append(router)
+        try:
+            yield router
+        finally:
+            router.tell(CloseRouter(room.state.room_id))
+
+
+@define(eq=False)
+class World:
+    """An exchange, and the streams that lead to it."""
+
+    nursery: trio.Nursery
+    exchange: Exchange
+    routers: RecordingRouters
+    settings: engineio.Settings = field(factory=engineio.Settings)
+    _ids: Any = field(factory=itertools.count)
+
+    async def link(self, *, is_lockstep: bool = False) -> Person:
+        """A client with a WebSocket that has not said who it is; one in lockstep blocks whoever sends to it."""
+        ours, theirs = lockstep_stream_pair() if is_lockstep else memory_stream_pair()
+        self.nursery.start_soon(self._serve, theirs)
+        websocket = await wrap_client_stream(self.nursery, ours, "palaver", URL)
+        return Person(websocket)
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
+        async with trio.open_nursery() as nursery:
+            request = await wrap_server_stream(
+                nursery, stream, 64, self.settings.max_payload, receive_buffer_size=None
+            )
+            websocket = await request.accept()
+            await serve_link(Link(websocket, self.settings, f"sid{next(self._ids)}"), self.exchange, "198.51.100.1", ())
+            await trio.aclose_forcefully(stream)
+            nursery.cancel_scope.cancel()
+
+    async def person(self, name: str, user_id: str | None = None) -> Person:
+        """Somebody online."""
+        person = await self.link()
+        self.nursery.start_soon(person.listen)
+        await person.connect({"userId": user_id or name, "name": name})
+        assert person.welcome is not None
+        assert person.welcome.type is socketio.PacketType.CONNECT
+        return person
+
+    async def people(self, *names: str) -> list[Person]:
+        """Several people."""
+        return [await self.person(name) for name in names]
+
+    async def room(self, host: Person, *others: Person, name: str = "den") -> str:
+        """A room with these people in it, of whose joining nobody still has to hear."""
+        room_id = (await host.does("createRoom", roomType="group", roomName=name))["room"]["roomId"]
+        for person in others:
+            await person.does("joinRoom", roomId=room_id)
+        await wait_all_tasks_blocked()
+        for person in (host, *others):
+            person.deaf()
+        return str(room_id)
+
+    def state(self, room_id: str) -> Any:
+        """A room's state, to look into or to poison."""
+        return self.exchange.rooms[RoomId(room_id)].state
+
+
+@asynccontextmanager
+async def world(settings: engineio.Settings | None = None) -> AsyncIterator[World]:
+    """A world that ends with its block."""
+    async with trio.open_nursery() as nursery:
+        routers = RecordingRouters()
+        exchange = Exchange(nursery, routers)
+        nursery.start_soon(publish_lists, exchange)
+        yield World(nursery, exchange, routers, settings or engineio.Settings())
+        nursery.cancel_scope.cancel()
+
+
+async def cut(person: Person) -> None:
+    """Break somebody's connection as a torn cable does: no closing handshake."""
+    await trio.aclose_forcefully(person.websocket._stream)
+    await person.left.wait()
+    await wait_all_tasks_blocked()
+
+
+async def open_media(person: Person, room_id: str, direction: str) -> str:
+    """A transport of somebody; its id."""
+    answer = await person.does("createTransport", roomId=room_id, direction=direction)
+    return str(answer["params"]["id"])
+
+
+async def talk(person: Person, room_id: str, ssrc: int = 1111) -> str:
+    """A producer of somebody, over a new transport; its id."""
+    transport = await open_media(person, room_id, "send")
+    parameters = {**OPUS, "encodings": [{"ssrc": ssrc}]}
+    answer = await person.does(
+        "produce", roomId=room_id, transportId=transport, kind="audio", rtpParameters=parameters
+    )
+    return str(answer["producerId"])

@@ -110,9 +110,17 @@ class Client:
     # -- sound ---------------------------------------------------------------------------------------------------------
     @asynccontextmanager
     async def call(
-        self, room: str, *, source: str = "device", sink: str = "device", is_muted: bool = False
+        self,
+        room: str,
+        *,
+        room_id: RoomId | None = None,
+        source: str = "device",
+        sink: str = "device",
+        is_muted: bool = False,
     ) -> AsyncIterator[Call]:
         """Join or make the room of that name and talk in it; leaving the block leaves the room.
+
+        Names need not be unique: with `room_id` it is that room, and the name does not matter.
 
         Raises:
             Refusal: the server does not let us in.
@@ -124,7 +132,10 @@ class Client:
         call = self._call = Call(self._session, self._running_engine(), source, sink)
         try:
             async with call.running():
-                await self.create_room(room, join_existing=True, leave_current=True)
+                if room_id is None:
+                    await self.create_room(room, join_existing=True, leave_current=True)
+                else:
+                    await self.join_room(room_id, leave_current=True)
                 yield call
         finally:
             self._call = None

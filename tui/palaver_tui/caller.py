@@ -199,8 +199,11 @@ class Caller:
             self.wanted = None
 
     async def _talk(self, client: Client, seat: Join | Open) -> None:
+        room_id = seat.room_id if isinstance(seat, Join) else None
         is_muted = client.state.is_muted
-        async with client.call(seat.room_name, source=self.source, sink=self.sink, is_muted=is_muted) as call:
+        async with client.call(
+            seat.room_name, room_id=room_id, source=self.source, sink=self.sink, is_muted=is_muted
+        ) as call:
             self._keep(evolve(self.settings, room=seat.room_name))
             self._call = call
             try:

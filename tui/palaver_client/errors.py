@@ -21,7 +21,7 @@ class ConnectFailed(ClientError):
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.reason}: {self.remedy}"
+        return f"{self.reason}; {self.remedy}" if self.remedy else self.reason
 
 
 class LinkLost(ClientError):

@@ -20,14 +20,17 @@ from palaver_protocol.table import Code, Refusal, refusal
 from . import arguments, running, words
 from .arguments import DEFAULT_URL, FAILED, SINKS, SOURCES, Parser
 from .call import Call
-from .changes import Changes
+from .changes import Change, Changes
 from .client import Client, connect
 from .errors import Disconnected
+from .events import Connected
 from .json_lines import JsonLines
 from .plain_lines import PlainLines
 from .scopes import helpers
+from .session import AnyEvent
 from .settings import DEFAULT_ROOM, Settings, default_profile
 from .standard import STDIN, Output, OutputClosed, typed_lines
+from .state import ClientState
 
 Lines: TypeAlias = PlainLines | JsonLines
 
@@ -83,7 +86,7 @@ async def talk(options: argparse.Namespace, settings: Settings) -> int:
         client.changes() as changes,
         helpers() as nursery,
     ):
-        nursery.start_soon(printer.follow, changes)
+        nursery.start_soon(printer.follow, client.state, changes)
         source, sink = options.input or settings.source, options.output or settings.sink
         reason, began = None, math.inf
         try:
@@ -109,9 +112,12 @@ class Printer:
     _output: Output = field(factory=Output)
     _done: trio.Event = field(factory=trio.Event)
 
-    async def follow(self, changes: Changes) -> None:
-        """Print all changes, until they end."""
+    async def follow(self, state: ClientState, changes: Changes) -> None:
+        """Print how we came here, and all changes until they end."""
         try:
+            begun: tuple[AnyEvent, ...] = (Connected(), *state.notices)
+            for event in begun:
+                await self.print(self.lines.of_change(Change(ClientState(state.me, state.name), state, event)))
             async for change in changes:
                 await self.print(self.lines.of_change(change))
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable
 from typing import Final, cast
@@ -46,6 +47,8 @@ def _in_words(why: BaseException) -> str:
         why = why.__cause__
     if isinstance(why, BaseExceptionGroup):
         return _in_words(why.exceptions[0])
+    if isinstance(why, OSError) and why.errno is not None and why.errno > 0:
+        return os.strerror(why.errno).lower()
     said = getattr(why, "strerror", None) or str(why) or type(why).__name__
     return text.one_line(str(said)).lower()
 

@@ -1,0 +1,132 @@
+"""What is said in a room, and who hears it."""
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from palaver_protocol.models import ChatMessage, MessageId, Name, Text, UserId
+from palaver_server.chat import MAX_BYTES, Chat
+from world import world
+
+pytestmark = pytest.mark.trio
+
+
+async def test_everybody_hears_a_message_the_sender_included_under_one_id(autojump_clock):
+    async with world() as w:
+        ann, bob, eve = await w.people("ann", "bob", "eve")
+        room_id = await w.room(ann, bob)
+        said = (await ann.does("sendMessage", roomId=room_id, content="hello\nthere"))["message"]
+        assert said["content"] == "hello\nthere"
+        assert said["userId"] == said["userName"] == "ann"
+        assert isinstance(said["timestamp"], int)
+        assert said["reactions"] == []
+        assert "replyTo" not in said
+        for person in (ann, bob):
+            assert await person.expect("newMessage") == said
+        assert not eve.heard("newMessage")
+
+
+async def test_a_reply_names_a_message_by_id_or_object_and_the_server_quotes_it(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        first = (await ann.does("sendMessage", roomId=room_id, content="x" * 500))["message"]
+        quote = {"messageId": first["messageId"], "userName": "ann", "content": "x" * 200}
+        forged = {"messageId": first["messageId"], "userName": "bob", "content": "I agree"}
+        for reply_to in (first["messageId"], first, forged):
+            reply = (await bob.does("sendMessage", roomId=room_id, content="yes", replyTo=reply_to))["message"]
+            assert reply["replyTo"] == quote
+        assert await bob.may_not("sendMessage", roomId=room_id, content="yes", replyTo="gone") == "notFound"
+        assert await bob.may_not("sendMessage", roomId=room_id, content="yes", replyTo={}) == "invalidPayload"
+        assert await bob.may_not("sendMessage", roomId=room_id, content="yes", replyTo=7) == "invalidPayload"
+
+
+async def test_a_late_joiner_gets_the_last_fifty(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann)
+        for number in range(60):
+            await ann.does("sendMessage", roomId=room_id, content=str(number))
+        messages = (await bob.does("joinRoom", roomId=room_id))["room"]["messages"]
+        assert [m["content"] for m in messages] == [str(n) for n in range(10, 60)]
+
+
+async def test_text_arrives_clean(autojump_clock):
+    async with world() as w:
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        said = (await ann.does("sendMessage", roomId=room_id, content="\x1b]52;c;aGk=\x07\u202egnirts"))["message"]
+        assert said["content"] == "\ufffd]52;c;aGk=\ufffd\ufffdgnirts"
+
+
+@pytest.mark.parametrize("content", ["", " \n ", "x" * 20_001, "\U0001f600" * 17_000, None, 5, ["a"], {"a": 1}])
+async def test_what_is_no_message(autojump_clock, content):
+    async with world() as w:
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        assert await ann.may_not("sendMessage", roomId=room_id, content=content) == "invalidPayload"
+
+
+async def test_the_longest_message_passes(autojump_clock):
+    async with world() as w:
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        assert await ann.does("sendMessage", roomId=room_id, content="é" * 20_000)
+        assert await ann.does("sendMessage", roomId=room_id, content="\U0001f600" * 16_384)
+
+
+async def test_media_states_reach_the_others_and_the_late_joiner(autojump_clock):
+    async with world() as w:
+        ann, bob, cay = await w.people("ann", "bob", "cay")
+        room_id = await w.room(ann, bob)
+        await bob.does("mediaStateChanged", roomId=room_id, isMuted=True, isVideoEnabled=False)
+        told = await ann.expect("participantMediaStateUpdated")
+        assert told == {"userId": "bob", "name": "bob", "isMuted": True, "isVideoEnabled": False}
+        await wait_all_tasks_blocked()
+        assert not bob.heard("participantMediaStateUpdated")
+        (_, seen, _) = (await cay.does("joinRoom", roomId=room_id))["room"]["participants"]
+        assert seen["isMuted"] is True
+        assert seen["isVideoEnabled"] is False
+        assert seen["mediaStateUpdatedAt"] > 0
+        bad = await bob.may_not("mediaStateChanged", roomId=room_id, isMuted="no", isVideoEnabled=False)
+        assert bad == "invalidPayload"
+
+
+async def test_lists_are_told_a_few_times_a_second_however_many_join(autojump_clock):
+    async with world() as w:
+        (ann,) = await w.people("ann")
+        await w.room(ann)
+        await trio.sleep(2)
+        ann.deaf()
+        start = trio.current_time()
+        for number in range(100):
+            guest = await w.person(f"guest{number}")
+            await guest.does("createRoom", roomType="group", roomName="den", joinExisting=True)
+            await trio.sleep_until(start + (number + 1) / 100)
+        await trio.sleep(1)
+        for event in ("onlineUsersUpdated", "roomListUpdated"):
+            assert 2 <= len(ann.heard(event)) <= 8
+        assert len(ann.heard("onlineUsersUpdated")[-1]["users"]) == 101
+        assert ann.heard("roomListUpdated")[-1]["rooms"][0]["participantCount"] == 101
+        assert len(ann.heard("userJoined")) == 100
+
+
+def message(number, size):
+    text = Text("x" * size)
+    return ChatMessage(MessageId(str(number)), UserId("ann"), Name("ann"), text, 0)
+
+
+async def test_a_history_holds_two_hundred_messages():
+    chat = Chat()
+    for number in range(250):
+        chat.add(message(number, 1))
+    assert [m.message_id for m in chat.last(1000)] == [str(n) for n in range(50, 250)]
+
+
+async def test_a_history_holds_one_mebibyte():
+    chat = Chat()
+    for number in range(200):
+        chat.add(message(number, 20_000))
+    kept = chat.last(1000)
+    assert MAX_BYTES - 21_000 < sum(len(m.content) + 256 for m in kept) <= MAX_BYTES
+    assert kept[-1].message_id == "199"

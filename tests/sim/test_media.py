@@ -1,0 +1,304 @@
+"""A room's media: what the router is told, in which order, and what is refused."""
+
+from functools import partial
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from palaver_media import worker_messages as worker
+from palaver_protocol.converter import read_request
+from palaver_protocol.models import TransportId
+from palaver_protocol.negotiate import AUDIO_LEVEL, EXTENSION_IDS, MID, OPUS_PAYLOAD_TYPE
+from world import CAPABILITIES, DTLS, OPUS, open_media, talk, world
+
+pytestmark = pytest.mark.trio
+
+
+async def test_two_people_hear_each_other(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        capabilities = (await ann.does("getRouterRtpCapabilities", roomId=room_id))["rtpCapabilities"]
+        assert [c["mimeType"] for c in capabilities["codecs"]] == ["audio/opus", "video/VP8"]
+
+        send = (await ann.does("createTransport", roomId=room_id, direction="send"))["params"]
+        (candidate,) = send["iceCandidates"]
+        assert candidate["ip"] == candidate["address"] == "192.0.2.7"
+        assert candidate["port"] == 40000
+        assert candidate["protocol"] == "udp"
+        assert candidate["type"] == "host"
+        assert send["iceParameters"]["iceLite"] is True
+        assert send["dtlsParameters"] == {"fingerprints": [{"algorithm": "sha-256", "value": "AA:BB"}], "role": "auto"}
+        await ann.does("connectTransport", transportId=send["id"], dtlsParameters=DTLS)
+        producer = (
+            await ann.does("produce", roomId=room_id, transportId=send["id"], kind="audio", rtpParameters=OPUS)
+        )["producerId"]
+        assert await bob.expect("newProducer") == {"producerId": producer, "userId": "ann", "kind": "audio"}
+        assert not ann.heard("newProducer")
+
+        receive = await open_media(bob, room_id, "recv")
+        params = (await bob.does("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES))["params"]
+        assert params["producerId"] == producer
+        assert params["kind"] == "audio"
+        assert params["rtpParameters"]["mid"] == "0"
+        (encoding,) = params["rtpParameters"]["encodings"]
+        await bob.does("resumeConsumer", roomId=room_id, consumerId=params["id"])
+
+        (router,) = w.routers.made
+        opened, connected, produced, received, consumed, resumed = router.commands
+        assert opened.transport == send["id"]
+        assert (opened.ufrag, opened.password) == (
+            send["iceParameters"]["usernameFragment"],
+            send["iceParameters"]["password"],
+        )
+        assert connected == worker.ConnectTransport(
+            send["id"], worker.DtlsRole.SERVER, (worker.Fingerprint("sha-256", DTLS["fingerprints"][0]["value"]),)
+        )
+        assert produced == worker.AddProducer(
+            send["id"],
+            producer,
+            worker.MediaKind.AUDIO,
+            48000,
+            1111,
+            {111: OPUS_PAYLOAD_TYPE},
+            {1: EXTENSION_IDS[AUDIO_LEVEL]},
+        )
+        assert received.transport == receive
+        cname = params["rtpParameters"]["rtcp"]["cname"]
+        assert consumed == worker.AddConsumer(
+            receive, params["id"], producer, encoding["ssrc"], "0", cname, (EXTENSION_IDS[MID],)
+        )
+        assert resumed == worker.ResumeConsumer(params["id"])
+
+
+async def test_a_command_is_given_before_the_answer(autojump_clock):
+    async with world() as w:
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        (session,) = w.exchange.sessions.values()
+        asked = read_request("createTransport", {"roomId": room_id, "direction": "send"})
+        answered = w.exchange.handle(session, asked)  # nothing else can run before this returns
+        assert [c.transport for c in w.routers.made[0].commands] == [answered.params.id]
+
+
+@pytest.mark.parametrize(
+    ("role", "ours"), [("client", "server"), ("server", "client"), ("auto", "server"), (None, "server")]
+)
+async def test_the_worker_plays_the_other_dtls_role(autojump_clock, role, ours):
+    async with world() as w:
+        ann = await w.person("ann")
+        transport = await open_media(ann, await w.room(ann), "send")
+        dtls = {"fingerprints": DTLS["fingerprints"], **({"role": role} if role else {})}
+        await ann.does("connectTransport", transportId=transport, dtlsParameters=dtls)
+        assert w.routers.made[0].told(worker.ConnectTransport)[0].role.value == ours
+
+
+async def test_any_strong_fingerprint_will_do_and_none_will_not(autojump_clock):
+    async with world() as w:
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        transport = await open_media(ann, room_id, "send")
+        connect = partial(ann.ask, "connectTransport", transportId=transport)
+        weak = {"algorithm": "sha-1", "value": "aa:bb"}
+        assert (await connect(dtlsParameters={"fingerprints": []}))["code"] == "unsupported"
+        assert (await connect(dtlsParameters={"fingerprints": [weak]}))["code"] == "unsupported"
+        strong = [{"algorithm": "SHA-512", "value": "cc:dd"}, {"algorithm": "sha-384", "value": "ee"}]
+        assert (await connect(dtlsParameters={"fingerprints": [weak, *strong]}))["success"]
+        (told,) = w.routers.made[0].told(worker.ConnectTransport)
+        assert told.fingerprints == (worker.Fingerprint("sha-512", "CC:DD"), worker.Fingerprint("sha-384", "EE"))
+        assert (await connect(dtlsParameters={"fingerprints": strong}))["code"] == "duplicate"
+
+
+async def test_what_belongs_to_others_is_not_there(autojump_clock):
+    async with world() as w:
+        ann, bob, eve = await w.people("ann", "bob", "eve")
+        room_id, elsewhere = await w.room(ann, bob), await w.room(eve, name="attic")
+        producer, foreign = await talk(ann, room_id), await talk(eve, elsewhere)
+        (anns,) = w.state(room_id).seats["ann"].transports
+        receive = await open_media(bob, room_id, "receive")
+        consumed = await bob.does("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES)
+        before = len(w.routers.made[0].commands)
+
+        may_not = bob.may_not
+        assert await may_not("connectTransport", transportId=anns, dtlsParameters=DTLS) == "notFound"
+        produce = partial(may_not, "produce", roomId=room_id, kind="audio", rtpParameters=OPUS)
+        assert await produce(transportId=anns) == "notFound"
+        assert await produce(transportId=receive) == "notFound"
+        assert await may_not("closeProducer", roomId=room_id, producerId=producer) == "notFound"
+        consume = partial(may_not, "consume", roomId=room_id, rtpCapabilities=CAPABILITIES)
+        assert await consume(producerId=foreign) == "notFound"
+        assert await consume(producerId="nothing") == "notFound"
+        consumer = consumed["params"]["id"]
+        assert await ann.may_not("resumeConsumer", roomId=room_id, consumerId=consumer) == "notFound"
+        unready = await ann.may_not("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES)
+        assert unready == "notFound"  # no transport for receiving
+        assert len(w.routers.made[0].commands) == before
+
+
+async def test_a_second_transport_of_a_direction_replaces_the_first(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        producer = await talk(ann, room_id)
+        (first,) = w.state(room_id).seats["ann"].transports
+        second = await open_media(ann, room_id, "send")
+        assert await bob.expect("producerClosed") == {"producerId": producer, "userId": "ann"}
+        assert w.routers.made[0].commands[-2:] == [
+            worker.OpenTransport(
+                room_id,
+                "ann",
+                second,
+                w.routers.made[0].commands[-2].ufrag,
+                w.routers.made[0].commands[-2].password,
+            ),
+            worker.CloseTransport(first),
+        ]
+        assert list(w.state(room_id).seats["ann"].transports) == [second]
+        await open_media(ann, room_id, "receive")
+        assert len(w.state(room_id).seats["ann"].transports) == 2
+
+
+async def test_ssrcs_and_mids_are_never_used_twice(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        producer = await talk(ann, room_id)
+        seen = []
+        for round_ in range(6):
+            if round_ % 2 == 0:
+                await open_media(bob, room_id, "receive")
+            answer = await bob.does("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES)
+            parameters = answer["params"]["rtpParameters"]
+            seen.append((parameters["mid"], parameters["encodings"][0]["ssrc"]))
+        assert len({mid for mid, _ in seen}) == len({ssrc for _, ssrc in seen}) == 6
+        assert len(w.routers.made[0].told(worker.CloseConsumer)) == 3  # the older consumer of the same producer
+        assert len(w.state(room_id).seats["bob"].consumers) == 1
+
+
+async def test_consumers_end_with_their_producer(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        producer = await talk(ann, room_id)
+        await open_media(bob, room_id, "receive")
+        answer = await bob.does("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES)
+        await ann.does("closeProducer", roomId=room_id, producerId=producer)
+        assert await bob.expect("producerClosed") == {"producerId": producer, "userId": "ann"}
+        assert w.routers.made[0].commands[-1] == worker.CloseProducer(producer)
+        assert await bob.may_not("resumeConsumer", roomId=room_id, consumerId=answer["params"]["id"]) == "notFound"
+        assert await ann.may_not("closeProducer", roomId=room_id, producerId=producer) == "notFound"
+
+
+async def test_a_late_joiner_is_told_who_talks_already(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann)
+        producer = await talk(ann, room_id)
+        (seen, me) = (await bob.does("joinRoom", roomId=room_id))["room"]["participants"]
+        assert seen["producerIds"] == [{"producerId": producer, "kind": "audio"}]
+        assert me["producerIds"] == []
+
+
+async def test_who_leaves_takes_all_media_along(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        producer = await talk(bob, room_id)
+        await open_media(ann, room_id, "receive")
+        await ann.does("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES)
+        await bob.does("leaveRoom", roomId=room_id)
+        assert w.routers.made[0].commands[-1] == worker.CloseSeat(room_id, "bob")
+        assert not w.state(room_id).seats["ann"].consumers
+        await ann.does("leaveRoom", roomId=room_id)
+        await wait_all_tasks_blocked()
+        assert w.routers.made[0].commands[-1] == worker.CloseRouter(room_id)
+
+
+async def test_limits_of_a_seat(autojump_clock):
+    async with world() as w:
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        transport = await open_media(ann, room_id, "send")
+
+        async def produce(ssrc, kind="audio", **changes):
+            parameters = {**OPUS, "encodings": [{"ssrc": ssrc}], **changes}
+            return await ann.ask(
+                "produce", roomId=room_id, transportId=transport, kind=kind, rtpParameters=parameters
+            )
+
+        assert (await produce(1))["success"]
+        assert (await produce(1))["code"] == "duplicate"
+        for ssrc in range(2, 9):
+            assert (await produce(ssrc))["success"]
+        assert (await produce(9))["code"] == "full"
+        assert len(w.routers.made[0].told(worker.AddProducer)) == 8
+
+
+# -- failures ----------------------------------------------------------------------------------------------------------
+async def test_a_failed_transport_is_told_to_its_owner_and_its_tracks_to_the_others(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        producer = await talk(ann, room_id)
+        (transport,) = w.state(room_id).seats["ann"].transports
+        w.exchange.rooms[room_id].reported(worker.TransportFailed(room_id, transport, "fingerprint"))
+        assert await ann.expect("transportFailed") == {"transportId": transport, "reason": "fingerprint"}
+        assert await bob.expect("producerClosed") == {"producerId": producer, "userId": "ann"}
+        assert not bob.heard("transportFailed")
+        again = await ann.may_not("connectTransport", transportId=transport, dtlsParameters=DTLS)
+        assert again == "notFound"
+        w.exchange.rooms[room_id].reported(worker.TransportFailed(room_id, transport, "consent"))  # a late report
+        w.exchange.rooms[room_id].reported(worker.TransportConnected(room_id, TransportId("gone")))
+        await wait_all_tasks_blocked()
+        assert len(ann.heard("transportFailed")) == 1
+        assert await talk(ann, room_id)
+
+
+async def test_a_dead_router_is_replaced_and_everybody_told_once(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        await talk(ann, room_id)
+        w.routers.are_up = trio.Event()
+        w.routers.made[0].dead.set()
+        await wait_all_tasks_blocked()
+        refused = await bob.ask("createTransport", roomId=room_id, direction="send")
+        assert refused["code"] == "mediaUnavailable"
+        assert refused["canRetry"] is True
+        assert refused["retryAfter"] > 0
+        assert not bob.heard("mediaReset")
+        await bob.does("sendMessage", roomId=room_id, content="can you hear me?")  # chat goes on
+        late = await w.person("late")
+        (seen, *_) = (await late.does("joinRoom", roomId=room_id))["room"]["participants"]
+        assert seen["producerIds"] == []
+        w.routers.are_up.set()
+        for person in (ann, bob, late):
+            assert (await person.expect("mediaReset"))["roomId"] == room_id
+        params = (await bob.does("createTransport", roomId=room_id, direction="send"))["params"]
+        assert params["iceCandidates"][0]["port"] == 40001
+        await wait_all_tasks_blocked()
+        assert all(len(person.heard("mediaReset")) == 1 for person in (ann, bob, late))
+        assert len(w.routers.made[1].told(worker.OpenTransport)) == 1  # nothing old is told to the new one
+
+
+async def test_a_room_opens_before_there_is_a_router(autojump_clock):
+    async with world() as w:
+        w.routers.are_up = trio.Event()
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        assert await ann.may_not("createTransport", roomId=room_id, direction="send") == "mediaUnavailable"
+        w.routers.are_up.set()
+        await wait_all_tasks_blocked()
+        assert await open_media(ann, room_id, "send")
+        assert not ann.heard("mediaReset")  # it is the first
+
+
+async def test_a_room_that_ends_while_it_waits_for_a_router(autojump_clock):
+    async with world() as w:
+        w.routers.are_up = trio.Event()
+        ann = await w.person("ann")
+        await ann.does("endCall", roomId=await w.room(ann))
+        await wait_all_tasks_blocked()
+        assert not w.exchange.rooms
+        assert not w.routers.made

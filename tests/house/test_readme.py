@@ -58,7 +58,6 @@ async def test_the_bot_of_the_readme_greets_who_joins(tmp_path: Path) -> None:
             if "Greeter" not in str(joined):
                 await person.wait_event("userJoined", name="Greeter")
             async with running("call", url, "--room", "lounge", "--name", "Ada", "--json", *silent, env=env):
-                message = await person.wait_event("message", name="Greeter")
-        assert message["text"] == "Welcome, Ada!"
+                await person.wait_event("message", name="Greeter", text="Welcome, Ada!")
         assert process.poll() is None
         nursery.cancel_scope.cancel()

@@ -68,5 +68,5 @@ async def running_engine() -> AsyncIterator[Running]:
 async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     """Wait for something that changes without telling; it is looked at every 10 ms."""
     with trio.fail_after(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - it happens in another process, which sets no event
             await trio.sleep(0.01)

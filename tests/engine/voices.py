@@ -19,8 +19,8 @@ def tone(hertz: float, seconds: float, dbfs: float = -12.0) -> NDArray[np.int16]
     return np.round(peak * np.sin(2 * np.pi * hertz * time)).clip(-32_768, 32_767).astype(np.int16)
 
 
-def speech(seconds: float, seed: int = 1) -> NDArray[np.int16]:
-    """Something like speech: syllables of harmonics under an envelope, with pauses between words."""
+def speech(seconds: float, seed: int = 1, has_pauses: bool = True) -> NDArray[np.int16]:
+    """Something like speech: syllables of harmonics under an envelope, with or without pauses between words."""
     random = np.random.default_rng(seed)
     out = np.zeros(round(seconds * RATE))
     at = 0
@@ -31,10 +31,10 @@ def speech(seconds: float, seed: int = 1) -> NDArray[np.int16]:
         phase = 2 * np.pi * np.cumsum(pitch) / RATE
         formant = random.uniform(400, 900)
         wave = sum(np.exp(-((h * 140 - formant) ** 2) / 4e5) * np.sin(h * phase) / h for h in range(1, 20))
-        syllable = wave * np.hanning(size) * 9000
+        syllable = wave * np.maximum(np.hanning(size), 0 if has_pauses else 0.3) * 9000
         end = min(at + size, len(out))
         out[at:end] += syllable[: end - at]
-        at = end + int(random.choice([0, 0, 0.25]) * RATE)
+        at = end + int(random.choice([0, 0, 0.25 if has_pauses else 0]) * RATE)
     return out.clip(-32_768, 32_767).astype(np.int16)
 
 

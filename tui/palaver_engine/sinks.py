@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import wave
+import contextlib
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -12,11 +13,12 @@ import numpy as np
 
 from palaver_media.codec import Pcm
 
-from .mixer import RATE, SILENCE, Samples
+from .mixer import RATE, Samples
 from .specs import Kind, SoundError, Spec
 
 FLUSH: Final = 10  # blocks between two writes to a file: 100 ms
 WAITING: Final = 250  # PCM blocks on their way to the owner; more are dropped
+_HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
 class Sink(Protocol):
@@ -64,15 +66,16 @@ class FileSink:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._held: list[Samples] = []
+        self._size = 0  # bytes of samples
         try:
             self._file = path.expanduser().open("wb", buffering=0)
         except OSError as why:
             raise _cannot_write(path, why) from why
-        self._wave: wave.Wave_write = wave.open(self._file, "wb")  # noqa: SIM115 - it lives as long as the sink
-        self._wave.setnchannels(1)
-        self._wave.setsampwidth(2)
-        self._wave.setframerate(RATE)
-        self._flush()
+        try:
+            self._flush()
+        except SoundError:
+            self._file.close()
+            raise
 
     def write(self, mixed: Samples, voices: Mapping[str, Samples]) -> None:
         """Append a block."""
@@ -82,19 +85,18 @@ class FileSink:
 
     def close(self) -> None:
         """Append what is left and close the file."""
-        try:
+        with self._file, contextlib.suppress(SoundError):  # it was told when it happened first
             self._flush()
-            self._wave.close()
-        except SoundError:
-            pass  # it was told when it happened
-        finally:
-            self._file.close()
 
     def _flush(self) -> None:
-        data = np.concatenate([SILENCE[:0], *self._held]).astype("<i2").tobytes()
+        data = b"".join(block.astype("<i2").tobytes() for block in self._held)
         self._held.clear()
         try:
-            self._wave.writeframes(data)  # it mends the header, too
+            self._file.seek(_HEADER.size + self._size)
+            self._file.write(data)
+            self._size += len(data)
+            self._file.seek(0)
+            self._file.write(_header(self._size))
         except OSError as why:
             raise _cannot_write(self._path, why) from why
 
@@ -130,3 +132,9 @@ class PcmSink:
 
 def _cannot_write(path: Path, why: OSError) -> SoundError:
     return SoundError(f"{path}: {(why.strerror or str(why)).lower()}", "give a file in a folder where you may write")
+
+
+def _header(size: int) -> bytes:
+    """The 44 bytes before `size` bytes of samples; of more than 4 GiB (12 hours) a reader sees the first."""
+    size = min(size, 0xFFFFFFFF - 36)
+    return _HEADER.pack(b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16, b"data", size)

@@ -12,7 +12,8 @@ PERIOD: Final = 0.25  # s between checks
 GONE: Final = 1.5  # s without a callback; a loaded sound server may pause for a moment
 TOO_OFTEN: Final = 2.5  # times the callbacks that there should be
 STEP: Final = 0.020  # s of latency over the opening's
-CHECKS: Final = 4  # in a row before a verdict, and of the opening that make the baseline
+OPENING: Final = 8  # checks whose longest latency is the baseline: buffers fill up at first
+CHECKS: Final = 4  # in a row before a verdict
 
 
 class Health(enum.Enum):
@@ -31,7 +32,7 @@ class Watch:
         self._last_call = self._last_check = now
         self._calls = 0
         self._shortest = math.inf
-        self._baseline = math.inf
+        self._baseline = -math.inf
         self._checks = 0
         self._odd = 0
 
@@ -50,11 +51,12 @@ class Watch:
         self._checks += 1
         if now - self._last_call > GONE:
             return Health.DEAD
-        if self._checks <= CHECKS:
-            self._baseline = min(self._baseline, shortest)
+        is_known = math.isfinite(shortest)
+        if self._checks <= OPENING:
+            self._baseline = max(self._baseline, shortest) if is_known else self._baseline
             return Health.FINE
         is_spinning = calls > TOO_OFTEN * expected
-        is_delayed = math.isfinite(shortest) and shortest > self._baseline + STEP
+        is_delayed = is_known and shortest > self._baseline + STEP
         self._odd = self._odd + 1 if is_spinning or is_delayed else 0
         if self._odd < CHECKS:
             return Health.FINE

@@ -1,0 +1,239 @@
+"""Specs, sources, sinks, the mixer, and the watch over a device, each by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import wave
+
+import numpy as np
+import pytest
+
+from engine.voices import pitch, rms, tone
+from palaver_engine.mixer import BLOCK, SILENCE, Meter, level, mix
+from palaver_engine.sequence import Sequence
+from palaver_engine.sinks import FileSink, PcmSink
+from palaver_engine.sources import FileSource, PcmSource, ToneSource, open_source
+from palaver_engine.specs import Kind, SoundError, Spec, parse
+from palaver_engine.watch import PERIOD, Health, Watch
+from palaver_media.engine_messages import Side
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("device", Spec(Kind.DEVICE, "")),
+        ("device:USB: front", Spec(Kind.DEVICE, "USB: front")),
+        ("file:/tmp/a:b.wav", Spec(Kind.FILE, "/tmp/a:b.wav")),
+        ("pcm", Spec(Kind.PCM, "")),
+        ("null", Spec(Kind.NULL, "")),
+    ],
+)
+def test_specs(text, spec):
+    for side in Side:
+        assert parse(text, side) == spec
+        assert str(spec) == text
+
+
+@pytest.mark.parametrize("text", ["", "file", "file:", "tone:440", "pcm:1", "null:x", "mic", "Device"])
+def test_what_is_no_sink(text):
+    with pytest.raises(SoundError) as problem:
+        parse(text, Side.SINK)
+    assert "device:NAME" in problem.value.remedy
+    assert "tone" not in problem.value.remedy
+
+
+def write_wav(path, rate, channels, width, samples):
+    scaled = {
+        1: lambda x: ((x >> 8) + 128).astype("u1"),
+        2: lambda x: x.astype("<i2"),
+        4: lambda x: (x.astype("<i4") << 16).astype("<i4"),
+    }
+    with wave.open(str(path), "wb") as file:
+        file.setparams((channels, width, rate, 0, "NONE", ""))
+        wide = np.repeat(samples.astype(np.int64), channels)
+        if width == 3:
+            data = (wide << 8).astype("<i4").view("u1").reshape(-1, 4)[:, :3].tobytes()
+        else:
+            data = scaled[width](wide).tobytes()
+        file.writeframes(data)
+    return path
+
+
+def read_all(source) -> np.ndarray:
+    blocks = []
+    while (block := source.read()) is not None:
+        assert block.shape == (BLOCK,)
+        blocks.append(block)
+    return np.concatenate(blocks)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44_100, 2), (48_000, 1), (96_000, 2)])
+def test_any_wav_is_read_as_48_khz_mono(tmp_path, rate, channels, width):
+    time = np.arange(rate) / rate
+    samples = np.round(8192 * np.sin(2 * np.pi * 440 * time)).astype(np.int16)
+    heard = read_all(FileSource(write_wav(tmp_path / "a.wav", rate, channels, width, samples)))
+    assert len(heard) == pytest.approx(48_000, abs=960)
+    assert pitch(heard[4800:43_200]) == pytest.approx(440, abs=2)
+    assert rms(heard[4800:43_200]) == pytest.approx(rms(samples), abs=0.5)
+
+
+def test_a_file_that_ended_stays_silent(tmp_path):
+    source = FileSource(write_wav(tmp_path / "a.wav", 48_000, 1, 2, tone(440, 0.1)))
+    assert len(read_all(source)) == 4800
+    assert source.read() is None
+    source.close()
+    assert source.read() is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"RIFF", b"hello world\n" * 100, b"RIFF\xff\xff\xff\xffWAVEfmt ", bytes(5000)]
+)
+def test_a_file_that_is_no_sound_is_told(tmp_path, content):
+    path = tmp_path / "broken.wav"
+    path.write_bytes(content)
+    with pytest.raises(SoundError) as problem:
+        FileSource(path)
+    assert "broken.wav" in problem.value.reason
+    assert problem.value.remedy
+
+
+def test_a_wav_cut_off_anywhere_is_played_to_its_end_or_told(tmp_path):
+    whole = write_wav(tmp_path / "whole.wav", 44_100, 2, 2, tone(440, 0.5)).read_bytes()
+    path = tmp_path / "cut.wav"
+    for size in [*range(0, 60, 4), 1000, 1001, 20_000]:
+        path.write_bytes(whole[:size])
+        try:
+            source = FileSource(path)
+        except SoundError:
+            assert size < 60
+        else:
+            assert len(read_all(source)) < 48_000
+
+
+def test_a_tone_has_no_seam():
+    source = ToneSource("997.5")
+    samples = np.concatenate([source.read() for _ in range(100)])
+    assert pitch(samples) == pytest.approx(997.5, abs=1)
+    assert rms(samples) == pytest.approx(-12, abs=0.1)
+    assert np.abs(np.diff(samples.astype(int))).max() < 32_768 * 0.36 * 2 * math.pi * 997.5 / 48_000 * 1.01
+    for wrong in ("x", "0", "-5", "nan", "inf", "30000"):
+        with pytest.raises(SoundError):
+            ToneSource(wrong)
+
+
+def test_pcm_is_said_in_order_and_bounded():
+    source = PcmSource()
+    assert open_source(Spec(Kind.PCM, ""), source) is source
+    samples = np.arange(1000, dtype=np.int16)
+    for start in range(0, 1000, 250):
+        assert source.push(samples[start : start + 250].tobytes() + b"\0" * (start == 0))
+    heard = read_all(source)
+    assert len(heard) == 1440
+    assert np.array_equal(heard[:1000], samples)
+    assert not heard[1000:].any()
+    second = bytes(96_000)
+    assert [source.push(second) for _ in range(61)] == [True] * 60 + [False]
+
+
+def test_what_is_heard_is_written_and_the_header_is_right_all_the_time(tmp_path):
+    path = tmp_path / "out.wav"
+    sink = FileSink(path)
+    said = tone(440, 0.55)
+    for count, start in enumerate(range(0, len(said), BLOCK), 1):
+        sink.write(said[start : start + BLOCK], {})
+        with wave.open(str(path)) as file:
+            assert file.getnframes() == count // 10 * 10 * BLOCK
+    sink.close()
+    with wave.open(str(path)) as file:
+        assert np.array_equal(np.frombuffer(file.readframes(file.getnframes()), "<i2"), said)
+
+
+@pytest.mark.parametrize("path", ["/nowhere/at/all.wav", "/", "/dev/full"])
+def test_a_file_that_cannot_be_written_is_told(path):
+    from pathlib import Path
+
+    with pytest.raises(SoundError) as problem:
+        FileSink(Path(path))
+    assert path in problem.value.reason
+
+
+@pytest.mark.asyncio
+async def test_pcm_reports_are_20_ms_of_each_voice():
+    reports = []
+    sink = PcmSink("call", reports.append, asyncio.get_running_loop())
+    for count in range(4):
+        sink.write(SILENCE, {"a": np.full(BLOCK, count, np.int16), **({"b": SILENCE} if count < 3 else {})})
+    await asyncio.sleep(0)
+    assert [(pcm.call, pcm.stream, len(pcm.samples)) for pcm in reports] == [
+        ("call", "a", 1920),
+        ("call", "b", 1920),
+        ("call", "a", 1920),
+    ]
+    assert set(np.frombuffer(reports[2].samples, "<i2")) == {2, 3}
+    for _ in range(2000):  # an owner that does not read costs no memory
+        sink.write(SILENCE, {"a": SILENCE})
+    await asyncio.sleep(0)
+    assert len(reports) < 300
+
+
+def test_mixing_adds_and_clips():
+    loud = np.full(BLOCK, 30_000, np.int16)
+    assert mix([]) is SILENCE
+    assert mix([loud]) is loud
+    assert set(mix([loud, loud])) == {32_767}
+    assert set(mix([loud, -loud])) == {0}
+    assert set(mix([-loud, -loud, -loud])) == {-32_768}
+
+
+def test_levels_are_in_dbfs():
+    assert level(SILENCE) == -100
+    assert level(np.full(BLOCK, -32_768, np.int16)) == 0
+    assert level(tone(1000, 0.1)) == pytest.approx(-12, abs=0.1)
+    meter = Meter()
+    meter.add(tone(1000, 0.01, -20))
+    meter.add(SILENCE)
+    assert meter.read() == pytest.approx(-20, abs=0.5)
+    assert meter.read() == -100
+
+
+def watched(latencies, calls=25) -> list[Health]:
+    """The verdicts on a stream that has these latencies from check to check; None: it does not call."""
+    watch, verdicts = Watch(0.0), []
+    for count, latency in enumerate(latencies):
+        for call in range(calls if latency is not None else 0):
+            watch.note(count * PERIOD + call * PERIOD / calls, latency)
+        verdicts.append(watch.check((count + 1) * PERIOD))
+    return verdicts
+
+
+def test_a_well_stream_is_fine():
+    settling = [0.0, 0.01, 0.05, 0.05, 0.06, 0.05]
+    assert set(watched([*settling, *[0.05, 0.06, 0.045] * 20])) == {Health.FINE}
+    assert set(watched([*settling, *[0.05] * 10, 0.2, 0.05, 0.05, *[0.05] * 10])) == {Health.FINE}
+
+
+def test_a_stream_that_steps_to_a_longer_latency_is_found():
+    assert watched([0.04] * 12 + [0.09] * 4)[-1] is Health.DELAYED
+
+
+def test_a_stream_that_spins_is_found():
+    assert watched([0.04] * 16, calls=100)[-1] is Health.SPINNING
+
+
+def test_a_stream_that_stops_is_found():
+    assert watched([0.04] * 12 + [None] * 7)[-1] is Health.DEAD
+    assert watched([0.04] * 12 + [None] * 4)[-1] is Health.FINE
+    assert watched([None] * 7)[-1] is Health.DEAD
+
+
+def test_losses_are_counted_over_wraps_and_new_starts():
+    sequence = Sequence()
+    for number in [65_533, 65_535, 65_534, 0, 3, 3, 65_535]:
+        sequence.note(number)
+    assert (sequence.received, sequence.lost) == (5, 2)
+    assert not sequence.note(40_000)
+    assert sequence.note(40_001)
+    assert sequence.note(40_003)
+    assert (sequence.received, sequence.lost) == (7, 3)

@@ -72,13 +72,13 @@ class Exchange:
 
     def depart(self, session: Session) -> None:
         """A connection is gone."""
-        if (room := self.where.get(session.user_id)) is not None:
-            room.happen(partial(room.state.lost, self.by(session)))
         del self.sessions[session.number]
         self.users[session.user_id].remove(session)
         if not self.users[session.user_id]:
             del self.users[session.user_id]
         self.listed()
+        if (room := self.where.get(session.user_id)) is not None:
+            room.happen(partial(room.state.lost, self.by(session)))
 
     def by(self, session: Session) -> By:
         """A session, as rooms know it."""
@@ -180,9 +180,12 @@ class Exchange:
         return room
 
     async def live(self, room: Room) -> None:
-        """A room's life, and its end in the books."""
+        """A room's life, and its end in the books. A bug in one of its tasks ends this room and no other."""
         try:
             await run_room(room, self.routers)
+        except* Exception:
+            room.break_off()
+            room.carry_out()
         finally:
             del self.rooms[room.state.room_id]
             self.ended[room.state.room_id] = None

@@ -92,8 +92,7 @@ class Room:
         except Refusal:
             raise
         except Exception:
-            log.exception("room %s broke", self.state.room_id)
-            self.state.end(None, EndReason.ERROR)
+            self.break_off()
             raise refusal(Code.INTERNAL, "the room broke and was ended") from None
         finally:
             self.carry_out()
@@ -102,6 +101,16 @@ class Room:
         """As `do`, for what nobody asked: a deadline, a lost connection, a report of the worker."""
         with suppress(Refusal):
             self.do(change)
+
+    def break_off(self) -> None:
+        """End a room in which a bug showed; one too broken to say goodbye ends without a word."""
+        log.exception("room %s broke", self.state.room_id)
+        try:
+            self.state.end(None, EndReason.ERROR)
+        except Exception:
+            log.exception("room %s could not end in order", self.state.room_id)
+            self.state.is_ended = True
+            self.state.effects = [Moved(user_id, is_seated=False) for user_id in self.state.seats]
 
     def reported(self, report: WorkerReport) -> None:
         """What the worker says of this room."""
@@ -149,7 +158,7 @@ async def run_room(room: Room, routers: Routers) -> None:
 
 async def keep_time(room: Room) -> None:
     """Sleep until the state's next deadline; `do` moves the alarm whenever the state does."""
-    while True:
+    while not room.state.is_ended:
         with trio.CancelScope(deadline=room.state.deadline()) as room.alarm:
             await room.ended.wait()
         room.happen(lambda: room.state.expire(trio.current_time()))

@@ -12,10 +12,11 @@ from attrs import define, field
 
 from palaver_protocol import socketio
 from palaver_protocol.converter import read_id, read_name, read_request, write_ack, write_notice, write_refusal
+from palaver_protocol.engineio import RemoteProtocolError
 from palaver_protocol.models import NoticeLevel, Reason, UserId
 from palaver_protocol.notices import ServerNotice
 from palaver_protocol.socketio import Acknowledged, Connecting, Disconnected, Event, Packet, PacketType, ServerLink
-from palaver_protocol.table import ROW_OF, Code, Refusal, refusal
+from palaver_protocol.table import REQUESTS, Code, Refusal, refusal
 
 from .exchange import Exchange
 from .links import Link, message
@@ -74,7 +75,13 @@ class Connection:
         self.send(self._packets.take_refusals())
 
     def connect(self, auth: dict[str, Any]) -> None:
-        """Let a client in under the id and name that it gives."""
+        """Let a client in under the id and name that it gives.
+
+        Raises:
+            RemoteProtocolError: it was in already, and has just left.
+        """
+        if self.session is not None:
+            raise RemoteProtocolError("connected again on the same link")
         try:
             user_id = UserId(read_id(auth.get("userId"), None))
             name = read_name(auth.get("name"))
@@ -99,8 +106,9 @@ class Connection:
         session = self.session
         assert session is not None  # the packets' machine lets no event through before
         try:
+            row = REQUESTS.get(event.name)
+            session.budget.spend(row.cost if row else 1, trio.current_time())  # nonsense is not free either
             asked = read_request(event.name, event.arguments[0] if event.arguments else None)
-            session.budget.spend(ROW_OF[type(asked)].cost, trio.current_time())
             return write_ack(self.exchange.handle(session, asked))
         except Refusal as no:
             return write_refusal(no)

@@ -42,7 +42,7 @@ class Link:
                     nursery.start_soon(self._write)
                     await self._read(on_message)
                     nursery.cancel_scope.cancel()
-        except* (RemoteProtocolError, ConnectionClosed) as why:
+        except* (RemoteProtocolError, ConnectionClosed, trio.TooSlowError) as why:
             log.debug("link %s ends: %s", self.sid, why.exceptions[0])
 
     async def _write(self) -> None:

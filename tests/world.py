@@ -28,7 +28,7 @@ from palaver_server.room import Room
 from palaver_server.room_media import Place
 
 URL = "/socket.io/?EIO=4&transport=websocket"
-PATIENCE = 10.0  # s for an answer
+PATIENCE = 20.0  # s for an answer
 CLOSED = "closed"  # what `Person.closed` says of a stream that ended without a WebSocket close
 
 OPUS = {
@@ -237,9 +237,7 @@ class World:
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
         async with trio.open_nursery() as nursery:
-            request = await wrap_server_stream(
-                nursery, stream, 64, self.settings.max_payload, receive_buffer_size=None
-            )
+            request = await wrap_server_stream(nursery, stream, 64, self.settings.max_payload, receive_buffer_size=None)
             websocket = await request.accept()
             await serve_link(Link(websocket, self.settings, f"sid{next(self._ids)}"), self.exchange, "198.51.100.1", ())
             await trio.aclose_forcefully(stream)
@@ -301,7 +299,5 @@ async def talk(person: Person, room_id: str, ssrc: int = 1111) -> str:
     """A producer of somebody, over a new transport; its id."""
     transport = await open_media(person, room_id, "send")
     parameters = {**OPUS, "encodings": [{"ssrc": ssrc}]}
-    answer = await person.does(
-        "produce", roomId=room_id, transportId=transport, kind="audio", rtpParameters=parameters
-    )
+    answer = await person.does("produce", roomId=room_id, transportId=transport, kind="audio", rtpParameters=parameters)
     return str(answer["producerId"])

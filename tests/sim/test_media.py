@@ -38,7 +38,9 @@ async def test_two_people_hear_each_other(autojump_clock):
         assert not ann.heard("newProducer")
 
         receive = await open_media(bob, room_id, "recv")
-        params = (await bob.does("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES))["params"]
+        params = (await bob.does("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES))[
+            "params"
+        ]
         assert params["producerId"] == producer
         assert params["kind"] == "audio"
         assert params["rtpParameters"]["mid"] == "0"
@@ -223,9 +225,7 @@ async def test_limits_of_a_seat(autojump_clock):
 
         async def produce(ssrc, kind="audio", **changes):
             parameters = {**OPUS, "encodings": [{"ssrc": ssrc}], **changes}
-            return await ann.ask(
-                "produce", roomId=room_id, transportId=transport, kind=kind, rtpParameters=parameters
-            )
+            return await ann.ask("produce", roomId=room_id, transportId=transport, kind=kind, rtpParameters=parameters)
 
         assert (await produce(1))["success"]
         assert (await produce(1))["code"] == "duplicate"

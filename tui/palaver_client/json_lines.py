@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, assert_never
 import orjson
 
 from palaver_media.engine_messages import ConsumerStats
-from palaver_protocol import notices
+from palaver_protocol import notices, text
 from palaver_protocol.models import ChatMessage, EndReason, Participant, UserId
 from palaver_protocol.notices import AnyNotice
 from palaver_protocol.table import Notice
@@ -70,7 +70,7 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
         case notices.RoomHostless():
             return write("roomHostless", message=told.message)
         case notices.ServerNotice():
-            return write("notice", level=told.level.value, code=told.code, message=told.message)
+            return write("notice", level=told.level.value, code=text.one_line(told.code), message=told.message)
         case notices.CallEnded() | notices.OnlineUsersUpdated() | notices.RoomListUpdated():
             return None  # the end of our own room is told by `ended`
         case notices.NewProducer() | notices.ProducerClosed():

@@ -234,12 +234,11 @@ def after(state: ClientState, event: LocalEvent) -> ClientState:
         case ConnectionLost() | RetryFailed():
             return evolve(state, connection=ConnectionState.RECONNECTING, retry_at=event.retry_at)
         case Joined():
-            return evolve(state, room=event.room)
+            return _mark_ourselves(evolve(state, room=event.room))
         case Left():
             return out_of_room(state)
         case MuteChanged():
-            muted = evolve(state, is_muted=event.is_muted)
-            return _of(muted, state.me, lambda person: evolve(person, is_muted=event.is_muted))
+            return _mark_ourselves(evolve(state, is_muted=event.is_muted))
         case DevicesChanged():
             return evolve(state, devices=event.devices)
         case MediaConnecting() | MediaLost():
@@ -256,6 +255,11 @@ def after(state: ClientState, event: LocalEvent) -> ClientState:
             return evolve(state, sound=_hear(state.sound, event))
         case _:
             assert_never(event)
+
+
+def _mark_ourselves(state: ClientState) -> ClientState:
+    """Show the others' mute mark on ourselves too; the server does not tell us."""
+    return _of(state, state.me, lambda person: evolve(person, is_muted=state.is_muted))
 
 
 def _hear(sound: Sound, event: SoundChosen | SoundStarted | SoundProblem | LevelsChanged | SpeakingChanged) -> Sound:

@@ -73,7 +73,7 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
         case notices.CallEnded():
             return None if change.old.room is None else f"the room is over: {ending(told.reason)}"
         case notices.ServerNotice():
-            return f"{_LEVELS[told.level]}: {told.message}"
+            return f"{_LEVELS[told.level]}: {told.message or told.code}"
         case notices.OnlineUsersUpdated() | notices.RoomListUpdated():
             return None
         case notices.NewProducer() | notices.ProducerClosed():

@@ -1,0 +1,94 @@
+"""A server that says what a test tells it to, over a stream in memory or a socket."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import trio
+from attrs import define
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+
+OPEN = '0{"sid":"e","upgrades":[],"pingInterval":10000,"pingTimeout":10000,"maxPayload":131072}'
+
+
+@define
+class Server:
+    """One connection, seen from the server."""
+
+    socket: WebSocketConnection
+
+    async def send(self, *messages: str) -> None:
+        for message in messages:
+            await self.socket.send_message(message)
+
+    async def receive(self) -> str:
+        message = await self.socket.get_message()
+        assert isinstance(message, str)
+        return message
+
+    async def welcome(self) -> dict[str, Any]:
+        """Let the client in; what it said about itself."""
+        await self.send(OPEN)
+        connect = await self.receive()
+        assert connect.startswith("40")
+        await self.send('40{"sid":"s"}')
+        auth: dict[str, Any] = orjson.loads(connect[2:])
+        return auth
+
+    async def asked(self) -> tuple[int, str, dict[str, Any]]:
+        """The next request: its ack id, its name, its payload."""
+        while (message := await self.receive()) == "3":
+            pass
+        assert message.startswith("42")
+        head, bracket, body = message[2:].partition("[")
+        event, payload = orjson.loads(bracket + body)
+        return int(head), event, payload
+
+    async def answer(self, ack_id: int, **fields: Any) -> None:
+        await self.send(f"43{ack_id}" + orjson.dumps([{"success": True, **fields}]).decode())
+
+    async def refuse(self, ack_id: int, code: str, **fields: Any) -> None:
+        no = {"success": False, "error": "no", "code": code, "canRetry": False, **fields}
+        await self.send(f"43{ack_id}" + orjson.dumps([no]).decode())
+
+    async def tell(self, event: str, **payload: Any) -> None:
+        await self.send("42" + orjson.dumps([event, payload]).decode())
+
+
+Script = Callable[[Server], Awaitable[None]]
+
+
+async def serve_stream(script: Script, stream: trio.abc.Stream) -> None:
+    """Accept one WebSocket, follow the script, hang up."""
+    async with trio.open_nursery() as nursery:
+        request = await wrap_server_stream(nursery, stream)  # type: ignore[arg-type] # any stream will do
+        socket = await request.accept()
+        try:
+            await script(Server(socket))
+        except ConnectionClosed:
+            pass
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await trio.aclose_forcefully(stream)
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def scripted_server(*scripts: Script) -> AsyncIterator[str]:
+    """A real TCP server whose first connection follows the first script, and so on; its URL. More are hung up on."""
+    left = list(scripts)
+
+    async def serve(stream: trio.SocketStream) -> None:
+        if left:
+            await serve_stream(left.pop(0), stream)
+        else:
+            await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(functools.partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()

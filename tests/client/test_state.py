@@ -1,0 +1,190 @@
+"""What a client knows after each thing that a server tells and that happens here."""
+
+from __future__ import annotations
+
+from functools import reduce as fold
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client.worlds import ANN, BOB, CEM, ELSEWHERE, LOBBY, in_room, message, notices, person, room
+from palaver_client import (
+    ClientState,
+    Connected,
+    ConnectionLost,
+    ConnectionState,
+    Joined,
+    Left,
+    LevelsChanged,
+    MediaConnected,
+    MediaConnecting,
+    MediaFailed,
+    MediaLost,
+    MediaState,
+    MuteChanged,
+    RetryFailed,
+    Side,
+    SideState,
+    SoundChosen,
+    SoundProblem,
+    SoundStarted,
+    SpeakingChanged,
+)
+from palaver_client.state import MAX_MESSAGES, MAX_NOTICES, after, reduce
+from palaver_protocol.models import EndReason, Name, NoticeLevel, ProducerId, Reason
+from palaver_protocol.notices import (
+    CallEnded,
+    NewProducer,
+    ParticipantMediaStateUpdated,
+    ProducerClosed,
+    RoomHostless,
+    ServerNotice,
+    UserJoined,
+    UserLeft,
+)
+from palaver_protocol.rtp_models import Kind
+
+
+def ids(state: ClientState) -> list[str]:
+    assert state.room is not None
+    return [each.user_id for each in state.room.participants]
+
+
+@given(st.lists(notices, max_size=30), st.booleans())
+def test_any_notices_in_any_order_leave_a_sound_state(told: list, is_in_room: bool) -> None:
+    state = fold(reduce, told, in_room(person(BOB)) if is_in_room else ClientState(ANN, Name("Ann")))
+    assert len(state.notices) <= MAX_NOTICES
+    if state.room is None:
+        assert state.media is MediaState.NONE
+        assert state.sound.speaking == frozenset()
+        return
+    assert len(ids(state)) == len(set(ids(state)))
+    assert ANN in ids(state)
+    said = [each.message_id for each in state.room.messages]
+    assert len(said) == len(set(said))
+    for each in state.room.participants:
+        tracks = [track.producer_id for track in each.producer_ids]
+        assert len(tracks) == len(set(tracks))
+
+
+@given(notices)
+def test_a_notice_about_a_room_does_not_put_one_into_it(told: object) -> None:
+    assert reduce(ClientState(ANN, Name("Ann")), told).room is None  # type: ignore[arg-type] # any notice
+
+
+def test_who_joins_sits_there_once() -> None:
+    joined = UserJoined(BOB, Name("Bob"), "s2")
+    state = reduce(reduce(in_room(), joined), joined)
+    assert ids(state) == [ANN, BOB]
+
+
+def test_who_leaves_takes_level_and_light_along() -> None:
+    state = in_room(person(BOB), person(CEM))
+    state = after(state, SpeakingChanged(BOB, True))
+    state = reduce(state, UserLeft(BOB, LOBBY))
+    assert ids(state) == [ANN, CEM]
+    assert set(state.sound.levels) == {CEM}
+    assert state.sound.speaking == frozenset()
+
+
+def test_leaving_another_room_is_none_of_ours() -> None:
+    assert ids(reduce(in_room(person(BOB)), UserLeft(BOB, ELSEWHERE))) == [ANN, BOB]
+
+
+def test_our_own_seat_given_up_elsewhere_is_the_end() -> None:
+    assert reduce(in_room(person(BOB)), UserLeft(ANN, LOBBY)).room is None
+
+
+def test_the_last_messages_are_kept_in_order() -> None:
+    state = fold(reduce, [message(number) for number in range(MAX_MESSAGES + 5)], in_room(person(BOB)))
+    assert state.room is not None
+    assert [each.message_id for each in state.room.messages][::199] == ["m5", "m204"]
+
+
+def test_tracks_come_and_go() -> None:
+    state = reduce(in_room(person(BOB)), NewProducer(ProducerId("p"), BOB, Kind.AUDIO))
+    bob = state.participant(BOB)
+    assert bob is not None
+    assert [track.producer_id for track in bob.producer_ids] == ["p"]
+    assert reduce(state, ProducerClosed(ProducerId("p"), BOB)).participant(BOB) == person(BOB)
+
+
+def test_mute_marks_follow_the_notices_and_our_own_switch() -> None:
+    state = reduce(in_room(person(BOB)), ParticipantMediaStateUpdated(BOB, Name("Bob"), True, False))
+    state = after(state, MuteChanged(True))
+    assert state.is_muted
+    assert [each.is_muted for each in (state.room or room()).participants] == [True, True]
+
+
+def test_a_muted_one_is_muted_in_the_room_that_he_joins() -> None:
+    state = after(ClientState(ANN, Name("Ann")), MuteChanged(True))
+    me = after(state, Joined(room(person(ANN)))).participant(ANN)
+    assert me is not None
+    assert me.is_muted
+
+
+def test_without_a_host_nobody_is_one() -> None:
+    state = reduce(in_room(), RoomHostless(LOBBY, Reason("")))
+    assert state.room is not None
+    assert state.room.is_hostless
+    assert not any(each.is_host for each in state.room.participants)
+
+
+@pytest.mark.parametrize("end", [CallEnded(LOBBY, None, EndReason.ENDED), Left("you left the room")])
+def test_the_end_of_a_room_keeps_only_what_was_chosen(end: CallEnded | Left) -> None:
+    state = after(in_room(person(BOB)), SoundChosen(Side.SOURCE, "tone:440"))
+    state = after(after(state, SoundStarted(Side.SOURCE, "440 Hz")), MediaConnected())
+    state = reduce(state, end) if isinstance(end, CallEnded) else after(state, end)
+    assert state.room is None
+    assert state.media is MediaState.NONE
+    assert state.sound.source == SideState("tone:440")
+    assert state.sound.levels == {}
+
+
+def test_notices_of_the_server_are_kept_the_last_first_to_go() -> None:
+    told = [ServerNotice(NoticeLevel.INFO, str(number), Reason("")) for number in range(MAX_NOTICES + 2)]
+    assert [each.code for each in fold(reduce, told, in_room()).notices] == ["2", "3", "4", "5", "6"]
+
+
+def test_the_connection_comes_and_goes_and_the_room_stays_until_it_is_over() -> None:
+    state = after(in_room(), Connected())
+    assert (state.connection, state.retry_at) == (ConnectionState.CONNECTED, None)
+    state = after(state, ConnectionLost("cable", 0.5, 100.5))
+    state = after(state, RetryFailed("cable", 1.0, 102.0))
+    assert (state.connection, state.retry_at) == (ConnectionState.RECONNECTING, 102.0)
+    assert state.room is not None
+    state = after(state, ConnectionLost("refused", None, None))
+    assert (state.connection, state.retry_at, state.room) == (ConnectionState.CLOSED, None, None)
+
+
+def test_media_goes_through_its_states() -> None:
+    state = in_room()
+    seen = []
+    for event in (MediaConnecting(), MediaConnected(), MediaLost("x"), MediaFailed("x")):
+        state = after(state, event)
+        seen.append(state.media)
+    assert seen == [MediaState.CONNECTING, MediaState.CONNECTED, MediaState.CONNECTING, MediaState.FAILED]
+
+
+def test_a_side_of_the_sound_is_chosen_fails_and_works() -> None:
+    state = after(in_room(), SoundChosen(Side.SINK, "device:x"))
+    state = after(state, SoundProblem(Side.SINK, "no such device", "choose another"))
+    assert state.sound.sink == SideState("device:x", "", "no such device", "choose another")
+    assert after(state, SoundStarted(Side.SINK, "X")).sound.sink == SideState("device:x", "X")
+    assert state.sound.source == SideState()
+
+
+def test_levels_and_lights() -> None:
+    state = after(in_room(person(BOB)), LevelsChanged(-30.0, {BOB: -40.0}))
+    assert (state.sound.input_dbfs, state.sound.levels) == (-30.0, {BOB: -40.0})
+    state = after(after(state, SpeakingChanged(BOB, True)), SpeakingChanged(BOB, False))
+    assert state.sound.speaking == frozenset()
+
+
+def test_the_state_is_not_changed_in_place() -> None:
+    state = in_room(person(BOB))
+    before = evolve(state)
+    reduce(state, message(1))
+    assert state == before

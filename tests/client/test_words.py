@@ -1,0 +1,110 @@
+"""Sentences for people: there is one for what matters, and a terminal can print it."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+
+from client.worlds import ANN, BOB, CEM, LOBBY, in_room, message, notices, person, room
+from palaver_client import Change, ClientState, Joined, MediaStarted, MuteChanged, Refusal, SpeakingChanged, words
+from palaver_client.plain_lines import PlainLines
+from palaver_client.state import after, reduce
+from palaver_protocol.models import Name
+from palaver_protocol.notices import UserJoined, UserLeft
+
+
+def said_of(state: ClientState, event: object) -> str | None:
+    new = after(state, event) if not hasattr(event, "room_id") else reduce(state, event)  # type: ignore[arg-type]
+    return words.of_event(Change(state, new, event))  # type: ignore[arg-type] # any event
+
+
+@given(notices)
+def test_every_notice_has_words_or_none(told: object) -> None:
+    state = in_room(person(BOB))
+    line = words.of_event(Change(state, reduce(state, told), told))  # type: ignore[arg-type] # any notice
+    assert line is None or line.strip() == line
+
+
+def test_who_comes_and_goes_is_named() -> None:
+    state = in_room(person(BOB))
+    joined = UserJoined(CEM, Name("Cem"), "s")
+    assert words.of_event(Change(state, reduce(state, joined), joined)) == "Cem joined"
+    left = UserLeft(BOB, LOBBY)
+    assert words.of_event(Change(state, reduce(state, left), left)) == "Bob left"
+
+
+def test_somebody_unknown_is_somebody() -> None:
+    assert said_of(in_room(), MediaStarted(CEM)) == "you hear somebody"
+
+
+@pytest.mark.parametrize(
+    ("people", "line"),
+    [
+        ((), "you are in Lobby, alone so far"),
+        ((BOB,), "you are in Lobby, with Bob"),
+        ((BOB, CEM), "you are in Lobby, with Bob and Cem"),
+    ],
+)
+def test_joining_tells_with_whom(people: tuple, line: str) -> None:
+    nowhere = ClientState(ANN, Name("Ann"))
+    assert said_of(nowhere, Joined(room(person(ANN), *map(person, people)))) == line
+
+
+def test_joining_again_is_coming_back() -> None:
+    assert said_of(in_room(), Joined(room(person(ANN)))) == "you are back in Lobby, alone so far"
+
+
+def test_long_lists_are_cut() -> None:
+    assert words.listing([Name(letter) for letter in "abcdef"]) == "a, b, c and 3 others"
+
+
+def test_mute_is_told_only_when_it_changes() -> None:
+    assert said_of(in_room(), MuteChanged(False)) is None
+    assert said_of(in_room(), MuteChanged(True)) == "you are muted"
+
+
+def test_no_line_of_a_message_can_pass_for_another_ones() -> None:
+    assert words.of_message(message(1, "one\nAnn: two")) == "Bob: one\n  Ann: two"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "line"),
+    [
+        (Refusal("rateLimited", "too fast", True, 3.2), "too fast; try again in 3 s"),
+        (Refusal("notHost", "you are no host"), "you are no host; only the host may do that"),
+        (Refusal("fromTheFuture", "no"), "no"),
+    ],
+)
+def test_a_refusal_says_what_to_do(refusal: Refusal, line: str) -> None:
+    assert words.of_refusal(refusal) == line
+
+
+@pytest.mark.parametrize(
+    ("seconds", "line"), [(0.2, "1 s"), (42, "42 s"), (60, "1 min"), (200, "3 min"), (3900, "1 h 05 min")]
+)
+def test_durations(seconds: float, line: str) -> None:
+    assert words.duration(seconds) == line
+
+
+def test_plain_lines_hold_nothing_a_terminal_obeys() -> None:
+    nasty = "\x1b]52;c;aGk=\x07\x9b2J\u202e"
+    lines = PlainLines(ANN, False)
+    for told in (message(1, nasty), UserJoined(CEM, Name(nasty), "s")):
+        line = lines.of_change(Change(in_room(), in_room(), told))
+        assert line is not None
+        assert not any(unicodedata.category(char) in ("Cc", "Cf") for char in line)
+
+
+def test_what_the_terminal_echoes_is_not_told_again() -> None:
+    change = Change(in_room(), in_room(), message(1, user_id=ANN))
+    assert PlainLines(ANN, True).of_change(change) is None
+    assert PlainLines(ANN, False).of_change(change) == "Ann: hello"
+
+
+def test_a_speaker_is_news_once_until_he_was_silent_for_a_while() -> None:
+    lines = PlainLines(ANN, True)
+    state = in_room(person(BOB))
+    changes = [Change(state, state, SpeakingChanged(user, on)) for user in (ANN, BOB, BOB) for on in (True, False)]
+    assert [line for each in changes if (line := lines.of_change(each))] == ["Bob speaks"]

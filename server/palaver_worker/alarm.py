@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Alarm:
-    """Calls `ring` once at the deadline, on the event loop's clock (`time.monotonic`, s)."""
+    """Calls `ring` once at the deadline, on the event loop's clock (s)."""
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring

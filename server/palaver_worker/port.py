@@ -29,10 +29,12 @@ _SMALLEST_RTP: Final = 12  # bytes
 class Port:
     """The socket, and the two ways to find a transport: by its ufrag, and by an address that passed its ICE check.
 
-    Nothing is kept about strangers: what they send is counted and dropped.
+    Nothing is kept about strangers: what they send is counted and dropped. `now` is the worker's clock in s, which is
+    its event loop's.
     """
 
-    def __init__(self, udp: socket.socket) -> None:
+    def __init__(self, udp: socket.socket, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
         self.by_ufrag: dict[str, Transport] = {}
         self.by_address: dict[Address, Transport] = {}
         self.dropped: Counter[str] = Counter()
@@ -57,9 +59,9 @@ class Port:
         try:
             if 128 <= first <= 191 and transport is not None and len(data) >= _SMALLEST_RTP:
                 if rtp.is_rtcp(data):
-                    transport.take_rtcp(data, time.monotonic())
+                    transport.take_rtcp(data, self.now())
                 else:
-                    transport.take_rtp(data, time.monotonic())
+                    transport.take_rtp(data, self.now())
             elif first <= 3:
                 self._take_check(data, source)
             elif 20 <= first <= 63 and transport is not None:
@@ -98,7 +100,7 @@ class Port:
         transport = self.by_ufrag.get(ours)
         if transport is None:
             raise ValueError("unknown ufrag")
-        transport.take_check(data, source, time.monotonic())
+        transport.take_check(data, source, self.now())
 
 
 async def bind(host: str, port: int) -> socket.socket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from palaver_media import rtcp, rtp
@@ -35,6 +34,7 @@ class Producer:
         self._payload_types = command.payload_types
         self._extensions = command.extensions
         self._ring: list[tuple[int, bytes] | None] = [None] * RING
+        self._now = sfu.port.now
         self._wants_keyframe = False
         self._keyframe_asked = -KEYFRAME_THROTTLE
         self._keyframe = sfu.alarm(self._send_keyframe_request)
@@ -68,7 +68,7 @@ class Producer:
         """Ask the sender for a keyframe, soon, and again each second until one comes or nobody listens."""
         if self.media is MediaKind.VIDEO and not self._wants_keyframe:
             self._wants_keyframe = True
-            self._keyframe.set(max(time.monotonic(), self._keyframe_asked + KEYFRAME_THROTTLE))
+            self._keyframe.set(max(self._now(), self._keyframe_asked + KEYFRAME_THROTTLE))
 
     def close(self) -> None:
         """Ask for nothing more."""
@@ -76,7 +76,7 @@ class Producer:
 
     def _send_keyframe_request(self) -> None:
         if self._wants_keyframe and any(not each.is_paused for each in self.consumers):
-            self._keyframe_asked = time.monotonic()
+            self._keyframe_asked = self._now()
             self._keyframe.set(self._keyframe_asked + KEYFRAME_PATIENCE)
             self.transport.send_rtcp(rtcp.write_pli(FEEDBACK_SSRC, self.ssrc))
         else:

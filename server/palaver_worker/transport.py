@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from palaver_media import rtp
@@ -59,7 +58,7 @@ class Transport:
         """Begin or await the handshake, now that it is known whom to expect."""
         if self._command is None:
             self._command = command
-            self._connecting.set(time.monotonic() + CONNECT)
+            self._connecting.set(self._port.now() + CONNECT)
             self._start_dtls()
 
     def close(self) -> None:
@@ -159,10 +158,9 @@ class Transport:
 
     def _begin(self) -> None:
         self.is_connected = True
-        now = time.monotonic()
         self._connecting.set(None)
         self._consent.set(self.ice.heard + CONSENT)
-        self._reports.set(now + REPORT)
+        self._reports.set(self._port.now() + REPORT)
         self._sfu.report(TransportConnected(self.router, self.id))
         for consumer in self.consumers.values():
             consumer.ask_keyframe()
@@ -178,13 +176,13 @@ class Transport:
 
     def _check_consent(self) -> None:
         deadline = self.ice.heard + CONSENT
-        if time.monotonic() < deadline:
+        if self._port.now() < deadline:
             self._consent.set(deadline)
         else:
             self._fail("consent")
 
     def _send_reports(self) -> None:
-        now = time.monotonic()
+        now = self._port.now()
         self._reports.set(now + REPORT)
         feedback.report(self, now)
 

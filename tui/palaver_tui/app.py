@@ -10,10 +10,11 @@ from textual.reactive import reactive
 
 from palaver_client.state import ClientState
 from palaver_protocol.models import Name, UserId
+from palaver_protocol.text import many_lines
 
 from . import labels
 from .keys import APP_KEYS
-from .messages import Asked, Happened, Offline, StateChanged, Trouble
+from .messages import Asked, Happened, Offline, Severity, StateChanged, Trouble
 from .screens.main import Main
 from .theme import THEMES, fitting
 from .wishes import Connect, Wish
@@ -22,7 +23,7 @@ from .wishes import Connect, Wish
 class PalaverApp(App[None]):
     """The full-screen client. Widgets watch `state`; what people want goes out through `wish`.
 
-    Until `is_named` the first screen asks for a name.
+    Until `is_named` the first screen asks for a name. `last_room` is suggested to those who make one.
     """
 
     TITLE = labels.APP
@@ -32,9 +33,11 @@ class PalaverApp(App[None]):
 
     state: reactive[ClientState] = reactive(ClientState(UserId(""), Name("")))
 
-    def __init__(self, state: ClientState, wish: Callable[[Wish], object], *, is_named: bool = True) -> None:
+    def __init__(
+        self, state: ClientState, wish: Callable[[Wish], object], *, is_named: bool = True, last_room: str = ""
+    ) -> None:
         super().__init__()
-        self._main = Main(state)
+        self._main = Main(state, last_room)
         self._wish = wish
         self._is_named = is_named
         self.set_reactive(PalaverApp.state, state)
@@ -69,7 +72,7 @@ class PalaverApp(App[None]):
         if happened.severity is None:
             self._main.tell(happened.text)
         else:
-            self.notify(happened.text, severity=happened.severity, markup=False)
+            self._toast(happened.text, happened.severity)
 
     def on_offline(self, offline: Offline) -> None:
         """Tell why there is no connection."""
@@ -77,9 +80,12 @@ class PalaverApp(App[None]):
 
     def on_trouble(self, trouble: Trouble) -> None:
         """Tell why a wish was not granted."""
-        self.notify(trouble.text, severity="warning", markup=False)
+        self._toast(trouble.text, "warning")
         if trouble.unsaid:
             self._main.put_back(trouble.unsaid)
+
+    def _toast(self, text: str, severity: Severity) -> None:
+        self.notify(labels.sentence(many_lines(text)), severity=severity, markup=False)
 
     def action_copy_or_quit(self) -> None:
         """Copy what is selected, or quit."""

@@ -26,6 +26,7 @@ from palaver_client import (
 )
 from palaver_client.state import after
 
+from . import labels
 from .happenings import told
 from .messages import Offline, StateChanged, Trouble
 from .wishes import Choose, Connect, End, Join, Leave, ListDevices, Open, Retry, Say, SetMuted, Wish
@@ -91,7 +92,7 @@ class Caller:
         try:
             self._said[0].send_nowait(text)
         except trio.WouldBlock:
-            self.tell(Trouble("Too many messages wait to be sent.", text))
+            self.tell(Trouble(labels.TOO_MUCH_SAID, text))
 
     def _choose(self, choice: Choose) -> None:
         """Use a device from now on, in this call and later ones."""
@@ -108,7 +109,7 @@ class Caller:
 
     def _ask(self, do: Callable[[Client], Awaitable[object]]) -> None:
         if self._client is None:
-            self.tell(Trouble("You are not connected yet; that has to wait."))
+            self.tell(Trouble(labels.NOT_CONNECTED))
         else:
             self._tasks.start_soon(self._attempt, do, self._client)
 
@@ -136,6 +137,7 @@ class Caller:
                     async with connect(self.url, self.settings.name, self.settings.user_id) as client:
                         pause = FIRST_PAUSE
                         await self._serve(client)
+                    self.wanted = self.wanted and Open(self.wanted.room_name)  # a new server knows no ids of old
                 except ConnectFailed as why:
                     await self._wait_to_retry(why, pause)
                     pause = min(pause * 2, LONGEST_PAUSE)
@@ -224,4 +226,4 @@ class Caller:
             try:
                 await trio.to_thread.run_sync(self.settings.save)
             except OSError as why:
-                self.tell(Trouble(f"Your settings cannot be kept: {why}"))
+                self.tell(Trouble(labels.not_kept(why)))

@@ -35,8 +35,8 @@ HELP: Final = (
     "and Esc ends the writing.",
 )
 
-NOT_CONNECTED: Final = "You are not connected yet; that has to wait."
-NO_SUCH_ROOM: Final = "That room is not in the list any more."
+NOT_CONNECTED: Final = "you are not connected; that has to wait"
+TOO_MUCH_SAID: Final = "too many messages wait to be sent"
 NO_DEVICES_YET: Final = "Looking for devices…"
 LEVEL: Final = "Your level"
 LEVEL_LATER: Final = "Your level shows once you are in a room."
@@ -88,24 +88,29 @@ def microphone(state: ClientState) -> tuple[str, str]:
 
 def trouble(reason: str, remedy: str) -> str:
     """What is wrong, and what would mend it, as sentences."""
-    return " ".join(_sentence(part) for part in (reason, remedy) if part)
+    return " ".join(sentence(part) for part in (reason, remedy) if part)
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """The text with a capital and a full stop."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 
+def not_kept(why: object) -> str:
+    """Why settings are not there the next time."""
+    return f"your settings cannot be kept: {why}"
+
+
 def retrying(reason: str, seconds: float) -> str:
     """Why there is no connection, and when the next attempt comes."""
     when = "now" if seconds < 1 else f"in {seconds:.0f} s"
-    return f"{_sentence(reason or 'the connection is lost')} Trying again {when}; r tries at once."
+    return f"{sentence(reason or 'the connection is lost')} Trying again {when}; r tries at once."
 
 
 def closed(reason: str) -> str:
     """Why there will be no connection any more."""
-    return f"{_sentence(reason or 'the server closed the connection')} Press r to connect again, Ctrl+Q to leave."
+    return f"{sentence(reason or 'the server closed the connection')} Press r to connect again, Ctrl+Q to leave."
 
 
 def side(which: Side) -> str:

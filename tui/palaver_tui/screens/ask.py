@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from palaver_protocol.converter import read_name
+from palaver_tui.widgets.line import Line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -32,7 +33,7 @@ class AskName(ModalScreen[str | None]):
         with Vertical(classes="box") as box:
             box.border_title = Content(self._title)
             yield Label(self._question, markup=False)
-            yield Input(self._suggestion, id="answer", compact=True)
+            yield Line(self._suggestion, id="answer", compact=True)
             yield Static("", id="wrong", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("OK", variant="primary", id="ok", compact=True)

@@ -36,10 +36,10 @@ class Main(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-normal"), (130, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-tall")]
 
-    def __init__(self, state: ClientState) -> None:
+    def __init__(self, state: ClientState, last_room: str) -> None:
         super().__init__(id="main")
         self._state = state
-        self._suggested_room = ""
+        self._last_room = last_room
 
     def compose(self) -> ComposeResult:
         """Lists at the left, the room at the right."""
@@ -62,6 +62,8 @@ class Main(Screen[None]):
 
     def _remember(self, state: ClientState) -> None:
         self._state = state
+        if state.room is not None:
+            self._last_room = state.room.room_name
 
     def _enter(self, room_id: RoomId | None) -> None:
         self.set_class(room_id is not None, "-in-room")
@@ -130,7 +132,7 @@ class Main(Screen[None]):
             if name is not None:
                 self._ask(Open(name))
 
-        self.app.push_screen(AskName("New room", labels.ASK_ROOM, self._suggested_room), open_room)
+        self.app.push_screen(AskName("New room", labels.ASK_ROOM, self._last_room), open_room)
 
     def action_end(self) -> None:
         """End the room, once that is confirmed."""

@@ -13,11 +13,12 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from palaver_client.state import ClientState
-from palaver_protocol.models import ChatMessage, RoomId, UserId
+from palaver_protocol.models import ChatMessage, MessageId, RoomId, UserId
 from palaver_tui import labels
 
 from .cells import plain
 from .follow import follow
+from .line import Line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -36,7 +37,8 @@ class ChatLog(VerticalScroll):
     def __init__(self) -> None:
         super().__init__(id="log")
         self._room: RoomId | None = None
-        self._shown: set[str] = set()
+        self._shown: set[MessageId] = set()
+        self._kept: list[ChatLine] = []
 
     def compose(self) -> ComposeResult:
         """A hint, for as long as nothing is there."""
@@ -58,7 +60,7 @@ class ChatLog(VerticalScroll):
         if room != self._room:
             self._room = room
             self._shown.clear()
-            self.query(ChatLine).remove()
+            self._let_go(len(self._kept))
         new = [message for message in messages if message.message_id not in self._shown]
         self._shown |= {message.message_id for message in new}
         self.add([line_of(message) for message in new])
@@ -70,9 +72,15 @@ class ChatLog(VerticalScroll):
     def add(self, lines: list[ChatLine]) -> None:
         """Show lines below the others, and let go of the oldest."""
         self.mount_all(lines)
-        for line in list(self.query(ChatLine))[:-MAX_LINES]:
+        self._kept += lines
+        self._let_go(len(self._kept) - MAX_LINES)
+        self.query_one("#no-messages").display = not self._kept
+
+    def _let_go(self, count: int) -> None:
+        """Remove that many of the oldest lines, if it is above zero."""
+        for line in self._kept[: max(count, 0)]:
             line.remove()
-        self.query_one("#no-messages").display = not self.query(ChatLine)
+        del self._kept[: max(count, 0)]
 
 
 class ChatLine(Widget):
@@ -82,6 +90,7 @@ class ChatLine(Widget):
         super().__init__()
         self._when = Content.styled(when.ljust(INDENT), "$foreground-muted")
         self._text = text.expand_tabs(4)
+        self._fitted: tuple[int, list[Content]] = (0, [])
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many lines as the text needs."""
@@ -93,10 +102,12 @@ class ChatLine(Widget):
         return Content.assemble(self._when, below.join(self._wrapped(self.size.width)))
 
     def _wrapped(self, width: int) -> list[Content]:
-        return self._text.wrap(max(width - INDENT, 1)) or [Content("")]
+        if self._fitted[0] != width:
+            self._fitted = (width, self._text.wrap(max(width - INDENT, 1)) or [Content("")])
+        return self._fitted[1]
 
 
-class ChatInput(Input):
+class ChatInput(Line):
     """The line to write in; Enter sends it, Esc goes back to the single keys."""
 
     BINDINGS = [

@@ -32,5 +32,5 @@ def meter(dbfs: float, width: int, track: str = "$surface") -> Content:
 
 def fall(shown: float, level: float) -> float:
     """The next level to show: rises at once, falls by halves, so that the eye can follow."""
-    lower = (max(shown, FLOOR) + max(level, FLOOR)) / 2
+    lower = (shown + level) / 2
     return level if level >= shown or lower - level < 1 else lower

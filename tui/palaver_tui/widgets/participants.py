@@ -15,7 +15,7 @@ from palaver_protocol.models import Participant, UserId
 
 from .cells import plain, spread
 from .follow import follow
-from .meter import fall, meter
+from .meter import FLOOR, fall, meter
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -40,11 +40,13 @@ class Participants(VerticalScroll):
 
     def on_mount(self) -> None:
         """Watch the people and their voices."""
-        follow(self, seats, self.show_seats)
+        follow(self, people, self.show_people)
         follow(self, voices, self.show_voices)
 
-    def show_seats(self, seats: tuple[Seat, ...]) -> None:
+    def show_people(self, seen: tuple[UserId, tuple[Participant, ...]]) -> None:
         """Add and remove rows, and change those that stay."""
+        me, people = seen
+        seats = [Seat(person, person.user_id == me) for person in people]
         there = {seat.person.user_id for seat in seats}
         for user_id in self._rows.keys() - there:
             self._rows.pop(user_id).remove()
@@ -67,12 +69,12 @@ class ParticipantRow(Widget):
     """One line: speaking mark, name, meter, and whether muted or away."""
 
     is_speaking: reactive[bool] = reactive(False)
-    shown_level: reactive[float] = reactive(SILENCE)
+    shown_level: reactive[float] = reactive(FLOOR)
 
     def __init__(self, seat: Seat) -> None:
         super().__init__()
         self.seat = seat
-        self._level = SILENCE
+        self._level = FLOOR
         self._falling: Timer | None = None
 
     def show(self, seat: Seat) -> None:
@@ -83,15 +85,19 @@ class ParticipantRow(Widget):
 
     def hear(self, level: float) -> None:
         """This loud it is now, in dBFS."""
-        self._level = level
-        self.step()
+        self._level = max(level, FLOOR)
+        if self._falling is None or self._level > self.shown_level:
+            self._move()
 
-    def step(self) -> None:
-        """Move the meter towards the level; a falling one comes again by itself."""
-        self._falling = None
+    def _move(self) -> None:
+        """Move the meter towards the level, and come again while it falls."""
         self.shown_level = fall(self.shown_level, self._level)
-        if self.shown_level != self._level and self._falling is None:
-            self._falling = self.set_timer(FRAME, self.step)
+        if self._falling is None and self.shown_level != self._level:
+            self._falling = self.set_timer(FRAME, self._fall_on)
+
+    def _fall_on(self) -> None:
+        self._falling = None
+        self._move()
 
     def render(self) -> Content:
         """The row for the width at hand."""
@@ -114,10 +120,9 @@ class ParticipantRow(Widget):
             await self.run_action("screen.mute")
 
 
-def seats(state: ClientState) -> tuple[Seat, ...]:
-    """Who sits in our room."""
-    people = () if state.room is None else state.room.participants
-    return tuple(Seat(person, person.user_id == state.me) for person in people)
+def people(state: ClientState) -> tuple[UserId, tuple[Participant, ...]]:
+    """Ourselves, and who sits in our room."""
+    return state.me, () if state.room is None else state.room.participants
 
 
 def voices(state: ClientState) -> dict[UserId, tuple[float, bool]]:

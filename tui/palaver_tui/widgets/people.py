@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.message import Message
 
 from palaver_client.state import ClientState
-from palaver_protocol.models import RoomId, User, UserId, UserStatus
+from palaver_protocol.models import RoomId, RoomSummary, User, UserId, UserStatus
 from palaver_tui import labels
 
 from .cells import plain, spread
@@ -41,13 +41,14 @@ class PeopleList(Choices):
         follow(self, self.look, self.show)
 
     @staticmethod
-    def look(state: ClientState) -> tuple[UserId, tuple[User, ...], RoomNames]:
-        """Ourselves, everybody, and how the rooms are called."""
-        return state.me, state.users, {room.room_id: room.room_name for room in state.rooms}
+    def look(state: ClientState) -> tuple[UserId, tuple[User, ...], tuple[RoomSummary, ...]]:
+        """Ourselves, everybody, and the rooms, for their names."""
+        return state.me, state.users, state.rooms
 
-    def show(self, seen: tuple[UserId, tuple[User, ...], RoomNames]) -> None:
-        """Show the people, by name."""
-        me, users, rooms = seen
+    def show(self, seen: tuple[UserId, tuple[User, ...], tuple[RoomSummary, ...]]) -> None:
+        """Show the people, by name, ourselves first."""
+        me, users, listed = seen
+        rooms: RoomNames = {room.room_id: room.room_name for room in listed}
         users = tuple(sorted(users, key=lambda user: (user.user_id != me, user.name.casefold(), user.user_id)))
         self._room_of = {user.user_id: user.current_room_id for user in users if user.current_room_id in rooms}
         self.show_lines(

@@ -60,9 +60,8 @@ def line_of(room: RoomSummary, is_ours: bool, width: int) -> Content:
     """Two lines: name and number of people; who they are, the host first."""
     name = Content.assemble("▸ " if is_ours else "  ", plain(room.room_name, "bold" if is_ours else ""))
     first = spread(name, Content.styled(str(room.participant_count), "$foreground-muted"), width)
-    return Content.assemble(
-        first, "\n", Content.styled(f"  {who(room)}", "$foreground-muted").truncate(width, ellipsis=True)
-    )
+    second = plain(f"  {who(room)}", "$foreground-muted").truncate(width, ellipsis=True)
+    return Content.assemble(first, "\n", second)
 
 
 def who(room: RoomSummary) -> str:

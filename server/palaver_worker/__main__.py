@@ -50,7 +50,7 @@ def main() -> int:
     """Run the process; the answer is its exit code."""
     parser = argparse.ArgumentParser(prog="palaver_worker")
     parser.add_argument("fd", type=int, help="the socket to the owner")
-    parser.add_argument("--host", default="127.0.0.1", help="numeric address to bind")
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind")
     parser.add_argument("--port", type=int, default=0, help="UDP port to bind, 0 for any")
     options = parser.parse_args()
     logging.basicConfig(format="palaver_worker: %(levelname)s: %(message)s")

@@ -104,12 +104,12 @@ class Port:
 
 
 async def bind(host: str, port: int) -> socket.socket:
-    """A UDP socket on this numeric address; a port that is just being given up is waited for.
+    """A UDP socket on this address; a port that is just being given up is waited for.
 
     Raises:
         OSError: it cannot be had.
     """
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
     deadline = time.monotonic() + PATIENCE
     while True:
         udp = socket.socket(family, socket.SOCK_DGRAM)

@@ -50,13 +50,14 @@ class Response:
     status: int
     body: object
 
-    def events(self, is_last: bool) -> list[h11.Event]:
-        """The answer, for h11."""
+    def events(self, *, is_last: bool, is_head: bool) -> list[h11.Event]:
+        """The answer, for h11; to a HEAD request without its body."""
         data = orjson.dumps(self.body)
         headers = [("content-type", "application/json"), ("content-length", str(len(data)))]
         if is_last:
             headers.append(("connection", "close"))
-        return [h11.Response(status_code=self.status, headers=headers), h11.Data(data=data), h11.EndOfMessage()]
+        head = h11.Response(status_code=self.status, headers=headers)
+        return [head, h11.EndOfMessage()] if is_head else [head, h11.Data(data=data), h11.EndOfMessage()]
 
 
 @define(eq=False)
@@ -96,7 +97,18 @@ class FrontDoor:
     on_link: Callable[[Link, str], Awaitable[None]]
 
     async def serve(self, stream: trio.SocketStream) -> None:
-        """One TCP connection: requests one after another, or one WebSocket."""
+        """One TCP connection, behind a crash barrier: whatever goes wrong here ends this connection only."""
+        try:
+            await self._serve(stream)
+        except* (trio.TooSlowError, trio.BrokenResourceError, trio_websocket.ConnectionClosed):
+            pass
+        except* Exception:
+            log.exception("a connection broke at the front door")
+        finally:
+            await close_stream(stream)
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        """Requests one after another, or one WebSocket."""
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         try:
             while True:
@@ -108,15 +120,11 @@ class FrontDoor:
                 if response is None:
                     await self._serve_websocket(Replay(stream, read))
                     return
-                if not await self._send(http, stream, response):
+                if not await self._send(http, stream, response, is_head=request.method == "HEAD"):
                     return
         except h11.RemoteProtocolError as error:
             with suppress(h11.LocalProtocolError, trio.BrokenResourceError):
                 await self._send(http, stream, Response(error.error_status_hint, {"error": str(error)}))
-        except (trio.TooSlowError, trio.BrokenResourceError):
-            pass
-        finally:
-            await close_stream(stream)
 
     def respond(self, request: Request) -> Response:
         """The answer to a plain request."""
@@ -147,8 +155,8 @@ class FrontDoor:
         """
         if "*" in self.allowed_origins or origin in self.allowed_origins:
             return True
-        from_host, to_host = urlsplit(origin).hostname or "", urlsplit("//" + host).hostname or ""
-        return from_host == to_host or (from_host in LOOPBACK and to_host in LOOPBACK)
+        from_host, to_host = hostname(origin), hostname("//" + host)
+        return from_host != "" and (from_host == to_host or (from_host in LOOPBACK and to_host in LOOPBACK))
 
     async def _receive(self, http: h11.Connection, stream: trio.SocketStream) -> tuple[Request | None, bytes]:
         """The next request, whole, and the bytes it came in; None when the client is gone."""
@@ -175,11 +183,13 @@ class FrontDoor:
                 case _:
                     return None, read
 
-    async def _send(self, http: h11.Connection, stream: trio.SocketStream, response: Response) -> bool:
+    async def _send(
+        self, http: h11.Connection, stream: trio.SocketStream, response: Response, *, is_head: bool = False
+    ) -> bool:
         """Answer; whether the connection can go on."""
         is_last = http.their_state is not h11.DONE
         with trio.move_on_after(PATIENCE):
-            for event in response.events(is_last):
+            for event in response.events(is_last=is_last, is_head=is_head):
                 if data := http.send(event):
                     await stream.send_all(data)
         if http.our_state is not h11.DONE or http.their_state is not h11.DONE:
@@ -203,7 +213,15 @@ class FrontDoor:
 
 def to_request(event: h11.Request) -> Request:
     """h11's request, decoded."""
-    target = urlsplit(event.target.decode("ascii", "replace"))
-    query = {key: values[-1] for key, values in parse_qs(target.query).items()}
+    path, _, fields = event.target.decode("ascii", "replace").partition("?")
+    query = {key: values[-1] for key, values in parse_qs(fields).items()}
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers}
-    return Request(event.method.decode("ascii"), target.path, query, headers)
+    return Request(event.method.decode("ascii"), path, query, headers)
+
+
+def hostname(url: str) -> str:
+    """The host in a URL; empty where there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # a bracket that is no IPv6 address
+        return ""

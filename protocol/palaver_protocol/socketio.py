@@ -128,7 +128,11 @@ class Decoder:
         if len(self._attachments) < count:
             return None
         self._waiting = None
-        return evolve(packet, type=_PLAIN[packet.type], data=_put_back(packet.data, self._attachments))
+        try:
+            data = _put_back(packet.data, self._attachments)
+        except RecursionError:
+            raise RemoteProtocolError("nested too deeply") from None
+        return evolve(packet, type=_PLAIN[packet.type], data=data)
 
 
 def _parse(text: str) -> tuple[Packet, int]:

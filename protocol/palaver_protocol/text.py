@@ -14,8 +14,10 @@ import regex
 REPLACEMENT: Final = "\ufffd"
 MAX_MARKS: Final = 4  # combining marks on one character; more is a tower over other people's lines
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_FILLERS: Final = "\u115f\u1160\u3164\uffa0"  # Hangul letters that show nothing
 _PLAIN: Final = regex.compile(r"[\x20-\x7e]*")
 _GRAPHEME: Final = regex.compile(r"\X")
+_TOWER: Final = regex.compile(rf"([\p{{Mn}}\p{{Me}}]{{{MAX_MARKS}}})[\p{{Mn}}\p{{Me}}]+")
 _JOINED_EMOJI: Final = regex.compile(r"(?<=[\p{Emoji}\ufe0f])\u200d(?=\p{Extended_Pictographic})")
 
 
@@ -23,19 +25,16 @@ def sanitise(text: str, keep: str = "") -> str:
     """The text without anything that a terminal would obey or a reader could not see; `keep` lists exceptions."""
     if _PLAIN.fullmatch(text):
         return text
+    text = _TOWER.sub(r"\1", text)
     joints = {match.start() for match in _JOINED_EMOJI.finditer(text)}
-    safe: list[str] = []
-    marks = 0
-    for place, char in enumerate(text):
-        category = unicodedata.category(char)
-        marks = marks + 1 if category in ("Mn", "Me") else 0
-        if char in keep or place in joints:
-            safe.append(char)
-        elif category in _UNSAFE:
-            safe.append(REPLACEMENT)
-        elif marks <= MAX_MARKS:
-            safe.append(char)
-    return "".join(safe)
+    return "".join(
+        char if char in keep or place in joints or not _is_unsafe(char) else REPLACEMENT
+        for place, char in enumerate(text)
+    )
+
+
+def _is_unsafe(char: str) -> bool:
+    return unicodedata.category(char) in _UNSAFE or char in _FILLERS
 
 
 def one_line(text: str) -> str:

@@ -6,7 +6,6 @@ It is also the example of how a bot hears, speaks and writes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import aclosing
 from functools import partial
 from typing import Final
 
@@ -96,9 +95,8 @@ async def echo(call: Call) -> None:
 async def listen(call: Call) -> bytes:
     """What somebody says next, whoever it is; empty when the call ended."""
     voices: dict[UserId, Utterances] = {}
-    async with aclosing(call.hear()) as blocks:
-        async for block in blocks:
-            said = voices.setdefault(block.user_id, Utterances()).feed(block.samples)
-            if said is not None:
-                return said
+    async for block in call.hear():
+        said = voices.setdefault(block.user_id, Utterances()).feed(block.samples)
+        if said is not None:
+            return said
     return b""

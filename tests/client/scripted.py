@@ -1,16 +1,18 @@
-"""A server that says what a test tells it to, over a stream in memory or a socket."""
+"""A server that says what a test tells it to, over streams in memory."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 import trio
+import trio.testing
 from attrs import define
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+
+from palaver_client.errors import LinkLost
+from palaver_client.url import ServerUrl
 
 OPEN = '0{"sid":"e","upgrades":[],"pingInterval":10000,"pingTimeout":10000,"maxPayload":131072}'
 
@@ -69,7 +71,7 @@ async def serve_stream(script: Script, stream: trio.abc.Stream) -> None:
         socket = await request.accept()
         try:
             await script(Server(socket))
-        except ConnectionClosed:
+        except* ConnectionClosed:
             pass
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
@@ -77,18 +79,19 @@ async def serve_stream(script: Script, stream: trio.abc.Stream) -> None:
         nursery.cancel_scope.cancel()
 
 
-@asynccontextmanager
-async def scripted_server(*scripts: Script) -> AsyncIterator[str]:
-    """A real TCP server whose first connection follows the first script, and so on; its URL. More are hung up on."""
-    left = list(scripts)
+class MemoryNetwork:
+    """Opens connections in memory: the first to the first script, and so on; None refuses one, like all later ones."""
 
-    async def serve(stream: trio.SocketStream) -> None:
-        if left:
-            await serve_stream(left.pop(0), stream)
-        else:
-            await stream.aclose()
+    def __init__(self, nursery: trio.Nursery, *scripts: Script | None) -> None:
+        self._nursery = nursery
+        self._left = list(scripts)
+        self.opened: list[float] = []
 
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(functools.partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
-        yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        nursery.cancel_scope.cancel()
+    async def open(self, url: ServerUrl) -> trio.abc.Stream:
+        self.opened.append(trio.current_time())
+        script = self._left.pop(0) if self._left else None
+        if script is None:
+            raise LinkLost(f"cannot reach {url}")
+        ours, theirs = trio.testing.memory_stream_pair()
+        self._nursery.start_soon(serve_stream, script, theirs)
+        return ours

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
+from weakref import WeakSet
 
 import trio
 from attrs import define, field, frozen
@@ -17,6 +18,7 @@ from palaver_protocol import notices
 from palaver_protocol.models import EndReason, RoomView, UserId
 
 from . import words
+from .changes import AnyEvent
 from .engine import Engine
 from .events import (
     CallStats,
@@ -31,9 +33,10 @@ from .events import (
     SpeakingChanged,
     StatsChanged,
 )
+from .feed import Feed
 from .media import Media
 from .scopes import helpers
-from .session import AnyEvent, Session
+from .session import Session
 from .speaking import Speakers
 from .state import SILENCE
 
@@ -41,7 +44,7 @@ RATE: Final = 48_000  # Hz, of PCM
 BYTES_PER_SECOND: Final = RATE * 2
 AHEAD: Final = 0.2  # s of speech that may wait in the engine
 PIECE: Final = BYTES_PER_SECOND // 50  # bytes, 20 ms
-MAX_HEARD: Final = 1_000  # blocks that wait for a slow listener
+MAX_HEARD: Final = 1_000  # blocks of 20 ms that wait for a slow listener
 
 
 @frozen
@@ -66,7 +69,7 @@ class Call:
     _alarm: trio.CancelScope = field(factory=trio.CancelScope)
     _ended: trio.Event = field(factory=trio.Event)
     _end_reason: EndReason = EndReason.ENDED
-    _ears: set[trio.MemorySendChannel[Heard]] = field(factory=set[trio.MemorySendChannel[Heard]])
+    _ears: WeakSet[Feed[Heard]] = field(factory=WeakSet[Feed[Heard]])  # whoever listens no more is forgotten
     _spoken_until: float = 0.0
     _media: Media = field(init=False)
 
@@ -102,15 +105,16 @@ class Call:
         return self._end_reason
 
     # -- sound for programs --------------------------------------------------------------------------------------------
-    async def hear(self) -> AsyncGenerator[Heard, None]:
-        """What the others say from now on, where the sink is `pcm`, until the call ends."""
-        ear, heard = trio.open_memory_channel[Heard](MAX_HEARD)
+    def hear(self) -> Feed[Heard]:
+        """What the others say from now on, where the sink is `pcm`: an iterator that ends with the call.
+
+        Of what a slow listener has not taken yet the oldest is dropped after some seconds.
+        """
+        ear = Feed[Heard](MAX_HEARD)
         self._ears.add(ear)
-        try:
-            async for block in heard:
-                yield block
-        finally:
-            self._ears.discard(ear)
+        if self._ended.is_set():
+            ear.close()
+        return ear
 
     async def speak(self, samples: bytes) -> None:
         """Say something, where the source is `pcm`: 48 kHz mono s16le. Waits while much is still to be said."""
@@ -223,12 +227,8 @@ class Call:
         self._alarm.deadline = self._speakers.deadline
 
     def _pass_on(self, pcm: Pcm) -> None:
-        """To those who listen; one who is far behind misses something."""
         user = self._media.user_of(pcm.stream)
         if user is None:
             return
         for ear in self._ears:
-            try:
-                ear.send_nowait(Heard(user, pcm.samples))
-            except trio.WouldBlock:
-                continue
+            ear.put(Heard(user, pcm.samples))

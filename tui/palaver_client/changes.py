@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Final
+from typing import Final, TypeAlias
 
-import trio
 from attrs import define, field, frozen
 
 from palaver_protocol.notices import AnyNotice
 
 from .events import LevelsChanged, LocalEvent, StatsChanged
+from .feed import Feed
 from .state import ClientState
+
+AnyEvent: TypeAlias = AnyNotice | LocalEvent
 
 MAX_QUEUED: Final = 1_000  # events that wait for a slow reader; beyond that the oldest are dropped
 
@@ -22,7 +23,11 @@ class Change:
 
     old: ClientState
     new: ClientState
-    event: AnyNotice | LocalEvent
+    event: AnyEvent
+
+
+def _make_feed() -> Feed[tuple[AnyEvent, ClientState]]:
+    return Feed(MAX_QUEUED)
 
 
 @define(eq=False)
@@ -30,31 +35,22 @@ class Changes:
     """An iterator over changes. A slow reader misses no state, and no event until a thousand wait for him."""
 
     _seen: ClientState
-    _queue: deque[tuple[AnyNotice | LocalEvent, ClientState]] = field(factory=lambda: deque(maxlen=MAX_QUEUED))
-    _more: trio.Event = field(factory=trio.Event)
-    _is_closed: bool = False
+    _feed: Feed[tuple[AnyEvent, ClientState]] = field(factory=_make_feed)
 
-    def put(self, event: AnyNotice | LocalEvent, new: ClientState) -> None:
+    def put(self, event: AnyEvent, new: ClientState) -> None:
         """Queue a change. Of levels and figures that nobody has read yet only the newest are kept."""
-        if self._queue and isinstance(event, LevelsChanged | StatsChanged) and type(self._queue[-1][0]) is type(event):
-            self._queue.pop()
-        self._queue.append((event, new))
-        self._more.set()
+        newest = self._feed.newest
+        is_newer = isinstance(event, LevelsChanged | StatsChanged) and newest and type(newest[0]) is type(event)
+        (self._feed.replace if is_newer else self._feed.put)((event, new))
 
     def close(self) -> None:
         """End the iteration after what is queued."""
-        self._is_closed = True
-        self._more.set()
+        self._feed.close()
 
     def __aiter__(self) -> Changes:
         return self
 
     async def __anext__(self) -> Change:
-        while not self._queue:
-            if self._is_closed:
-                raise StopAsyncIteration
-            self._more = trio.Event()
-            await self._more.wait()
-        event, new = self._queue.popleft()
+        event, new = await anext(self._feed)
         change, self._seen = Change(self._seen, new, event), new
         return change

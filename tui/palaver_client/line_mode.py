@@ -20,14 +20,13 @@ from palaver_protocol.table import Code, Refusal, refusal
 from . import arguments, running, words
 from .arguments import DEFAULT_URL, FAILED, SINKS, SOURCES, Parser
 from .call import Call
-from .changes import Change, Changes
+from .changes import AnyEvent, Change, Changes
 from .client import Client, connect
 from .errors import Disconnected
 from .events import Connected
 from .json_lines import JsonLines
 from .plain_lines import PlainLines
 from .scopes import helpers
-from .session import AnyEvent
 from .settings import DEFAULT_ROOM, Settings, default_profile
 from .standard import STDIN, Output, OutputClosed, typed_lines
 from .state import ClientState

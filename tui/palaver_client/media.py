@@ -16,11 +16,12 @@ from palaver_protocol.models import UserId
 from palaver_protocol.table import Refusal
 
 from . import words
+from .changes import AnyEvent
 from .engine import Engine
 from .errors import Disconnected
 from .events import ConnectionLost, Joined, MediaConnected, MediaConnecting, MediaFailed, MediaLost
 from .negotiation import Negotiation
-from .session import AnyEvent, Session
+from .session import Session
 
 PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0)  # s between attempts; after the last one, wait for news
 BROKEN: Final = "the sound engine stopped"

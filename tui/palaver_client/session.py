@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 import trio
 from attrs import define, field
 
 from palaver_protocol.models import RoomType, RoomView
-from palaver_protocol.notices import AnyNotice
 from palaver_protocol.requests import CreateRoom, JoinRoom, MediaStateChanged, RoomAck
 from palaver_protocol.table import Ack, Code, Notice, Refusal, Request
 
 from . import words
-from .changes import Changes
+from .changes import AnyEvent, Changes
 from .errors import ConnectFailed, Disconnected, LinkLost, LinkRefused
-from .events import Connected, ConnectionLost, Joined, Left, LocalEvent, RetryFailed
+from .events import Connected, ConnectionLost, Joined, Left, RetryFailed
 from .link import Link
 from .state import ClientState, after, reduce
 from .upgrade import open_stream
 from .url import ServerUrl
 
 A = TypeVar("A", bound=Ack)
-AnyEvent: TypeAlias = AnyNotice | LocalEvent
-
 FIRST_PAUSE: Final = 0.5  # s until the first attempt to reconnect; doubled each time
 LONGEST_PAUSE: Final = 15.0  # s
 GONE: Final = (Code.NOT_FOUND.value, Code.ENDED.value)
@@ -40,6 +37,7 @@ class Session:
     state: ClientState
     closed: trio.Event = field(factory=trio.Event)
     close_reason: str = ""
+    _open: Callable[[ServerUrl], Awaitable[trio.abc.Stream]] = open_stream
     _link: Link | None = None
     _readers: set[Changes] = field(factory=set[Changes])
     _followers: list[Callable[[AnyEvent], None]] = field(factory=list[Callable[[AnyEvent], None]])
@@ -147,7 +145,7 @@ class Session:
                 await self._come_back(self.state.room)
 
         try:
-            await link.run(await open_stream(self.url), come_up)
+            await link.run(await self._open(self.url), come_up)
         except LinkLost as why:
             return why
 

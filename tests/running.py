@@ -110,8 +110,10 @@ async def running(
                         await process.wait()
                     process.kill()
                     await process.wait()
-                await process.aclose()
-            nursery.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()  # before its streams close: a killed program's children may hold them open
+                for stream in (process.stdin, process.stdout, process.stderr):
+                    assert stream is not None
+                    await stream.aclose()
 
 
 @asynccontextmanager

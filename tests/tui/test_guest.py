@@ -7,6 +7,8 @@ import asyncio
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
+from textual.app import App
 
 from palaver_tui.guest import trio_guest
 
@@ -96,3 +98,14 @@ async def test_cancelling_the_block_does_not_leave_trio_behind() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert done == ["cleaned"]
+
+
+async def test_an_error_on_the_trio_side_ends_the_screen() -> None:
+    async def main() -> None:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("a bug")
+
+    app = App[None]()
+    with pytest.raises(RuntimeError, match="a bug"):
+        async with trio_guest(main, app.exit):
+            await asyncio.wait_for(app.run_async(headless=True), PATIENCE)

@@ -340,8 +340,8 @@ async def test_a_video_listener_gets_its_keyframe_asked_each_second_until_it_com
         await listener.send(listener.dtls.protect_rtcp(feedback))
     await speaker.news.until(lambda: asked() == settled + 1)
     await speaker.say(video(1, 3, is_keyframe=True))
-    worker.tell(PauseConsumer(consumer))
-    worker.tell(ResumeConsumer(consumer))
+    await listener.news.until(lambda: len(listener.rtp) == 3)
+    worker.tell(PauseConsumer(consumer), ResumeConsumer(consumer))
     await speaker.news.until(lambda: asked() == settled + 2)
 
 

@@ -7,9 +7,10 @@ from itertools import count
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from media_peer import audio
+from media_peer import audio, video
 from palaver_media import rtcp, rtp, stun
 from palaver_media.dtls import Certificate, DtlsSrtp, SrtpError, State
+from palaver_media.rtcp import KeyframeRequest
 from palaver_media.worker_messages import (
     AddConsumer,
     AddProducer,
@@ -25,6 +26,7 @@ from palaver_media.worker_messages import (
 )
 from palaver_worker.ice_lite import MAX_ADDRESSES
 from palaver_worker.port import Port, bind
+from palaver_worker.producer import KEYFRAME_PATIENCE, KEYFRAME_THROTTLE
 from palaver_worker.sfu import Sfu
 from palaver_worker.transport import CONNECT, CONSENT, MAX_REPORTERS
 
@@ -207,6 +209,36 @@ def test_what_cannot_be_protected_or_sent_is_not_sent():
         inside.port.send(b"to nowhere", ("127.0.0.1", 0))
         inside.port.flush()
         assert any(reason.startswith("send:") for reason in inside.port.dropped)
+        speaker.socket.close()
+        listener.socket.close()
+
+    run(scenario)
+
+
+def test_one_sender_is_not_asked_for_keyframes_all_the_time():
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = Client(inside), Client(inside)
+        speaker.connect()
+        listener.connect()
+        inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.VIDEO, 90000, 1, {96: 101}, {}))
+        inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", ()))
+        inside.sfu.apply(ResumeConsumer("c"))
+
+        async def asked(seconds: float) -> int:
+            await inside.pass_time(seconds)
+            return [rtcp.parse(speaker.dtls.unprotect_rtcp(each)) for each in speaker.send()].count(
+                [KeyframeRequest(1)]
+            )
+
+        assert await asked(0) == 1
+        for sequence in (1, 2):
+            speaker.send(speaker.dtls.protect_rtp(video(1, sequence, is_keyframe=True).write()))
+            listener.send(listener.dtls.protect_rtcp(rtcp.write_pli(1, 11)))
+            assert await asked(KEYFRAME_THROTTLE - 0.1) == 0
+            assert await asked(0.1) == 1
+        inside.sfu.apply(PauseConsumer("c"))
+        assert await asked(KEYFRAME_PATIENCE) == 0  # nobody would see it
+        assert await asked(10) == 0
         speaker.socket.close()
         listener.socket.close()
 

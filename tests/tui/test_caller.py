@@ -41,7 +41,7 @@ class Person:
 
     async def until(self, condition: Callable[[ClientState], object]) -> None:
         with trio.move_on_after(PATIENCE):
-            while not condition(self.state):
+            while not condition(self.state):  # noqa: ASYNC110 - the screen has no event for it either
                 await trio.sleep(0.01)
             return
         others = [vars(message) for message in self.told if not isinstance(message, StateChanged)]

@@ -1,0 +1,189 @@
+"""The installed command in a real terminal (tmux), with a real server, engine and second person in line mode."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from attrs import frozen
+
+from running import Program, running, serving
+
+pytestmark = [pytest.mark.trio, pytest.mark.timeout(120)]
+PATIENCE = 20.0  # s, on a loaded machine
+PALAVER = Path(sys.executable).with_name("palaver")
+SOUND = ("--input", "tone:440", "--output", "null")
+
+
+@frozen
+class Terminal:
+    """A terminal in which a shell runs the full screen, and then tells its exit code."""
+
+    folder: Path
+
+    def tmux(self, *arguments: str) -> str:
+        command = ["tmux", "-f", "/dev/null", "-S", str(self.folder / "tmux"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    def start(self, *arguments: str, size: tuple[int, int] = (80, 24)) -> None:
+        command = shlex.join([str(PALAVER), *arguments])
+        line = f"echo before; stty -g >stty-before; {command}; echo exit $?; stty -g >stty-after; exec sleep 600"
+        homes = [f"-e{name}={self.folder}" for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")]
+        width, height = map(str, size)
+        if not self.tmux("list-sessions"):
+            self.tmux("new-session", "-d", "-x", width, "-y", height, "exec sleep 600")
+        self.tmux("respawn-pane", "-k", "-c", str(self.folder), *homes, line)
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def press(self, *keys: str) -> None:
+        self.tmux("send-keys", *keys)
+
+    def write(self, text: str) -> None:
+        self.tmux("send-keys", "-l", text)
+
+    def client(self) -> int:
+        """The process id of the program in front."""
+        shell = self.tmux("display", "-p", "#{pane_pid}").strip()
+        children = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
+        return int(children[0])
+
+    async def wait_for(self, *parts: str, gone: str | None = None) -> str:
+        """The screen, once all of that is on it."""
+        with trio.move_on_after(PATIENCE):
+            while True:
+                seen = self.screen()
+                if all(part in seen for part in parts) and (gone is None or gone not in seen):
+                    return seen
+                await trio.sleep(0.05)
+        raise AssertionError(f"no {parts} (or still {gone!r}) on this screen:\n{self.screen()}")
+
+    async def wait_end(self, code: int) -> None:
+        """The program's end, with its terminal as it was."""
+        seen = await self.wait_for(f"exit {code}")
+        assert "before" in seen  # the screen from before is back
+        assert (self.folder / "stty-before").read_text() == (self.folder / "stty-after").read_text()
+        assert self.tmux("display", "-p", "#{cursor_flag}#{alternate_on}#{mouse_any_flag}").strip() == "100"
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and not only what nobody has waited for."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    terminal = Terminal(tmp_path)
+    yield terminal
+    terminal.tmux("kill-server")
+
+
+@asynccontextmanager
+async def bob(url: str, folder: Path) -> AsyncIterator[Program]:
+    env = {**os.environ, "XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder)}
+    async with running("call", url, "--name", "bob", "--room", "lobby", *SOUND, "--json", env=env) as program:
+        yield program
+
+
+async def test_two_people_one_of_them_on_the_screen(terminal: Terminal, tmp_path: Path) -> None:
+    async with serving() as (url, _), bob(url, tmp_path) as program:
+        await program.wait_event("joined")
+        terminal.start(url, "--name", "ann", *SOUND)
+        await terminal.wait_for("● connected", "host bob")
+        terminal.press("Enter")
+        await terminal.wait_for("MIC ON", "bob host", "ann you", "% lost")
+        await program.wait_event("mediaStarted", name="ann")
+        seen = await terminal.wait_for("█")
+        assert "lobby · host bob · 2 people" in seen
+
+        await program.say("hello from the line")
+        await terminal.wait_for("bob  hello from the line")
+        terminal.press("c")
+        await terminal.wait_for("Stop writing")
+        terminal.write("hello from the screen, me")
+        terminal.press("Enter")
+        await program.wait_event("message", name="ann", text="hello from the screen, me")
+
+        terminal.press("C-t")
+        await terminal.wait_for("MUTED", "muted")
+        terminal.press("Escape")
+        await terminal.wait_for("m Mute")
+        terminal.press("m")
+        await terminal.wait_for("MIC ON")
+
+        terminal.press("l")
+        await program.wait_event("userLeft", name="ann")
+        await terminal.wait_for("You are in no room.")
+        terminal.press("Enter")
+        await terminal.wait_for("MIC ON", "hello from the line")  # the room kept what was said
+        terminal.press("C-q")
+        await terminal.wait_end(0)
+        await program.wait_event("userLeft", name="ann", after=len(program.lines) - 3)
+
+
+async def test_a_wide_terminal(terminal: Terminal) -> None:
+    async with serving() as (url, _):
+        terminal.start(url, "--name", "ann", "--room", "lobby", *SOUND, size=(200, 60))
+        seen = await terminal.wait_for("MIC ON", "lobby · host ann · 1 person", "█")
+        (line,) = [line for line in seen.splitlines() if "Rooms 1" in line]
+        assert "lobby · host ann" in line  # rooms, people
+        assert "Chat" in line  # and chat side by side
+        terminal.press("C-c")
+        await terminal.wait_end(0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_in_order(terminal: Terminal, tmp_path: Path, number: signal.Signals) -> None:
+    async with serving() as (url, _), bob(url, tmp_path) as program:
+        terminal.start(url, "--name", "ann", "--room", "lobby", *SOUND)
+        await program.wait_event("userJoined", name="ann")
+        await terminal.wait_for("MIC ON")
+        os.kill(terminal.client(), number)
+        await terminal.wait_end(0)
+        await program.wait_event("userLeft", name="ann")
+
+
+async def test_a_closed_terminal_leaves_the_room_at_once(terminal: Terminal, tmp_path: Path) -> None:
+    async with serving() as (url, _), bob(url, tmp_path) as program:
+        terminal.start(url, "--name", "ann", "--room", "lobby", *SOUND)
+        await program.wait_event("userJoined", name="ann")
+        await terminal.wait_for("MIC ON")
+        client = terminal.client()
+        terminal.tmux("kill-server")
+        await program.wait_event("userLeft", name="ann", patience=5)
+        with trio.fail_after(PATIENCE):
+            while is_running(client):  # noqa: ASYNC110 - another process's child gives no event
+                await trio.sleep(0.02)
+    assert "the terminal was closed" in (tmp_path / "palaver" / "client.log").read_text()
+
+
+async def test_an_unreachable_server_is_told_and_tried_again(terminal: Terminal) -> None:
+    terminal.start("http://127.0.0.1:1", "--name", "ann")
+    await terminal.wait_for("reconnecting", "Cannot reach", "Trying again in", "r Retry")
+    terminal.press("C-q")
+    await terminal.wait_end(0)
+
+
+async def test_who_comes_first_is_asked_for_a_name_which_is_kept(terminal: Terminal) -> None:
+    async with serving() as (url, _):
+        terminal.start(url, "--profile", "home")
+        await terminal.wait_for("What shall the others call you?")
+        terminal.write("Zoe")  # typed over the suggestion
+        terminal.press("Enter")
+        await terminal.wait_for("● connected  Zoe", "Zoe you")
+        terminal.press("C-q")
+        await terminal.wait_end(0)
+        terminal.start(url, "--profile", "home")
+        await terminal.wait_for("● connected  Zoe")

@@ -1,0 +1,75 @@
+"""What each line of `palaver call --json` holds: its fields, and of which kinds they are."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+NUMBER: Final = (int, float)
+MAYBE: Final = (int, float, type(None))
+PERSON: Final = {"userId": str, "name": str}
+VOICE: Final = {
+    **PERSON,
+    "jitter_ms": NUMBER,
+    "loss": NUMBER,
+    "concealed": NUMBER,
+    "playout_ms": NUMBER,
+    "in_kbps": NUMBER,
+}
+
+EVENTS: Final[dict[str, dict[str, Any]]] = {
+    "connected": PERSON,
+    "connectionLost": {"reason": str, "retryIn": MAYBE},
+    "joined": {"roomId": str, "roomName": str, "participants": [{**PERSON, "isHost": bool, "isMuted": bool}]},
+    "left": {"reason": str},
+    "userJoined": PERSON,
+    "userLeft": PERSON,
+    "media": {"state": str, "reason": str},
+    "mediaStarted": PERSON,
+    "mediaState": {**PERSON, "isMuted": bool, "isVideoEnabled": bool},
+    "message": {
+        **PERSON,
+        "messageId": str,
+        "text": str,
+        "timestamp": int,
+        "replyTo": (str, type(None)),
+    },
+    "muted": {"isMuted": bool},
+    "notice": {"level": str, "code": str, "message": str},
+    "roomHostless": {"message": str},
+    "soundProblem": {"side": str, "reason": str, "remedy": str},
+    "soundStarted": {"side": str, "name": str},
+    "speaking": {**PERSON, "isSpeaking": bool},
+    "stats": {
+        "rtt_ms": MAYBE,
+        "jitter_ms": MAYBE,
+        "loss": MAYBE,
+        "playout_ms": MAYBE,
+        "in_kbps": NUMBER,
+        "out_kbps": NUMBER,
+        "users": [VOICE],
+    },
+    "error": {"message": str},
+    "help": {"message": str},
+    "ended": {"reason": str, "seconds": NUMBER},
+}
+
+
+def check(line: str) -> dict[str, Any]:
+    """The object in a line, which must be one of those above."""
+    said: dict[str, Any] = json.loads(line)
+    fields = {"event": str, "time": int, **EVENTS[said["event"]]}
+    check_object(said, fields)
+    return said
+
+
+def check_object(said: dict[str, Any], fields: dict[str, Any]) -> None:
+    assert said.keys() == fields.keys(), said
+    for name, kind in fields.items():
+        if isinstance(kind, list):
+            assert isinstance(said[name], list)
+            for item in said[name]:
+                check_object(item, kind[0])
+        else:
+            assert isinstance(said[name], kind), (name, said)
+            assert kind is bool or not isinstance(said[name], bool), (name, said)

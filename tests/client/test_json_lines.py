@@ -1,0 +1,103 @@
+"""Every change has a JSON line of its schema, or none."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from client.json_schema import EVENTS, check
+from client.worlds import ANN, BOB, CEM, in_room, notices, person, room
+from palaver_client import (
+    CallStats,
+    Change,
+    Connected,
+    ConnectionLost,
+    ConsumerStats,
+    Devices,
+    DevicesChanged,
+    Joined,
+    Left,
+    LevelsChanged,
+    LocalEvent,
+    MediaConnected,
+    MediaConnecting,
+    MediaFailed,
+    MediaLost,
+    MediaStarted,
+    MuteChanged,
+    RetryFailed,
+    Side,
+    SoundChosen,
+    SoundProblem,
+    SoundStarted,
+    SpeakingChanged,
+    StatsChanged,
+)
+from palaver_client.json_lines import JsonLines
+from palaver_client.state import after, reduce
+from palaver_client.words import YOU_LEFT
+from palaver_protocol.models import EndReason
+
+LINES = JsonLines()
+
+VOICE = ConsumerStats(1.5, 0.01, 0.0, 40.0, 32.0)
+
+LOCAL: list[tuple[LocalEvent, str | None]] = [
+    (Connected(), "connected"),
+    (ConnectionLost("cable", 0.5, 1.0), "connectionLost"),
+    (ConnectionLost("banned", None, None), "connectionLost"),
+    (RetryFailed("cable", 1.0, 2.0), "connectionLost"),
+    (Joined(room(person(ANN), person(BOB))), "joined"),
+    (Left("full"), "left"),
+    (Left(YOU_LEFT), None),
+    (MuteChanged(True), "muted"),
+    (MuteChanged(False), None),
+    (SoundChosen(Side.SINK, "null"), None),
+    (SoundStarted(Side.SINK, "null"), "soundStarted"),
+    (SoundProblem(Side.SOURCE, "gone", "plug it in"), "soundProblem"),
+    (MediaConnecting(), "media"),
+    (MediaConnected(), "media"),
+    (MediaLost("x"), "media"),
+    (MediaFailed("x"), "media"),
+    (MediaStarted(BOB), "mediaStarted"),
+    (SpeakingChanged(BOB, True), "speaking"),
+    (LevelsChanged(-20.0, {BOB: -30.0}), None),
+    (StatsChanged(CallStats(None, 0.0, {})), "stats"),
+    (StatsChanged(CallStats(1.0, 33.0, {BOB: VOICE, CEM: VOICE})), "stats"),
+    (DevicesChanged(Devices((), (), "")), None),
+]
+
+
+@pytest.mark.parametrize(("event", "kind"), LOCAL, ids=lambda value: str(value)[:30])
+def test_what_happens_here(event: LocalEvent, kind: str | None) -> None:
+    old = in_room(person(BOB))
+    line = LINES.of_change(Change(old, after(old, event), event))
+    assert (None if line is None else check(line)["event"]) == kind
+
+
+@given(notices)
+def test_what_the_server_tells(told: object) -> None:
+    old = in_room(person(BOB))
+    line = LINES.of_change(Change(old, reduce(old, told), told))  # type: ignore[arg-type] # any notice
+    if line is not None:
+        check(line)
+
+
+def test_every_event_of_the_issue_is_in_the_schema() -> None:
+    wanted = {"connected", "joined", "userJoined", "userLeft", "mediaStarted", "stats", "message", "ended"}
+    assert wanted <= EVENTS.keys()
+
+
+def test_the_worst_voice_sums_up_what_is_heard() -> None:
+    far = ConsumerStats(9.0, 0.2, 0.1, 120.0, 10.0)
+    event = StatsChanged(CallStats(3.0, 33.0, {BOB: VOICE, CEM: far}))
+    line = LINES.of_change(Change(in_room(), in_room(), event))
+    assert line is not None
+    said = check(line)
+    assert (said["jitter_ms"], said["loss"], said["playout_ms"], said["in_kbps"]) == (9.0, 0.2, 120.0, 42.0)
+
+
+@pytest.mark.parametrize(("reason", "word"), [(None, "left"), (EndReason.HOST_LEFT, "hostLeft")])
+def test_the_end(reason: EndReason | None, word: str) -> None:
+    said = check(LINES.of_end(reason, 1.23456))
+    assert (said["reason"], said["seconds"]) == (word, 1.235)

@@ -33,6 +33,8 @@ class Channel(Generic[C, R]):
 
     def open(self, command: Callable[[C], None]) -> None:
         """Call `command` for each command from now on."""
+        if self.closed.is_set():
+            return  # the owner died before we were ready
         self._command = command
         self._loop.add_reader(self._socket, self.poll)
 

@@ -282,6 +282,22 @@ async def world(settings: engineio.Settings | None = None) -> AsyncIterator[Worl
         nursery.cancel_scope.cancel()
 
 
+@asynccontextmanager
+async def visiting(url: str, name: str, user_id: str | None = None) -> AsyncIterator[Person]:
+    """Somebody online at a server with this http URL, for the length of the block."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    stream = await trio.open_tcp_stream(host.strip("[]"), int(port))
+    async with trio.open_nursery() as nursery:
+        try:
+            person = Person(await wrap_client_stream(nursery, stream, host, URL))
+            nursery.start_soon(person.listen)
+            await person.connect({"userId": user_id or name, "name": name})
+            yield person
+        finally:
+            await trio.aclose_forcefully(stream)
+            nursery.cancel_scope.cancel()
+
+
 async def cut(person: Person) -> None:
     """Break somebody's connection as a torn cable does: no closing handshake."""
     await trio.aclose_forcefully(person.websocket._stream)

@@ -75,9 +75,10 @@ async def listen(config: Config) -> list[trio.SocketListener]:
     """The TCP listeners of a server."""
     try:
         return await trio.open_tcp_listeners(config.port, host=config.host)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter: too long for a host name
+        why = error.strerror if isinstance(error, OSError) else None
         raise StartError(
-            f"cannot listen on {config.host} port {config.port}: {error.strerror or error}; "
+            f"cannot listen on {config.host} port {config.port}: {why or error}; "
             "is another server running there? --port N takes another port, --port 0 any free one"
         ) from None
 

@@ -18,6 +18,12 @@ class ConfigError(Exception):
     """A setting is wrong; the message says which, and what would be right."""
 
 
+def _to_host(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected an address")
+    return value
+
+
 def _to_port(value: object) -> int:
     number = _to_int(value)
     if not 0 <= number <= 65535:
@@ -65,7 +71,7 @@ def _to_list(value: object) -> tuple[str, ...]:
 class Config:
     """A server's settings."""
 
-    host: str = field(default="127.0.0.1", converter=str)
+    host: str = field(default="127.0.0.1", converter=_to_host)
     port: int = field(default=8440, converter=_to_port)
     media_port: int | None = field(default=None, converter=attrs.converters.optional(_to_port))
     announce: str = field(default="", converter=_to_ip)

@@ -37,9 +37,11 @@ class Participants(VerticalScroll):
     def __init__(self) -> None:
         super().__init__(id="participants")
         self._rows: dict[UserId, ParticipantRow] = {}
+        self._frames: Timer
 
     def on_mount(self) -> None:
         """Watch the people and their voices."""
+        self._frames = self.set_interval(FRAME, self.move, pause=True)
         follow(self, people, self.show_people)
         follow(self, voices, self.show_voices)
 
@@ -59,14 +61,25 @@ class Participants(VerticalScroll):
         self.mount_all([row for row in new if not row.seat.is_me])
 
     def show_voices(self, voices: dict[UserId, tuple[float, bool]]) -> None:
-        """Move the meters."""
+        """Move the meters, now, and on while some of them fall and no news comes."""
         for user_id, row in self._rows.items():
             level, row.is_speaking = voices.get(user_id, (SILENCE, False))
-            row.hear(level)
+            row.level = max(level, FLOOR)
+        self._frames.reset()
+        self.move()
+
+    def move(self) -> None:
+        """Move all meters by one step."""
+        for row in self._rows.values():
+            row.shown_level = fall(row.shown_level, row.level)
+        if all(row.shown_level == row.level for row in self._rows.values()):
+            self._frames.pause()
+        else:
+            self._frames.resume()
 
 
 class ParticipantRow(Widget):
-    """One line: speaking mark, name, meter, and whether muted or away."""
+    """One line: speaking mark, name, meter, and whether muted or away; the meter follows `level` (dBFS)."""
 
     is_speaking: reactive[bool] = reactive(False)
     shown_level: reactive[float] = reactive(FLOOR)
@@ -74,30 +87,13 @@ class ParticipantRow(Widget):
     def __init__(self, seat: Seat) -> None:
         super().__init__()
         self.seat = seat
-        self._level = FLOOR
-        self._falling: Timer | None = None
+        self.level = FLOOR
 
     def show(self, seat: Seat) -> None:
         """Tell this from now on."""
         if seat != self.seat:
             self.seat = seat
             self.refresh()
-
-    def hear(self, level: float) -> None:
-        """This loud it is now, in dBFS."""
-        self._level = max(level, FLOOR)
-        if self._falling is None or self._level > self.shown_level:
-            self._move()
-
-    def _move(self) -> None:
-        """Move the meter towards the level, and come again while it falls."""
-        self.shown_level = fall(self.shown_level, self._level)
-        if self._falling is None and self.shown_level != self._level:
-            self._falling = self.set_timer(FRAME, self._fall_on)
-
-    def _fall_on(self) -> None:
-        self._falling = None
-        self._move()
 
     def render(self) -> Content:
         """The row for the width at hand."""

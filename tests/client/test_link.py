@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import trio.testing
 from client.scripted import OPEN, Script, Server, serve_stream
 from palaver_client.errors import Disconnected, LinkLost, LinkRefused
 from palaver_client.link import ANSWER, Link
-from palaver_client.upgrade import CONNECT
+from palaver_client.upgrade import CONNECT, open_stream
 from palaver_client.url import ServerUrl
 from palaver_protocol.models import RoomId
 from palaver_protocol.notices import AnyNotice, UserLeft
@@ -225,8 +226,10 @@ async def test_whoever_waits_for_an_answer_is_told_of_the_loss(autojump_clock: t
         nursery.start_soon(serve_stream, script, theirs)
         nursery.start_soon(run)
         await up.wait()
+        began = trio.current_time()
         with pytest.raises(Disconnected, match="closed the connection"):
             await link.ask(LEAVE)
+        assert trio.current_time() - began < 1
         with pytest.raises(Disconnected):
             await link.ask(LEAVE)  # and never again on this one
 
@@ -249,6 +252,9 @@ async def test_a_refusal_is_final_and_in_the_server_s_words(autojump_clock: trio
         ("x",),
         ("0{}",),
         ("0",),
+        (OPEN.replace("10000", '"nan"'),),
+        (OPEN.replace("10000", "-1"),),
+        (OPEN.replace("10000", "1e300"),),
         ("42[]",),
         (OPEN, "7"),
         (OPEN, "40[]"),
@@ -437,3 +443,17 @@ async def test_a_message_that_is_too_long_ends_the_connection(autojump_clock: tr
         await until_hung_up(server)
 
     assert "closed the connection" in str(await lose(script))
+
+
+@pytest.mark.trio
+async def test_a_server_without_tls_is_told_so() -> None:
+    async def not_tls(stream: trio.SocketStream) -> None:
+        await stream.receive_some(4096)
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(functools.partial(trio.serve_tcp, not_tls, 0, host="127.0.0.1"))
+        url = ServerUrl("127.0.0.1", listeners[0].socket.getsockname()[1], is_secure=True)
+        with pytest.raises(LinkLost, match=r"cannot reach https://127.0.0.1:\d+ \([a-z _:]+\)"):
+            await open_stream(url)
+        nursery.cancel_scope.cancel()

@@ -14,7 +14,17 @@ from attrs import define, field
 
 from client.scripted import MemoryNetwork, Server
 from client.worlds import ANN, BOB, LOBBY, person, room
-from palaver_client import Call, Change, ClientState, EndReason, MediaConnected, MediaFailed, MediaLost, MediaStarted
+from palaver_client import (
+    Call,
+    Change,
+    ClientState,
+    EndReason,
+    MediaConnected,
+    MediaFailed,
+    MediaLost,
+    MediaStarted,
+    MediaState,
+)
 from palaver_client.engine import Engine
 from palaver_client.media import PAUSES
 from palaver_client.negotiation import CONNECT
@@ -178,7 +188,7 @@ class World:
 @asynccontextmanager
 async def in_call(*people: Any, prepare: Callable[[MediaServer], None] = lambda server: None) -> AsyncIterator[World]:
     """Ann, in the lobby with these people; her engine lives."""
-    server = MediaServer(room(person(ANN), *people))
+    server = MediaServer(room(person(ANN, "ours"), *people))
     prepare(server)
     engine = Notebook()
     async with trio.open_nursery() as nursery:
@@ -371,6 +381,8 @@ async def test_a_lost_connection_is_followed_by_a_new_seat_and_new_media(autojum
         world.connect_transports()
         assert world.server.server is not None
         await world.server.server.send("41")
+        await world.settle()
+        assert world.events(MediaLost) == [MediaLost("the connection to the server was lost")]
         await trio.sleep(5)
         world.connect_transports()
         await world.settle()
@@ -430,3 +442,36 @@ async def test_a_program_hears_and_speaks(autojump_clock: Clock) -> None:
             assert sum(len(each.samples) for each in world.engine.noted(Pcm)) == 96_000 * 2
             await world.server.tell("callEnded", roomId=LOBBY, reason="hostLeft")
             assert await world.call.wait_ended() is EndReason.HOST_LEFT  # and the listener ends by itself
+
+
+@pytest.mark.trio
+async def test_the_end_of_the_room_is_the_end_of_its_sound(autojump_clock: Clock) -> None:
+    async with in_call(BOB_TALKS) as world:
+        world.connect_transports()
+        await world.server.tell("callEnded", roomId=LOBBY, reason="ended")
+        await trio.sleep(60)
+        assert world.session.state.media is MediaState.NONE
+        assert world.events(MediaLost, MediaFailed) == []
+        assert len(world.engine.noted(engine_side.CloseTransport)) == 2
+        await world.session.sit(JoinRoom(LOBBY))
+        await world.settle()
+        assert len(world.engine.noted(OpenTransport)) == 4
+
+
+@pytest.mark.trio
+async def test_what_is_told_before_we_sit_does_not_keep_the_sound_away(autojump_clock: Clock) -> None:
+    held = trio.Event()
+
+    async def release(server: MediaServer) -> None:
+        await trio.sleep(1)
+        await server.tell("roomListUpdated", rooms=[])
+        held.set()
+
+    async with trio.open_nursery() as nursery:
+
+        def hold(server: MediaServer) -> None:
+            server.held.update(joinRoom=held)
+            nursery.start_soon(release, server)
+
+        async with in_call(BOB_TALKS, prepare=hold) as world:
+            assert len(world.engine.noted(OpenTransport)) == 2

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 ANSWER: Final = 10.0  # s until a request is answered
 CLOSE: Final = 1.0  # s to say good-bye
+MAX_SILENCE: Final = 3600.0  # s that a server may want between two signs of life
 MAX_WAITING: Final = 256  # messages not yet sent
 MAX_WORDS: Final = 200  # code points of a server's refusal
 
@@ -127,6 +128,8 @@ class Link:
     async def _shake_hands(self, socket: WebSocketConnection) -> engineio.Settings:
         """Be let in; nothing else is sent before that, so this may send by itself."""
         handshake = engineio.read_open(engineio.decode(await socket.get_message()))
+        if not 0 < handshake.settings.ping_interval + handshake.settings.ping_timeout <= MAX_SILENCE:
+            raise RemoteProtocolError("a senseless heartbeat")
         for message in self._socketio.connect(self.auth):
             await socket.send_message(_wrap(message))
         while not self._socketio.is_connected:

@@ -12,7 +12,7 @@ from palaver_media import engine_messages
 from palaver_media.engine_messages import TransportConnected
 from palaver_media.process import START
 from palaver_protocol import notices
-from palaver_protocol.models import UserId
+from palaver_protocol.models import RoomId, UserId
 from palaver_protocol.table import Refusal
 
 from . import words
@@ -47,7 +47,11 @@ class Media:
         while True:
             await self._wait_for_engine()
             await self._seated.wait()
-            reason = await self._attempt()
+            if (room := self._session.state.room) is None:
+                continue  # lost again since
+            reason = await self._attempt(room.room_id)
+            if self._session.state.room is None:
+                continue  # nobody misses this sound
             failures = 1 if self._has_worked else failures + 1
             if failures <= len(PAUSES):
                 self._session.happen(MediaLost(reason))
@@ -64,13 +68,15 @@ class Media:
 
     def on_event(self, event: AnyEvent) -> None:
         """Take in what the server told or what happened here."""
+        if self._session.state.room is None:
+            self._stand_up("you are in no room")
+            return
         match event:
             case Joined():
                 self._seated.set()
                 self._start_anew("you took your seat again")
             case ConnectionLost():
-                self._seated = trio.Event()
-                self._break_off("the connection to the server was lost")
+                self._stand_up("the connection to the server was lost")
             case notices.MediaReset():
                 self._start_anew(event.reason or "the server moved the sound")
             case notices.TransportFailed() if self._is_ours(event.transport_id):
@@ -101,14 +107,11 @@ class Media:
         self._session.happen(MediaFailed("the sound engine does not start"))
         await self._engine.wait_up()
 
-    async def _attempt(self) -> str:
+    async def _attempt(self, room: RoomId) -> str:
         """One negotiation, from its beginning to its end, and why it ended."""
-        room = self._session.state.room
-        if room is None:
-            return "you left the room"
         self._news, self._reason, self._has_worked = trio.Event(), "", False
         self._session.happen(MediaConnecting())
-        self._negotiation = Negotiation(self._session, self._engine, self._call, room.room_id, self._connected)
+        self._negotiation = Negotiation(self._session, self._engine, self._call, room, self._connected)
         try:
             with trio.CancelScope() as self._scope:
                 await self._negotiation.run()
@@ -125,6 +128,12 @@ class Media:
     def _start_anew(self, reason: str) -> None:
         """Break off, and do not wait long before the next attempt."""
         self._news.set()
+        self._break_off(reason)
+
+    def _stand_up(self, reason: str) -> None:
+        """Break off, and wait for a seat before the next attempt."""
+        if self._seated.is_set():
+            self._seated = trio.Event()
         self._break_off(reason)
 
     def _break_off(self, reason: str) -> None:

@@ -32,13 +32,21 @@ async def open_stream(url: ServerUrl) -> trio.abc.Stream:
             stream = await trio.open_tcp_stream(url.host, url.port)
             if not url.is_secure:
                 return stream
-            secure = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=url.host)
-            await secure.do_handshake()
-            return secure
+            return await _secure(stream, url)
     except trio.TooSlowError:
         raise LinkLost(f"{url} does not answer within {CONNECT:g} s") from None
-    except (OSError, trio.BrokenResourceError) as why:
+    except (OSError, trio.BrokenResourceError, UnicodeError) as why:  # the last: a host name that DNS cannot carry
         raise LinkLost(f"cannot reach {url} ({_in_words(why)})") from why
+
+
+async def _secure(stream: trio.SocketStream, url: ServerUrl) -> trio.abc.Stream:
+    secure = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=url.host)
+    try:
+        await secure.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return secure
 
 
 def _in_words(why: BaseException) -> str:
@@ -47,6 +55,8 @@ def _in_words(why: BaseException) -> str:
         why = why.__cause__
     if isinstance(why, BaseExceptionGroup):
         return _in_words(why.exceptions[0])
+    if isinstance(why, ssl.SSLError):  # whose errno is none of the system's
+        return text.one_line(getattr(why, "verify_message", "") or why.reason or str(why)).lower()
     if isinstance(why, OSError) and why.errno is not None and why.errno > 0:
         return os.strerror(why.errno).lower()
     said = getattr(why, "strerror", None) or str(why) or type(why).__name__

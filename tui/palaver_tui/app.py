@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from textual.app import App
-from textual.reactive import reactive
+from textual.reactive import var
 
 from palaver_client.state import ClientState
 from palaver_protocol.models import Name, UserId
@@ -31,7 +31,7 @@ class PalaverApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = [key.binding() for key in APP_KEYS]
 
-    state: reactive[ClientState] = reactive(ClientState(UserId(""), Name("")))
+    state: var[ClientState] = var(ClientState(UserId(""), Name("")))
 
     def __init__(
         self, state: ClientState, wish: Callable[[Wish], object], *, is_named: bool = True, last_room: str = ""

@@ -182,9 +182,11 @@ async def test_a_server_that_comes_late_is_found_at_once_by_retry() -> None:
 async def test_after_a_server_s_death_one_is_back_in_a_room_of_that_name() -> None:
     port = free_port()
     async with calling(f"http://127.0.0.1:{port}", "ann") as ann:
-        async with serving("--port", str(port)) as (_, server):
+        async with serving("--port", str(port)) as (url, server), calling(url, "bob") as bob:
+            bob.caller.take(Open("lobby"))
             ann.caller.take(Retry())
-            ann.caller.take(Open("lobby"))
+            await ann.until(lambda state: state.rooms)
+            ann.caller.take(Join(ann.state.rooms[0].room_id, "lobby"))
             await ann.until(sits("lobby"))
             await server.end(signal.SIGKILL)
             await ann.until(lambda state: state.connection is ConnectionState.RECONNECTING)

@@ -65,7 +65,7 @@ class Participants(VerticalScroll):
         for user_id, row in self._rows.items():
             level, row.is_speaking = voices.get(user_id, (SILENCE, False))
             row.level = max(level, FLOOR)
-        self._frames.reset()
+        self._frames.reset()  # from now, and running
         self.move()
 
     def move(self) -> None:
@@ -74,8 +74,6 @@ class Participants(VerticalScroll):
             row.shown_level = fall(row.shown_level, row.level)
         if all(row.shown_level == row.level for row in self._rows.values()):
             self._frames.pause()
-        else:
-            self._frames.resume()
 
 
 class ParticipantRow(Widget):

@@ -459,6 +459,19 @@ async def test_the_end_of_the_room_is_the_end_of_its_sound(autojump_clock: Clock
 
 
 @pytest.mark.trio
+async def test_the_lights_of_one_room_do_not_shine_in_the_next(autojump_clock: Clock) -> None:
+    async with in_call() as world:
+        call = world.engine.noted(OpenCall)[0].call
+        world.call.on_report(Levels(call, -20.0, {}))
+        await world.server.tell("callEnded", roomId=LOBBY, reason="ended")
+        await world.settle()
+        assert world.session.state.sound.speaking == frozenset()
+        await world.session.sit(JoinRoom(LOBBY))
+        world.call.on_report(Levels(call, -21.0, {}))
+        assert world.session.state.sound.speaking == {ANN}
+
+
+@pytest.mark.trio
 async def test_what_is_told_before_we_sit_does_not_keep_the_sound_away(autojump_clock: Clock) -> None:
     held = trio.Event()
 

@@ -166,6 +166,8 @@ class Call:
     def _on_event(self, event: AnyEvent) -> None:
         self._room = self._session.state.room or self._room
         self._media.on_event(event)
+        if self._session.state.room is None:
+            self._speakers = Speakers()  # all lights are out
         match event:
             case notices.CallEnded() if self._session.state.room is None:
                 self._end(event.reason or EndReason.ENDED)

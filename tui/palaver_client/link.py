@@ -45,7 +45,6 @@ class Link:
     url: ServerUrl
     auth: dict[str, Any]
     on_notice: Callable[[AnyNotice], None]
-    welcome: dict[str, Any] = field(factory=dict[str, Any])  # what the server said when it let us in
     _socketio: socketio.ClientLink = field(factory=socketio.ClientLink)
     _asked: dict[int, _Asked[Any]] = field(factory=lambda: dict[int, _Asked[Any]]())
     _scope: trio.CancelScope = field(factory=trio.CancelScope)
@@ -103,9 +102,7 @@ class Link:
             raise waiting.answer
         return waiting.answer
 
-    async def _serve(
-        self, stream: trio.abc.Stream, nursery: trio.Nursery, while_up: Callable[[], Awaitable[None]]
-    ) -> None:
+    async def _serve(self, stream: trio.abc.Stream, nursery: trio.Nursery, while_up: WhileUp) -> None:
         try:
             with trio.fail_after(CONNECT):
                 socket = await upgrade(stream, nursery, self.url)
@@ -160,10 +157,8 @@ class Link:
 
     def _understand(self, event: socketio.ClientEvent | None) -> None:
         match event:
-            case None:
+            case None | socketio.Welcomed():
                 return
-            case socketio.Welcomed():
-                self.welcome = event.data
             case socketio.Refused():
                 raise LinkRefused(text.one_line(event.message[:MAX_WORDS]) or "the server does not let us in")
             case socketio.Event():

@@ -10,24 +10,11 @@ import pytest
 import trio
 
 from running import running, serving
-from world import visiting
+from world import children_of, visiting
 
 pytestmark = pytest.mark.trio
 
 READY = re.compile(r"palaver: listening on http://127\.0\.0\.1:(\d+), media udp 127\.0\.0\.1:(\d+)")
-
-
-def children_of(pid):
-    """The processes that have this parent."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            after_name = stat.read_text().rpartition(") ")[2].split()
-        except OSError:  # it ended meanwhile
-            continue
-        if int(after_name[1]) == pid and after_name[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
 
 
 async def until(condition, patience):

@@ -66,39 +66,47 @@ class MediaProcess(Generic[C, R]):
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live from the child's start to its death, whoever caused it; `started` at its first report."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            line = [sys.executable, "-m", self.module, str(theirs.fileno()), *self.arguments]
-            process = await trio.lowlevel.open_process(
-                line,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C in the terminal is for the owner
-            )
-        self.pid = process.pid
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-        self._socket = ours
-        self._flush()
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write, ours)
-                    has_started = False
-                    async for report in self._reports(stream):
-                        self.on_report(report)
-                        if not has_started:
-                            has_started = True
-                            task_status.started()
-                    nursery.cancel_scope.cancel()
-        except* (Overdue, trio.BrokenResourceError) as why:
-            log.warning("%s (%d): %s", self.module, process.pid, why.exceptions[0])
-        finally:
-            self.dead.set()
-            with trio.CancelScope(shield=True):
-                await stream.aclose()  # a child in order ends when its channel closes
-                with trio.move_on_after(1):
+        with ours:
+            with theirs:
+                process = await self._start(theirs)
+            self._socket = ours
+            self._flush()
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+            try:
+                await self._serve(stream, task_status)
+            except* (Overdue, trio.BrokenResourceError) as why:
+                log.warning("%s (%d): %s", self.module, process.pid, why.exceptions[0])
+            finally:
+                self.dead.set()
+                with trio.CancelScope(shield=True):
+                    await stream.aclose()  # a child in order ends when its channel closes
+                    with trio.move_on_after(1):
+                        await process.wait()
+                    process.kill()
                     await process.wait()
-                process.kill()
-                await process.wait()
+
+    async def _start(self, channel: socket.socket) -> trio.Process:
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", self.module, str(channel.fileno()), *self.arguments],
+            pass_fds=[channel.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in the terminal is for the owner
+        )
+        self.pid = process.pid
+        return process
+
+    async def _serve(self, stream: trio.SocketStream, task_status: trio.TaskStatus[None]) -> None:
+        """Carry commands and reports until the child closes or is overdue, or takes nothing more."""
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, stream.socket)
+                has_started = False
+                async for report in self._reports(stream):
+                    self.on_report(report)
+                    if not has_started:
+                        has_started = True
+                        task_status.started()
+                nursery.cancel_scope.cancel()
 
     def _flush(self) -> None:
         if self._socket is None:
@@ -112,7 +120,7 @@ class MediaProcess(Generic[C, R]):
         if self._waiting:
             self._more.set()
 
-    async def _write(self, channel: socket.socket) -> None:
+    async def _write(self, channel: trio.socket.SocketType) -> None:
         while True:
             await self._more.wait()
             self._more = trio.Event()

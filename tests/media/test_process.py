@@ -75,6 +75,15 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+async def test_cancelled_before_it_starts_it_leaves_nothing_open():
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await Worker().process.run()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 class Shop:
     """An owner that keeps one worker alive, on whatever port the first one got."""
 

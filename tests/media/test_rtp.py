@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from palaver_media import rtp
 from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, VIDEO_ORIENTATION, Listener, RtpPacket
+from palaver_protocol import negotiate
 
 ONE_BYTE = bytes.fromhex("90ef1234000003e8cafebabebede000210aa41bbcc000000") + b"sound"
 
@@ -159,3 +160,10 @@ def test_what_is_written_is_read_again(packet):
     again = rtp.parse(packet.write())
     assert again.write() == packet.write()
     assert (again.extensions, again.body, again.is_marked) == (packet.extensions, packet.body, packet.is_marked)
+
+
+def test_the_numbers_are_those_the_router_offers():
+    assert set(negotiate.EXTENSION_IDS.values()) == {MID, ABS_SEND_TIME, AUDIO_LEVEL, VIDEO_ORIENTATION}
+    assert negotiate.EXTENSION_IDS[negotiate.MID] == MID
+    assert negotiate.EXTENSION_IDS[negotiate.ABS_SEND_TIME] == ABS_SEND_TIME
+    assert negotiate.EXTENSION_IDS[negotiate.AUDIO_LEVEL] == AUDIO_LEVEL

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Written in two parts, so that this file does not find itself.
-MACHINE_PATHS = re.compile(r"/(?:root|home|work|Users)/" r"\w|/tmp/" r"\w")
+MACHINE_PATHS = re.compile(r"/(?:root|home|work|Users)/" r"\w")
 REGISTRY_HOSTS = re.compile(r"pypi\." r"org|python" r"hosted|npmjs\.(?:com|org)|registry\." r"npm")
 
 

@@ -285,6 +285,7 @@ async def test_a_lost_connection_is_told_with_a_countdown_and_r_connects_now() -
         lost = ConnectionLost("the server does not answer", 5.0, 0.0)
         await shown.show(evolve(TALKING, connection=ConnectionState.RECONNECTING), Offline(lost))
         assert "reconnecting" in shown.lines()[0]
+        assert "12 ms" not in shown.lines()[0]
         assert "The server does not answer. Trying again in 5 s" in shown.lines()[1]
         await shown.until(lambda: "in 4 s" in shown.lines()[1])
         assert "Retry" in shown.lines()[-1]
@@ -368,6 +369,15 @@ async def test_leaving_the_program_works_everywhere(keys: list[str]) -> None:
         await shown.press(*keys)
         assert not shown.app.is_running
     assert shown.app.return_code == 0
+
+
+async def test_ctrl_c_copies_what_is_selected_instead() -> None:
+    async with screen(TALKING) as shown:
+        await shown.press("c")
+        await shown.write("copy me")
+        await shown.press("shift+home", "ctrl+c")
+        assert shown.app.is_running
+        assert shown.app.clipboard == "copy me"
 
 
 async def test_two_hundred_of_everything() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from textual.app import App
 from textual.reactive import var
+from textual.widgets import Input
 
 from palaver_client.state import ClientState
 from palaver_protocol.models import Name, UserId
@@ -89,7 +90,8 @@ class PalaverApp(App[None]):
 
     def action_copy_or_quit(self) -> None:
         """Copy what is selected, or quit."""
-        if selected := self.screen.get_selected_text():
+        written = self.focused.selected_text if isinstance(self.focused, Input) else ""
+        if selected := written or self.screen.get_selected_text():
             self.copy_to_clipboard(selected)
         else:
             self.exit()

@@ -25,6 +25,7 @@ from palaver_client import (
     words,
 )
 from palaver_client.state import after
+from palaver_protocol.models import Name
 
 from . import labels
 from .happenings import told
@@ -64,6 +65,7 @@ class Caller:
         match wish:
             case Connect():
                 self._keep(evolve(self.settings, name=wish.name))
+                self._show(evolve(self.state, name=Name(wish.name)))
                 self._named.set()
             case Retry():
                 self._retry.set()

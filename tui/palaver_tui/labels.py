@@ -13,9 +13,9 @@ ASK_NAME: Final = "What shall the others call you?"
 ASK_ROOM: Final = "Name of the room; if there is one already, you join it."
 CONFIRM_END: Final = "End this room for everyone in it?"
 
-NO_ROOMS: Final = "No rooms yet. Press n to make one."
-NOBODY: Final = "Not connected yet."
-NO_MESSAGES: Final = "Nothing has been written yet. Press c to write."
+NO_ROOMS: Final = "  None yet: n makes one"
+NOBODY: Final = "  Not connected yet"
+NO_MESSAGES: Final = "Nothing has been written yet."
 WRITE: Final = "Press c to write to the room"
 WRITING: Final = "Enter sends, Esc ends the writing"
 
@@ -37,7 +37,7 @@ HELP: Final = (
 
 NOT_CONNECTED: Final = "you are not connected; that has to wait"
 TOO_MUCH_SAID: Final = "too many messages wait to be sent"
-NO_DEVICES_YET: Final = "Looking for devices…"
+NO_DEVICES_YET: Final = "  Looking for devices…"
 LEVEL: Final = "Your level"
 LEVEL_LATER: Final = "Your level shows once you are in a room."
 NO_WAY_FOR_SOUND: Final = (
@@ -58,7 +58,9 @@ def connection(state: ConnectionState) -> tuple[str, str, str]:
 
 
 def media(state: ClientState) -> str:
-    """How the sound travels."""
+    """How the sound travels; nobody knows while the server does not hear us."""
+    if state.connection is not ConnectionState.CONNECTED:
+        return ""
     match state.media:
         case MediaState.NONE:
             return ""

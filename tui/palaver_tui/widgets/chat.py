@@ -59,10 +59,10 @@ class ChatLog(VerticalScroll):
         room, messages = seen
         if room != self._room:
             self._room = room
-            self._shown.clear()
+            self._shown = set()
             self._let_go(len(self._kept))
         new = [message for message in messages if message.message_id not in self._shown]
-        self._shown |= {message.message_id for message in new}
+        self._shown = {message.message_id for message in messages}
         self.add([line_of(message) for message in new])
 
     def tell(self, text: str) -> None:

@@ -1,0 +1,238 @@
+"""Negotiation, with the parameters that real clients send."""
+
+import pytest
+from attrs import evolve
+
+from palaver_protocol.converter import FAST
+from palaver_protocol.negotiate import (
+    ABS_SEND_TIME,
+    AUDIO_LEVEL,
+    EXTENSION_IDS,
+    MID,
+    OPUS_PAYLOAD_TYPE,
+    ROUTER,
+    VIDEO_ORIENTATION,
+    VP8_PAYLOAD_TYPE,
+    consumer_parameters,
+    plan_producer,
+)
+from palaver_protocol.rtp_models import (
+    Codec,
+    CodecCapability,
+    Encoding,
+    Extension,
+    Kind,
+    RtcpFeedback,
+    RtpCapabilities,
+    RtpParameters,
+)
+from palaver_protocol.table import Code, Refusal
+
+TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+
+CHROMIUM_AUDIO = {  # mediasoup-client in Chromium
+    "mid": "0",
+    "codecs": [
+        {
+            "mimeType": "audio/opus",
+            "payloadType": 111,
+            "clockRate": 48000,
+            "channels": 2,
+            "parameters": {"minptime": 10, "useinbandfec": 1},
+            "rtcpFeedback": [{"type": "nack", "parameter": ""}],
+        }
+    ],
+    "headerExtensions": [
+        {"uri": MID, "id": 4, "encrypt": False, "parameters": {}},
+        {"uri": ABS_SEND_TIME, "id": 2, "encrypt": False, "parameters": {}},
+        {"uri": AUDIO_LEVEL, "id": 1, "encrypt": False, "parameters": {}},
+    ],
+    "encodings": [{"ssrc": 2774543910, "dtx": False}],
+    "rtcp": {"cname": "v5Bfb3ybJZ7HC1Yx", "reducedSize": True},
+    "msid": "stream track",
+}
+CHROMIUM_VIDEO = {
+    "mid": "1",
+    "codecs": [
+        {
+            "mimeType": "video/VP8",
+            "payloadType": 96,
+            "clockRate": 90000,
+            "parameters": {},
+            "rtcpFeedback": [
+                {"type": "goog-remb", "parameter": ""},
+                {"type": "ccm", "parameter": "fir"},
+                {"type": "nack", "parameter": ""},
+                {"type": "nack", "parameter": "pli"},
+            ],
+        }
+    ],
+    "headerExtensions": [
+        {"uri": MID, "id": 9, "encrypt": False, "parameters": {}},
+        {"uri": ABS_SEND_TIME, "id": 2, "encrypt": False, "parameters": {}},
+        {"uri": VIDEO_ORIENTATION, "id": 3, "encrypt": False, "parameters": {}},
+    ],
+    "encodings": [{"ssrc": 4294967295, "dtx": False}],
+    "rtcp": {"cname": "v5Bfb3ybJZ7HC1Yx", "reducedSize": True},
+}
+PYMEDIASOUP_AUDIO = {  # on aiortc
+    "mid": "0",
+    "codecs": [
+        {
+            "mimeType": "audio/opus",
+            "payloadType": 96,
+            "clockRate": 48000,
+            "channels": 2,
+            "parameters": {},
+            "rtcpFeedback": [],
+        }
+    ],
+    "headerExtensions": [{"uri": MID, "id": 1, "encrypt": False, "parameters": {}}],
+    "encodings": [{"ssrc": 1234567, "dtx": False}],
+    "rtcp": {"cname": "{c2b9-4a5e}", "reducedSize": True, "mux": True},
+}
+CHROMIUM_CAPABILITIES = {
+    "codecs": [
+        {
+            "mimeType": "audio/opus",
+            "kind": "audio",
+            "preferredPayloadType": 100,
+            "clockRate": 48000,
+            "channels": 2,
+            "parameters": {"minptime": 10, "useinbandfec": 1},
+            "rtcpFeedback": [{"type": "nack", "parameter": ""}],
+        },
+        {
+            "mimeType": "video/vp8",
+            "kind": "video",
+            "preferredPayloadType": 101,
+            "clockRate": 90000,
+            "parameters": {},
+            "rtcpFeedback": [{"type": "nack", "parameter": "pli"}, {"type": "goog-remb", "parameter": ""}],
+        },
+    ],
+    "headerExtensions": [  # mid under video only
+        {"kind": "video", "uri": MID, "preferredId": 1, "preferredEncrypt": False, "direction": "sendrecv"},
+        {"kind": "audio", "uri": AUDIO_LEVEL, "preferredId": 10, "preferredEncrypt": False, "direction": "sendrecv"},
+        {"kind": "video", "uri": VIDEO_ORIENTATION, "preferredId": 11, "preferredEncrypt": False},
+    ],
+}
+
+
+def parameters(written):
+    return FAST.structure(written, RtpParameters)
+
+
+def capabilities(written=CHROMIUM_CAPABILITIES):
+    return FAST.structure(written, RtpCapabilities)
+
+
+def test_what_the_router_forwards():
+    written = FAST.unstructure(ROUTER)
+    assert [(c["mimeType"], c["preferredPayloadType"], c["clockRate"]) for c in written["codecs"]] == [
+        ("audio/opus", 100, 48000),
+        ("video/VP8", 101, 90000),
+    ]
+    assert written["codecs"][0]["channels"] == 2
+    assert "channels" not in written["codecs"][1]
+    feedback = [(f["type"], f["parameter"]) for f in written["codecs"][1]["rtcpFeedback"]]
+    assert feedback == [("nack", ""), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", "")]
+    offered = {(x["kind"], x["uri"]): x["preferredId"] for x in written["headerExtensions"]}
+    assert offered == {
+        ("audio", MID): 1,
+        ("video", MID): 1,
+        ("audio", ABS_SEND_TIME): 4,
+        ("video", ABS_SEND_TIME): 4,
+        ("audio", AUDIO_LEVEL): 10,
+        ("video", VIDEO_ORIENTATION): 11,
+    }
+    assert TRANSPORT_CC not in str(written)
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "payload_types", "extensions"),
+    [
+        (Kind.AUDIO, CHROMIUM_AUDIO, {111: OPUS_PAYLOAD_TYPE}, {4: 1, 2: 4, 1: 10}),
+        (Kind.VIDEO, CHROMIUM_VIDEO, {96: VP8_PAYLOAD_TYPE}, {9: 1, 2: 4, 3: 11}),
+        (Kind.AUDIO, PYMEDIASOUP_AUDIO, {96: OPUS_PAYLOAD_TYPE}, {1: 1}),
+    ],
+)
+def test_a_producers_numbers_are_mapped_to_the_routers(kind, written, payload_types, extensions):
+    plan = plan_producer(kind, parameters(written))
+    assert plan.kind is kind
+    assert plan.ssrc == written["encodings"][0]["ssrc"]
+    assert plan.payload_types == payload_types
+    assert plan.extensions == extensions
+    assert plan.codec.parameters == written["codecs"][0]["parameters"]
+
+
+def test_extensions_that_nobody_forwards_are_left_out():
+    audio = parameters(CHROMIUM_AUDIO)
+    audio = evolve(audio, header_extensions=(Extension(TRANSPORT_CC, 3), Extension(MID, 14)))
+    assert plan_producer(Kind.AUDIO, audio).extensions == {14: EXTENSION_IDS[MID]}
+
+
+def test_the_first_codec_that_is_ours_counts():
+    audio = parameters(CHROMIUM_AUDIO)
+    (opus,) = audio.codecs
+    audio = evolve(audio, codecs=(Codec("audio/red", 63, 48000, 2), opus))
+    assert plan_producer(Kind.AUDIO, audio).payload_types == {111: OPUS_PAYLOAD_TYPE}
+
+
+OPUS = Codec("audio/opus", 111, 48000, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (Kind.AUDIO, {"codecs": ()}),
+        (Kind.AUDIO, {"codecs": (Codec("audio/PCMU", 0, 8000),)}),
+        (Kind.AUDIO, {"codecs": (evolve(OPUS, channels=None),)}),
+        (Kind.AUDIO, {"codecs": (evolve(OPUS, clock_rate=16000),)}),
+        (Kind.VIDEO, {}),  # opus is no video
+        (Kind.AUDIO, {"encodings": ()}),
+        (Kind.AUDIO, {"encodings": (Encoding(1), Encoding(2))}),
+        (Kind.AUDIO, {"encodings": (Encoding(None),)}),
+        (Kind.AUDIO, {"encodings": (Encoding(0),)}),
+        (Kind.AUDIO, {"encodings": (Encoding(-1),)}),
+        (Kind.AUDIO, {"encodings": (Encoding(2**32),)}),
+    ],
+)
+def test_what_no_producer_can_be(kind, changes):
+    with pytest.raises(Refusal) as refused:
+        plan_producer(kind, evolve(parameters(CHROMIUM_AUDIO), **changes))
+    assert refused.value.code == Code.UNSUPPORTED.value
+
+
+def consume(kind, written, understood=None):
+    plan = plan_producer(kind, parameters(written))
+    return consumer_parameters(plan, understood or capabilities(), ssrc=77, mid="5", cname="them")
+
+
+def test_a_consumer_gets_the_routers_numbers_and_its_own_ssrc_and_mid():
+    given = consume(Kind.AUDIO, CHROMIUM_AUDIO)
+    (codec,) = given.codecs
+    assert (codec.mime_type, codec.payload_type, codec.channels) == ("audio/opus", OPUS_PAYLOAD_TYPE, 2)
+    assert codec.parameters == {"minptime": 10, "useinbandfec": 1}
+    assert given.encodings == (Encoding(77),)
+    assert given.mid == "5"
+    assert FAST.unstructure(given)["rtcp"] == {"cname": "them", "reducedSize": True, "mux": True}
+
+
+def test_extensions_are_matched_by_uri_whatever_kind_lists_them():
+    audio, video = consume(Kind.AUDIO, CHROMIUM_AUDIO), consume(Kind.VIDEO, CHROMIUM_VIDEO)
+    assert {x.uri: x.id for x in audio.header_extensions} == {MID: 1, AUDIO_LEVEL: 10}
+    assert {x.uri: x.id for x in video.header_extensions} == {MID: 1, VIDEO_ORIENTATION: 11}
+
+
+def test_feedback_is_what_both_understand():
+    (codec,) = consume(Kind.VIDEO, CHROMIUM_VIDEO).codecs
+    assert codec.rtcp_feedback == (RtcpFeedback("nack", "pli"), RtcpFeedback("goog-remb"))
+
+
+def test_who_does_not_play_the_codec_is_refused():
+    only_audio = RtpCapabilities((CodecCapability(Kind.AUDIO, "audio/opus", 48000, channels=2),))
+    with pytest.raises(Refusal) as refused:
+        consume(Kind.VIDEO, CHROMIUM_VIDEO, only_audio)
+    assert refused.value.code == Code.UNSUPPORTED.value
+    assert not consume(Kind.AUDIO, CHROMIUM_AUDIO, only_audio).header_extensions

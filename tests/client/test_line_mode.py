@@ -10,7 +10,7 @@ import sys
 import unicodedata
 import wave
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,10 @@ async def ended(program: Program, patience: float = 10) -> int:
 @pytest.mark.trio
 async def test_two_talk_as_json_of_the_schema(url: str, env: dict[str, str]) -> None:
     tone = ("--input", "tone:440", "--output", "null")
-    async with call(url, "Ann", env, "--json", sound=tone) as ann, call(url, "Bob", env, "--json") as bob:
+    async with AsyncExitStack() as stack:
+        ann = await stack.enter_async_context(call(url, "Ann", env, "--json", sound=tone))
+        await ann.wait_event("joined")
+        bob = await stack.enter_async_context(call(url, "Bob", env, "--json"))
         await ann.wait_event("userJoined", name="Bob")
         started = await bob.wait_event("mediaStarted")
         assert started["name"] == "Ann"

@@ -175,8 +175,16 @@ async def test_a_server_that_comes_late_is_found_at_once_by_retry() -> None:
         ann.caller.take(SetMuted(True))
         assert ann.has_heard(Trouble, "not connected")
         async with serving("--port", str(port)):
-            ann.caller.take(Retry())
+            for _ in range(5):
+                ann.caller.take(Retry())
+                await trio.lowlevel.checkpoint()
             await ann.until(sits("lobby"))
+            ann.caller.take(Retry())  # too late to matter
+            seen = len(ann.told)
+            ann.caller.take(Say("here"))
+            await ann.until(lambda state: state.room is not None and state.room.messages)
+            states = [message.state for message in ann.told[seen:] if isinstance(message, StateChanged)]
+            assert {state.connection for state in states} == {ConnectionState.CONNECTED}
 
 
 async def test_after_a_server_s_death_one_is_back_in_a_room_of_that_name() -> None:

@@ -16,6 +16,7 @@ from palaver_client import (
     ClientError,
     ClientState,
     ConnectFailed,
+    ConnectionState,
     Refusal,
     RetryFailed,
     Settings,
@@ -68,7 +69,8 @@ class Caller:
                 self._show(evolve(self.state, name=Name(wish.name)))
                 self._named.set()
             case Retry():
-                self._retry.set()
+                if self.state.connection is not ConnectionState.CONNECTED:
+                    self._retry.set()
             case Join() | Open():
                 self._want(wish)
             case Leave():
@@ -153,6 +155,7 @@ class Caller:
 
     async def _serve(self, client: Client) -> None:
         """Use a client until the person wants another one; it reconnects by itself."""
+        self._retry = trio.Event()  # whoever was impatient has what he wanted
         try:
             async with trio.open_nursery() as self._tasks:
                 self._client = client

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+import trio
 from attrs import evolve, frozen
 
 from palaver_client import arguments
@@ -81,22 +82,40 @@ def main(argv: Sequence[str]) -> int:
         print("palaver: the full screen needs a terminal; without one there is `palaver call`", file=sys.stderr)
         return arguments.FAILED
     with terminal_of_its_own() as log:
-        try:
-            return asyncio.run(show(options))
-        except Exception as why:
-            logging.getLogger(__name__).exception("the client ended")
-            failure = why
-    print(f"palaver: ended by an error: {_first_of(failure)!r}; more in {log}", file=sys.stderr)
+        failure = run(options)
+    if failure is None:
+        return 0
+    print(f"palaver: ended by an error{failure}; more in {log}", file=sys.stderr)
     return arguments.FAILED
 
 
+def run(options: Options) -> str | None:
+    """Run the screen to its end; None if all was well, else what went wrong, as far as it fits into a line.
+
+    Textual tells of its own errors on standard error, which is the log.
+    """
+    try:
+        return "" if asyncio.run(show(options)) else None
+    except Exception as why:
+        logging.getLogger(__name__).exception("the client ended")
+        return f" ({_first_of(why)!r})"
+
+
 def _first_of(failure: BaseException) -> BaseException:
-    """The error inside the groups that nurseries make."""
-    return _first_of(failure.exceptions[0]) if isinstance(failure, BaseExceptionGroup) else failure
+    """The error inside the groups that nurseries make, and inside what Trio makes of one in a call from outside."""
+    if isinstance(failure, BaseExceptionGroup):
+        return _first_of(failure.exceptions[0])
+    if isinstance(failure, trio.TrioInternalError) and failure.__cause__ is not None:
+        return _first_of(failure.__cause__)
+    return failure
 
 
 async def show(options: Options) -> int:
-    """The screen on asyncio, and beside it the Trio side: begun before the screen, and awaited after it."""
+    """The screen on asyncio, and beside it the Trio side: begun before the screen, and awaited after it.
+
+    Returns:
+        The exit code that the screen asks for.
+    """
     from .app import PalaverApp
     from .caller import Caller
     from .guest import trio_guest

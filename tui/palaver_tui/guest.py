@@ -34,7 +34,7 @@ class Guest:
 async def trio_guest(main: Callable[[], Awaitable[None]], on_end: Callable[[], object]) -> AsyncIterator[Guest]:
     """Run `main` on Trio while the block lasts; the block's end cancels it and waits for it.
 
-    `on_end` is called on the asyncio side when `main` is over, whatever the reason. Raises what `main` raised.
+    `on_end` is called on the asyncio side when `main` is over before the block. Raises what `main` raised.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[outcome.Outcome[None]] = loop.create_future()
@@ -52,10 +52,15 @@ async def trio_guest(main: Callable[[], Awaitable[None]], on_end: Callable[[], o
         host_uses_signal_set_wakeup_fd=True,  # asyncio wakes up by it, and Trio must not take it away
     )
     guest = Guest(trio.lowlevel.current_trio_token())
-    ended.add_done_callback(lambda _: on_end())
+
+    def tell_end(_: object) -> None:
+        on_end()
+
+    ended.add_done_callback(tell_end)
     try:
         yield guest
     finally:
+        ended.remove_done_callback(tell_end)
         guest.soon(scope.cancel)
         (await _wait_for(ended)).unwrap()
 

@@ -35,7 +35,8 @@ class Terminal:
 
     def start(self, *arguments: str, size: tuple[int, int] = (80, 24)) -> None:
         command = shlex.join([str(PALAVER), *arguments])
-        line = f"echo before; stty -g >stty-before; {command}; code=$?; stty -g >stty-after; echo exit $code; exec sleep 600"
+        afterwards = "code=$?; stty -g >stty-after; echo exit $code; exec sleep 600"
+        line = f"echo before; stty -g >stty-before; {command}; {afterwards}"
         homes = [f"-e{name}={self.folder}" for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")]
         width, height = map(str, size)
         if not self.tmux("list-sessions"):

@@ -136,8 +136,8 @@ async def test_a_room_that_the_host_ends_is_told_to_all() -> None:
         ann.caller.take(End())
         for person in (ann, bob):
             await person.until(lambda state: state.room is None)
+            await person.until(lambda _, person=person: person.caller.wanted is None)
             assert person.has_heard(Happened, "the room is over")
-            assert person.caller.wanted is None
 
 
 async def test_what_cannot_be_sent_comes_back() -> None:

@@ -36,6 +36,7 @@ class Peer:
     ufrag: str = field(factory=lambda: secrets.token_hex(4))
     password: str = field(factory=lambda: secrets.token_hex(12))
     is_mute_to_stun: bool = False
+    deaf_to: tuple[str, int] | None = None
     address: tuple[str, int] | None = None
     checks: int = 0
     packets: list[rtp.RtpPacket] = field(factory=list)
@@ -67,6 +68,8 @@ class Peer:
         """Answer what comes, for ever."""
         while True:
             data, address = await self.socket.recvfrom(2048)
+            if address == self.deaf_to:
+                continue
             if data[0] < 4:
                 await self._answer(data, address)
             elif 20 <= data[0] <= 63 and address == self.address:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import struct
 import wave
@@ -35,6 +36,7 @@ from palaver_media.engine_messages import (
     SoundStarted,
     Stats,
     StopReceiving,
+    StopSending,
     TransportConnected,
     TransportFailed,
 )
@@ -93,6 +95,54 @@ async def test_a_muted_call_sends_nothing_and_its_time_goes_on():
         assert after.is_marked
         assert after.sequence == before.sequence + 1
         assert (after.timestamp - before.timestamp & 0xFFFFFFFF) > 48_000
+
+
+async def test_sending_may_stop_and_begin_again_on_one_ssrc():
+    async with running_engine() as engine, peer(engine.fingerprint) as other:
+        engine.tell(OpenCall(CALL, "tone:440", "null", False))
+        await connect(engine, other, Direction.SEND, "up")
+        for _ in range(3):
+            engine.tell(send())
+            count = len(other.packets)
+            await until(lambda count=count: len(other.packets) >= count + 10)
+            engine.tell(StopSending(CALL))
+        assert set(np.diff([packet.sequence for packet in other.packets])) == {1}
+
+
+async def test_a_disk_that_fills_up_is_told_and_the_call_goes_on(tmp_path):
+    async with running_engine() as engine, peer(engine.fingerprint) as other:
+        resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (60_000, 60_000))
+        engine.tell(OpenCall(CALL, "null", f"file:{tmp_path / 'heard.wav'}", False))
+        assert "heard.wav" in (await engine.wait(SoundProblem, lambda report: report.side is Side.SINK)).reason
+        await connect(engine, other, Direction.RECEIVE, "down")
+        engine.tell(Receive(CALL, "down", "bob", SSRC, PAYLOAD_TYPE))
+        await other.say(tone(660, 0.5))
+        await engine.wait(AudioStarted)
+
+
+@pytest.mark.long
+async def test_a_path_that_goes_silent_is_replaced_by_a_new_socket():
+    async with running_engine() as engine, peer(engine.fingerprint) as other:
+        engine.tell(OpenCall(CALL, "tone:440", "null", False))
+        await connect(engine, other, Direction.SEND, "up")
+        engine.tell(send())
+        old = other.address
+        other.deaf_to = old
+        await until(lambda: other.address != old, 20)
+        count = len(other.packets)
+        await until(lambda: len(other.packets) > count + 50)
+        assert not engine.all(TransportFailed)
+
+
+@pytest.mark.long
+async def test_a_server_that_goes_silent_is_given_up_after_thirty_seconds():
+    async with running_engine() as engine, peer(engine.fingerprint) as other:
+        engine.tell(OpenCall(CALL, "tone:440", "null", False))
+        await connect(engine, other, Direction.SEND, "up")
+        other.is_mute_to_stun = True
+        start = trio.current_time()
+        assert (await engine.wait(TransportFailed, seconds=45)).reason == "consent"
+        assert 24 < trio.current_time() - start < 40
 
 
 async def test_a_voice_is_heard_in_a_file_and_by_the_owner(tmp_path):

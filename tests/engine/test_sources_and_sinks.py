@@ -215,7 +215,8 @@ def test_a_well_stream_is_fine():
 
 
 def test_a_stream_that_steps_to_a_longer_latency_is_found():
-    assert watched([0.04] * 12 + [0.09] * 4)[-1] is Health.DELAYED
+    assert watched([0.04] * 12 + [0.1] * 4)[-1] is Health.DELAYED
+    assert set(watched([0.04] * 12 + [0.08] * 40)) == {Health.FINE}
 
 
 def test_a_stream_that_spins_is_found():

@@ -51,7 +51,7 @@ class Call:
     _meter: Meter = field(factory=Meter)
     _takes_pcm: bool = False
     _sender: Sender | None = None
-    _sends_over: str = ""
+    _last_sender: Sender | None = None
     _transports: dict[str, Transport] = field(factory=dict)
     _consumers: dict[str, Consumer] = field(factory=dict)  # never changed: other threads read it
     _routes: dict[tuple[str, int], Consumer] = field(factory=dict)  # by transport and SSRC; never changed
@@ -118,11 +118,10 @@ class Call:
         if transport is None:
             return
         try:
-            self._sender = Sender(command, transport.send_rtp)
+            self._sender = self._last_sender = Sender(command, transport.send_rtp, self._last_sender)
         except opus.OpusMissing as why:
             self.studio.report(SoundProblem(self.name, Side.SOURCE, str(why), opus.REMEDY))
             return
-        self._sends_over = command.transport
         self._told_bytes = 0
 
     def stop_sending(self) -> None:
@@ -182,7 +181,7 @@ class Call:
         transport = self._transports.pop(name, None)
         if transport is None:
             return
-        if self._sends_over == name:
+        if self._sender is not None and self._sender.stream[0] == name:
             self._sender = None
         self._keep([each for each in self._consumers.values() if each.command.transport != name])
         transport.close()
@@ -216,7 +215,7 @@ class Call:
     def send_reports(self, now: float) -> None:
         """RTCP, once a second: what was sent, and how the voices arrive."""
         if self._sender is not None and (report := self._sender.report(now)):
-            self._transports[self._sends_over].send_rtcp(report)
+            self._transports[self._sender.stream[0]].send_rtcp(report)
         blocks: dict[str, list[RtcpReceiverInfo]] = {}
         for consumer in self._consumers.values():
             block = consumer.report(now)

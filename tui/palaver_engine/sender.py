@@ -29,18 +29,26 @@ def ntp_at(now: float) -> int:
 class Sender:
     """One RTP stream. `talk` belongs to the sound thread; `report` may be called from another."""
 
-    def __init__(self, command: Send, transmit: Callable[[bytes], int]) -> None:
+    def __init__(self, command: Send, transmit: Callable[[bytes], int], before: Sender | None = None) -> None:
+        """`before` is the call's last sender: SRTP wants one SSRC's sequence numbers to go on (RFC 3711, 3.3.1)."""
         self._command = command
         self._transmit = transmit
         self._encoder = Encoder()
-        self._sequence = random.randrange(1 << 15)  # SRTP: no wrap before the receiver knows it (RFC 3711, 3.3.1)
+        self._sequence = random.randrange(1 << 15)  # no wrap before the receiver has seen it
         self._timestamp = random.randrange(1 << 32)
+        if before is not None and before.stream == self.stream:
+            self._sequence, self._timestamp = before._sequence, before._timestamp
         self._half: Samples | None = None  # the first block of a frame
         self._is_talking = False
         self._silent_frames = HANGOVER
         self._packets = self._octets = 0
         self._sampled_at = 0.0  # when the frame of `_timestamp` was complete
         self.sent_bytes = 0
+
+    @property
+    def stream(self) -> tuple[str, int]:
+        """The transport's id and the SSRC."""
+        return self._command.transport, self._command.ssrc
 
     def talk(self, block: Samples | None, now: float) -> None:
         """Say the next 10 ms; None is nothing to say: after a while of silence nothing is sent, and time goes on."""

@@ -19,7 +19,7 @@ from palaver_media.engine_messages import EngineReport, Side, SoundProblem, Soun
 
 from . import devices
 from .mixer import Samples
-from .sinks import open_sink
+from .sinks import NullSink, open_sink
 from .sources import PcmSource, open_source
 from .specs import NOTHING, Kind, SoundError, Spec, parse
 from .streams import Stream, within
@@ -146,15 +146,17 @@ class Sound:
         sink = open_sink(spec, self.call, self.report, self.loop)
 
         def tick() -> None:
+            nonlocal sink
             try:
                 sink.write(*self.hear())
             except SoundError as why:  # a full disk
-                leave()
+                sink.close()
+                sink = NullSink()
                 self.report(SoundProblem(self.call, Side.SINK, why.reason, why.remedy))
 
         leave = self.ticker.add(tick)
         self._started(Side.SINK, str(spec))
-        return _Drive(sides, (leave, sink.close))
+        return _Drive(sides, (leave, lambda: sink.close()))
 
     def _open_device(self, spec: Spec, side: Side) -> tuple[Stream, str]:
         def attempt() -> tuple[Stream, str]:

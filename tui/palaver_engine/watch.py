@@ -11,7 +11,7 @@ from .mixer import BLOCK, RATE
 PERIOD: Final = 0.25  # s between checks
 GONE: Final = 1.5  # s without a callback; a loaded sound server may pause for a moment
 TOO_OFTEN: Final = 2.5  # times the callbacks that there should be
-STEP: Final = 0.020  # s of latency over the opening's
+STEP: Final = 0.050  # s of latency over the opening's: PulseAudio's clock estimate alone wanders by 40 ms at first
 OPENING: Final = 8  # checks whose longest latency is the baseline: buffers fill up at first
 CHECKS: Final = 4  # in a row before a verdict
 

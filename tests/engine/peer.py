@@ -126,11 +126,13 @@ class Peer:
             await trio.sleep_until(start + (count + 1) * 0.02)
 
     async def _send_report(self, ssrc: int, timestamp: int, count: int) -> None:
+        assert self.address is not None
         info = RtcpSenderInfo(rtcp.to_ntp(time.time()), timestamp, count, count * 80)
         await self.socket.sendto(self._dtls.protect_rtcp(rtcp.write_sender_report(ssrc, info)), self.address)
 
     async def acknowledge(self, sent: RtcpSrPacket, delay: float) -> None:
         """Report reception of a stream whose sender report came `delay` seconds ago."""
+        assert self.address is not None
         info = RtcpReceiverInfo(
             ssrc=sent.ssrc,
             fraction_lost=0,

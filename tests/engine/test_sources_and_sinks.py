@@ -198,12 +198,14 @@ def test_levels_are_in_dbfs():
     assert meter.read() == -100
 
 
-def watched(latencies, calls=25) -> list[Health]:
+def watched(latencies, calls=25, busy=0.05) -> list[Health]:
     """The verdicts on a stream that has these latencies from check to check; None: it does not call."""
     watch, verdicts = Watch(0.0), []
     for count, latency in enumerate(latencies):
-        for call in range(calls if latency is not None else 0):
-            watch.note(count * PERIOD + call * PERIOD / calls, latency)
+        if latency is not None:
+            for call in range(calls):
+                now = count * PERIOD + call * PERIOD / calls
+                watch.note(now, latency, now * busy)
         verdicts.append(watch.check((count + 1) * PERIOD))
     return verdicts
 
@@ -221,6 +223,7 @@ def test_a_stream_that_steps_to_a_longer_latency_is_found():
 
 def test_a_stream_that_spins_is_found():
     assert watched([0.04] * 16, calls=100)[-1] is Health.SPINNING
+    assert watched([0.04] * 16, busy=0.6)[-1] is Health.SPINNING
 
 
 def test_a_stream_that_stops_is_found():

@@ -83,7 +83,7 @@ class Stream:
 
     def _note(self, latency: float) -> None:
         if hasattr(self, "_watch"):  # the first callback may come before the opening is over
-            self._watch.note(time.monotonic(), latency)
+            self._watch.note(time.monotonic(), latency, time.thread_time())
 
 
 _hanging: list[threading.Thread] = []

@@ -64,7 +64,7 @@ async def test_it_says_where_it_is_and_ends_in_order(number):
         assert media > 0
         answer = await request(f"http://127.0.0.1:{port}", "GET /healthz HTTP/1.1")
         assert answer.startswith(b"HTTP/1.1 200")
-        assert answer.endswith(b'{"status":"ok"}')
+        assert b'{"status":"ok"' in answer
         workers = children_of(server.process.pid)
         assert len(workers) == 2
         async with visiting(f"http://127.0.0.1:{port}", "ann") as ann:

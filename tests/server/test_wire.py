@@ -1,6 +1,7 @@
 """Strangers on the wire: whatever they send, they get a clear answer or are let go, and nobody else notices."""
 
 import os
+import re
 import signal
 import socket
 import struct
@@ -131,14 +132,14 @@ async def test_plain_requests(url, witness, head, status):
 
 async def test_an_answer_to_head_has_no_body(url):
     head, _, body = (await http(url, "HEAD /healthz HTTP/1.1\nHost: x\nConnection: close")).partition(b"\r\n\r\n")
-    assert b"content-length: 15" in head
+    assert int(re.search(rb"content-length: (\d+)", head)[1]) > 0
     assert body == b""
 
 
 async def test_several_requests_over_one_connection(url):
     one = "GET /healthz HTTP/1.1\r\nHost: x\r\n"
     answer = await http(url, one + "\r\n" + one + "\r\n" + one + "Connection: close")
-    assert answer.count(b'{"status":"ok"}') == 3
+    assert answer.count(b'"status":"ok"') == 3
 
 
 async def test_a_body_of_ten_mebibytes(url, witness):

@@ -148,7 +148,9 @@ class Ready:
 
 @frozen
 class Beat:
-    """The worker lives; once a second."""
+    """The process lives, with so many transports open; once a second."""
+
+    transports: int = 0
 
 
 @frozen

@@ -60,7 +60,7 @@ async def serve(
             places.start_soon(publish_lists, exchange)
             async with trio.open_nursery() as doors:
                 async with trio.open_nursery() as listening:
-                    door = make_door(config, exchange)
+                    door = make_door(config, exchange, pool)
                     listening.start_soon(partial(trio.serve_listeners, door.serve, listeners, handler_nursery=doors))
                     task_status.started(Address(config.host, port, pool.workers[0].port))
                     await stopped.wait()
@@ -106,11 +106,20 @@ def resolve(host: str) -> str:
         raise StartError(f"cannot resolve {host}: {error.strerror or error}") from None
 
 
-def make_door(config: Config, exchange: Exchange) -> FrontDoor:
+def make_door(config: Config, exchange: Exchange, pool: Pool) -> FrontDoor:
     """The front door, leading into the exchange."""
     notices = () if config.is_loopback else (INSECURE,)
 
     async def on_link(link: Link, address: str) -> None:
         await serve_link(link, exchange, address, notices)
 
-    return FrontDoor(engineio.Settings(), frozenset(config.allow_origin), on_link)
+    def health() -> dict[str, object]:
+        transports = sum(worker.transports for worker in pool.workers)
+        return {
+            "status": "ok",
+            "connections": len(exchange.sessions),
+            "rooms": len(exchange.rooms),
+            "transports": transports,
+        }
+
+    return FrontDoor(engineio.Settings(), frozenset(config.allow_origin), on_link, health)

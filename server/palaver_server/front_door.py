@@ -95,6 +95,7 @@ class FrontDoor:
     settings: engineio.Settings
     allowed_origins: frozenset[str]
     on_link: Callable[[Link, str], Awaitable[None]]
+    health: Callable[[], dict[str, object]]
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """One TCP connection, behind a crash barrier: whatever goes wrong here ends this connection only."""
@@ -130,7 +131,7 @@ class FrontDoor:
         """The answer to a plain request."""
         if request.path == "/healthz":
             is_get = request.method in ("GET", "HEAD")
-            return Response(200, {"status": "ok"}) if is_get else Response(405, {"error": "only GET"})
+            return Response(200, self.health()) if is_get else Response(405, {"error": "only GET"})
         if request.path == "/socket.io/":
             return Response(400, {"code": 0, "message": "Transport unknown: this server speaks WebSocket"})
         return Response(404, {"error": "not found", "hint": "clients connect to /socket.io/, see also /healthz"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Final
 
@@ -76,7 +77,7 @@ class Budget:
         self.tokens = min(BUDGET, self.tokens + (now - self.filled) * REFILL)
         self.filled = now
         if self.tokens < cost:
-            wait = round((cost - self.tokens) / REFILL, 2)
+            wait = math.ceil((cost - self.tokens) / REFILL * 100) / 100
             raise refusal(Code.RATE_LIMITED, f"too many requests: try again in {wait:g} s", retry_after=wait)
         self.tokens -= cost
 

@@ -13,6 +13,7 @@ from attrs import define, field
 from palaver_media.process import MediaProcess, supervise
 from palaver_media.worker_messages import (
     WORKER_CODEC,
+    Beat,
     CloseRouter,
     Ready,
     TransportConnected,
@@ -39,6 +40,7 @@ class Worker:
     process: Process | None = None
     place: Place | None = None
     rooms: dict[str, Room] = field(factory=dict[str, Room])  # by router
+    transports: int = 0  # at its last beat
 
     def make(self) -> Process:
         """The next process."""
@@ -54,8 +56,8 @@ class Worker:
             case TransportConnected() | TransportFailed():
                 if (room := self.rooms.get(report.router)) is not None:
                     room.reported(report)
-            case _:
-                pass
+            case Beat():
+                self.transports = report.transports
 
 
 @define

@@ -39,7 +39,7 @@ async def run(fd: int, host: str, port_number: int) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(udp, port.drain, channel.poll)
         channel.report(Ready(udp.getsockname()[1], sfu.certificate.fingerprint))
-        await beat(channel, Beat)
+        await beat(channel, lambda: Beat(len(sfu.transports)))
         loop.remove_reader(udp)
         sfu.close()
         port.flush()

@@ -110,7 +110,7 @@ async def running(
                         await process.wait()
                     process.kill()
                     await process.wait()
-                nursery.cancel_scope.cancel()  # before its streams close: a killed program's children may hold them open
+                nursery.cancel_scope.cancel()  # first: a killed program's children may hold its streams open
                 for stream in (process.stdin, process.stdout, process.stderr):
                     assert stream is not None
                     await stream.aclose()

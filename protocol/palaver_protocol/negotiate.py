@@ -81,7 +81,8 @@ def plan_producer(kind: Kind, parameters: RtpParameters) -> ProducerPlan:
     """The plan of a producer.
 
     Raises:
-        Refusal: `unsupported`: no codec of ours, or not one plain stream with an SSRC.
+        Refusal: `unsupported`: no codec of ours, or not one plain stream with an SSRC; `invalidPayload`: a number that
+            RTP cannot carry.
     """
     sent = next(((c, r) for c in parameters.codecs if (r := _router_codec(kind, c)) is not None), None)
     if sent is None:
@@ -90,6 +91,9 @@ def plan_producer(kind: Kind, parameters: RtpParameters) -> ProducerPlan:
     if len(parameters.encodings) != 1 or (ssrc := parameters.encodings[0].ssrc) is None or not 0 < ssrc < 2**32:
         raise refusal(Code.UNSUPPORTED, "expected one encoding with an ssrc")
     codec, router = sent
+    extensions = {x.id: EXTENSION_IDS[x.uri] for x in parameters.header_extensions if x.uri in EXTENSION_IDS}
+    if not 0 <= codec.payload_type <= 127 or not all(1 <= number <= 255 for number in extensions):
+        raise refusal(Code.INVALID_PAYLOAD, "a payload type is 0 to 127, the id of a header extension 1 to 255")
     assert router.preferred_payload_type is not None
     return ProducerPlan(
         kind,
@@ -103,7 +107,7 @@ def plan_producer(kind: Kind, parameters: RtpParameters) -> ProducerPlan:
             router.rtcp_feedback,
         ),
         payload_types={codec.payload_type: router.preferred_payload_type},
-        extensions={x.id: EXTENSION_IDS[x.uri] for x in parameters.header_extensions if x.uri in EXTENSION_IDS},
+        extensions=extensions,
     )
 
 

@@ -327,6 +327,7 @@ class RoomState:
 
     def view(self) -> RoomView:
         """The room, as its members see it."""
+        host = None if self.is_hostless else self.host
         return RoomView(
             self.room_id,
             self.kind,
@@ -337,7 +338,7 @@ class RoomState:
             self.created_at,
             self.is_hostless,
             host_disconnected_at=self.host_lost_at,
-            participants=tuple(seat.participant(self.host) for seat in self.seats.values()),
+            participants=tuple(seat.participant(host) for seat in self.seats.values()),
             messages=self.chat.last(),
         )
 

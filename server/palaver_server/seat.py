@@ -64,7 +64,7 @@ class Seat:
         """The seat's transport of that direction."""
         return next((key for key, t in self.transports.items() if t.direction is direction), None)
 
-    def participant(self, host: UserId) -> Participant:
+    def participant(self, host: UserId | None) -> Participant:
         """How the others see this seat."""
         return Participant(
             self.user_id,

@@ -204,6 +204,21 @@ def test_what_no_producer_can_be(kind, changes):
     assert refused.value.code == Code.UNSUPPORTED.value
 
 
+@pytest.mark.parametrize("number", [-1, 128, 2**63])
+def test_a_payload_type_is_seven_bits(number):
+    with pytest.raises(Refusal) as refused:
+        plan_producer(Kind.AUDIO, evolve(parameters(CHROMIUM_AUDIO), codecs=(evolve(OPUS, payload_type=number),)))
+    assert refused.value.code == Code.INVALID_PAYLOAD.value
+
+
+@pytest.mark.parametrize("number", [-1, 0, 256])
+def test_the_id_of_an_extension_is_one_byte(number):
+    sent = parameters(CHROMIUM_AUDIO)
+    with pytest.raises(Refusal) as refused:
+        plan_producer(Kind.AUDIO, evolve(sent, header_extensions=(evolve(sent.header_extensions[0], id=number),)))
+    assert refused.value.code == Code.INVALID_PAYLOAD.value
+
+
 def consume(kind, written, understood=None):
     plan = plan_producer(kind, parameters(written))
     return consumer_parameters(plan, understood or capabilities(), ssrc=77, mid="5", cname="them")

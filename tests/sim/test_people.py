@@ -179,6 +179,7 @@ async def test_a_host_who_comes_back_to_a_hostless_room_is_one_of_many(autojump_
         await ann.does("leaveRoom", roomId=room_id)
         again = await ann.does("joinRoom", roomId=room_id)
         assert again["room"]["isHostless"] is True
+        assert not any(person["isHost"] for person in again["room"]["participants"])
         await ann.does("leaveRoom", roomId=room_id)
         await wait_all_tasks_blocked()
         assert len(bob.heard("roomHostless")) == 1  # it was so before

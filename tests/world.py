@@ -23,10 +23,10 @@ from palaver_protocol import engineio, socketio
 from palaver_protocol.models import RoomId
 from palaver_server.connection import serve_link
 from palaver_server.exchange import Exchange
-from palaver_server.links import Link
 from palaver_server.publisher import publish_lists
 from palaver_server.room import Room
 from palaver_server.room_media import Place
+from palaver_server.websocket_link import WebSocketLink
 
 URL = "/socket.io/?EIO=4&transport=websocket"
 PATIENCE = 20.0  # s for an answer
@@ -240,7 +240,8 @@ class World:
         async with trio.open_nursery() as nursery:
             request = await wrap_server_stream(nursery, stream, 64, self.settings.max_payload, receive_buffer_size=None)
             websocket = await request.accept()
-            await serve_link(Link(websocket, self.settings, f"sid{next(self._ids)}"), self.exchange, "198.51.100.1", ())
+            link = WebSocketLink(self.settings, f"sid{next(self._ids)}", websocket)
+            await serve_link(link, self.exchange, "198.51.100.1", ())
             await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()
 

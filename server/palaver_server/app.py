@@ -60,7 +60,7 @@ async def serve(
             places.start_soon(publish_lists, exchange)
             async with trio.open_nursery() as doors:
                 async with trio.open_nursery() as listening:
-                    door = make_door(config, exchange, pool)
+                    door = make_door(config, exchange, pool, doors)
                     listening.start_soon(partial(trio.serve_listeners, door.serve, listeners, handler_nursery=doors))
                     task_status.started(Address(config.host, port, pool.workers[0].port))
                     await stopped.wait()
@@ -106,8 +106,8 @@ def resolve(host: str) -> str:
         raise StartError(f"cannot resolve {host}: {error.strerror or error}") from None
 
 
-def make_door(config: Config, exchange: Exchange, pool: Pool) -> FrontDoor:
-    """The front door, leading into the exchange."""
+def make_door(config: Config, exchange: Exchange, pool: Pool, doors: trio.Nursery) -> FrontDoor:
+    """The front door, leading into the exchange; links without a connection of their own live in `doors`."""
     notices = () if config.is_loopback else (INSECURE,)
 
     async def on_link(link: Link, address: str) -> None:
@@ -122,4 +122,4 @@ def make_door(config: Config, exchange: Exchange, pool: Pool) -> FrontDoor:
             "transports": transports,
         }
 
-    return FrontDoor(engineio.Settings(), frozenset(config.allow_origin), on_link, health)
+    return FrontDoor(doors, engineio.Settings(), frozenset(config.allow_origin), on_link, health)

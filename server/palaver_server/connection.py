@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
 from typing import Any, Final
 
 import trio
@@ -135,6 +134,3 @@ async def serve_link(link: Link, exchange: Exchange, address: str, notices: tupl
         await Connection(link, exchange, address, notices).serve()
     except* Exception:
         log.exception("connection %s broke", link.sid)
-
-
-ServeLink = Callable[[Link, str], Any]

@@ -44,6 +44,11 @@ class Outbox:
             self._latest[event] = message
             self._more.set()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more can be put into it."""
+        return self._is_closed
+
     def close(self) -> None:
         """Send what waits, and nothing after it."""
         self._is_closed = True

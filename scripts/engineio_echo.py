@@ -6,7 +6,6 @@ It is the server's own front door and links, with the settings and the path that
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -24,8 +23,10 @@ def main(path: str, on_link: OnLink) -> None:
     parser = argparse.ArgumentParser(description="An echo on loopback for the official test cases.")
     parser.add_argument("--port", type=int, required=True, help="TCP port (0 = any free one, which is printed)")
     port: int = parser.parse_args().port
-    with suppress(KeyboardInterrupt):
+    try:
         trio.run(run, port, path, on_link)
+    except* KeyboardInterrupt:
+        pass
 
 
 async def run(port: int, path: str, on_link: OnLink) -> None:

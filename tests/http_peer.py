@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import h11
 import orjson
 import trio
@@ -9,6 +11,12 @@ from attrs import frozen
 from trio_websocket import WebSocketConnection, connect_websocket_url
 
 PATIENCE = 20.0  # s for an answer, on a loaded machine
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
 
 
 @frozen
@@ -58,10 +66,8 @@ class Peer:
 
     def target(self, transport="polling", **query):
         """The path and query of a request."""
-        more = {**({"sid": self.sid} if self.sid else {}), **query}
-        return "&".join(
-            [f"{self.path}?EIO=4&transport={transport}", *(f"{key}={value}" for key, value in more.items())]
-        )
+        fields = {"EIO": 4, "transport": transport, **({"sid": self.sid} if self.sid else {}), **query}
+        return f"{self.path}?{urlencode(fields)}"
 
     async def request(self, method, target=None, body=b"", **headers):
         """A request on a connection of its own."""
@@ -95,6 +101,10 @@ class Peer:
         """A WebSocket, in the session if there is one."""
         url = "ws" + self.url.removeprefix("http") + self.target("websocket", **query)
         return await connect_websocket_url(nursery, url)
+
+    async def handshake(self, target=None):
+        """The status with which a WebSocket is answered."""
+        return (await self.request("GET", target or self.target("websocket"), **HANDSHAKE)).status
 
     async def upgrade(self, nursery) -> WebSocketConnection:
         """Move to a WebSocket, as a client does that has no poll under way."""

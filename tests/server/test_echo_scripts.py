@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
-from trio_websocket import ConnectionClosed, HandshakeError
+from trio_websocket import ConnectionClosed
 
 from http_peer import PATIENCE, Peer, exchange, hear
 from running import PYTHONPATH, ROOT
@@ -57,11 +57,12 @@ def echo(engineio):
     return Peer(engineio, "/engine.io/")
 
 
-async def closes(websocket):
+async def closes(websocket, *, answers_pings=False):
     """The server closes, and soon."""
-    with trio.fail_after(PATIENCE), pytest.raises(ConnectionClosed):
+    with trio.fail_after(PATIENCE), suppress(ConnectionClosed):
         while True:
-            await websocket.get_message()
+            if await websocket.get_message() == "2" and answers_pings:
+                await websocket.send_message("3")
 
 
 # -- handshake ---------------------------------------------------------------------------------------------------------
@@ -81,13 +82,7 @@ async def test_a_session_opens_by_websocket(peer):
 @pytest.mark.parametrize("query", ["transport=polling", "EIO=abc&transport=polling", "EIO=4", "EIO=4&transport=abc"])
 async def test_a_wrong_query(peer, query):
     assert (await peer.request("GET", f"{peer.path}?{query}")).status == 400
-    with pytest.raises(HandshakeError):
-        async with trio.open_nursery() as nursery:
-            try:
-                await Peer(peer.url, f"{peer.path}?{query.replace('polling', 'websocket')}&x=").websocket(nursery)
-            except HandshakeError as error:
-                refused = error
-        raise refused
+    assert await peer.handshake(f"{peer.path}?{query.replace('polling', 'websocket')}") == 400
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD"])
@@ -244,8 +239,7 @@ async def test_after_an_upgrade_polling_and_other_websockets_are_refused(peer):
         websocket = await client.upgrade(nursery)
         assert (await client.request("GET")).status == 400
         assert (await client.request("POST", body=b"4x")).status == 400
-        with pytest.raises(HandshakeError):
-            await client.websocket(nursery)
+        assert await client.handshake() == 400
         if peer.path == "/engine.io/":
             await websocket.send_message("4hello")
             assert await hear(websocket) == "4hello"
@@ -306,10 +300,7 @@ async def test_an_unknown_namespace(socketio):
 async def test_who_joins_no_namespace_is_let_go(socketio):
     async with linked(socketio) as websocket:
         start = trio.current_time()
-        with trio.fail_after(PATIENCE), pytest.raises(ConnectionClosed):
-            while True:
-                if await websocket.get_message() == "2":
-                    await websocket.send_message("3")
+        await closes(websocket, answers_pings=True)
         assert 0.9 < trio.current_time() - start < 1.5 + 3  # the latter for a loaded machine
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
 import h11
 import orjson
 import trio
 from attrs import frozen
-from trio_websocket import WebSocketConnection, connect_websocket_url
+from trio_websocket import wrap_client_stream
 
 PATIENCE = 20.0  # s for an answer, on a loaded machine
 HANDSHAKE = {
@@ -97,22 +98,25 @@ class Peer:
         """Whether the session has ended."""
         return (await self.request("POST", body=b"3")).status == 400
 
-    async def websocket(self, nursery, **query) -> WebSocketConnection:
-        """A WebSocket, in the session if there is one."""
-        url = "ws" + self.url.removeprefix("http") + self.target("websocket", **query)
-        return await connect_websocket_url(nursery, url)
+    @asynccontextmanager
+    async def websocket(self):
+        """A WebSocket for the length of the block, in the session if there is one."""
+        async with await trio.open_tcp_stream(*self.address) as stream, trio.open_nursery() as nursery:
+            yield await wrap_client_stream(nursery, stream, "palaver", self.target("websocket"))
+            nursery.cancel_scope.cancel()
 
     async def handshake(self, target=None):
         """The status with which a WebSocket is answered."""
         return (await self.request("GET", target or self.target("websocket"), **HANDSHAKE)).status
 
-    async def upgrade(self, nursery) -> WebSocketConnection:
-        """Move to a WebSocket, as a client does that has no poll under way."""
-        websocket = await self.websocket(nursery)
-        await websocket.send_message("2probe")
-        assert await hear(websocket) == "3probe"
-        await websocket.send_message("5")
-        return websocket
+    @asynccontextmanager
+    async def upgraded(self):
+        """The WebSocket to which the session has moved, by a client that has no poll under way."""
+        async with self.websocket() as websocket:
+            await websocket.send_message("2probe")
+            assert await hear(websocket) == "3probe"
+            await websocket.send_message("5")
+            yield websocket
 
 
 async def hear(websocket):

@@ -66,7 +66,7 @@ class FrontDoor:
                 if request.is_upgrade or request.path == self.path:
                     goes_on = await self._serve_client(connection, request)
                 else:
-                    goes_on = await connection.send(self.respond(request), is_head=request.method == "HEAD")
+                    goes_on = await connection.send(self.respond(request))
         except h11.RemoteProtocolError as broken:
             with suppress(h11.LocalProtocolError, trio.BrokenResourceError):
                 await connection.send(in_json(broken.error_status_hint, {"error": str(broken)}))
@@ -83,7 +83,7 @@ class FrontDoor:
         headers = cross_origin(request)
         response = self.refuses(request)
         if response is not None:
-            return await connection.send(response, is_head=request.method == "HEAD")
+            return await connection.send(response)
         if request.is_upgrade:
             await self._serve_websocket(connection, request.query.get("sid"))
             return False

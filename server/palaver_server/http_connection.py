@@ -96,6 +96,7 @@ class HttpConnection:
     max_body: int
     _http: h11.Connection = field(factory=lambda: h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD))
     _read: bytes = b""  # what the present request came in
+    _is_head: bool = False  # whether it wants no body
 
     async def receive(self) -> Request | None:
         """The next request; None when the client is gone.
@@ -104,6 +105,7 @@ class HttpConnection:
             h11.RemoteProtocolError: there is none, or it is too large.
         """
         self._read = self._http.trailing_data[0]
+        self._is_head = False
         body = b""
         request: Request | None = None
         while True:
@@ -113,6 +115,7 @@ class HttpConnection:
                     self._feed(await self.stream.receive_some(MAX_HEAD))
                 case h11.Request():
                     request = to_request(event)
+                    self._is_head = request.method == "HEAD"
                     if request.is_upgrade:
                         return request
                 case h11.Data():
@@ -138,17 +141,16 @@ class HttpConnection:
         if data:
             await trio.sleep_forever()
 
-    async def send(self, response: Response, *, is_head: bool = False) -> bool:
+    async def send(self, response: Response) -> bool:
         """Answer; whether the connection can go on.
 
         Raises:
             TooSlowError: the client does not take it.
         """
         is_last = self._http.their_state is not h11.DONE
+        data = [self._http.send(event) or b"" for event in response.events(is_last=is_last, is_head=self._is_head)]
         with trio.fail_after(PATIENCE):
-            for event in response.events(is_last=is_last, is_head=is_head):
-                if data := self._http.send(event):
-                    await self.stream.send_all(data)
+            await self.stream.send_all(b"".join(data))
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
         self._http.start_next_cycle()

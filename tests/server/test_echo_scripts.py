@@ -73,7 +73,7 @@ async def test_a_session_opens_by_polling(peer):
 
 
 async def test_a_session_opens_by_websocket(peer):
-    async with trio.open_nursery() as nursery, await peer.websocket(nursery) as websocket:
+    async with peer.websocket() as websocket:
         opened = json.loads((await hear(websocket)).removeprefix("0"))
         assert isinstance(opened.pop("sid"), str)
         assert opened == {"upgrades": [], **OPENED}
@@ -112,19 +112,22 @@ async def test_no_payload_ends_the_session(peer, payload):
 
 async def test_two_polls_at_once_end_the_session(peer):
     client, _ = await peer.open()
-    async with await trio.open_tcp_stream(*peer.address) as first:
-        await first.send_all(f"GET {client.target()} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        with trio.fail_after(PATIENCE):
-            while (await client.request("GET")).status != 400:  # the first one may be the later one
-                pass
-            answer = await first.receive_some()
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert answer.endswith(b"\r\n\r\n1")
+    answers = []
+
+    async def poll():
+        answers.append(await client.request("GET"))
+
+    async with trio.open_nursery() as polls:
+        polls.start_soon(poll)
+        polls.start_soon(poll)
+    ended, refused = sorted(answers, key=lambda answer: answer.status)
+    assert (ended.status, ended.text) == (200, "1")
+    assert refused.status == 400
     assert (await client.request("GET")).status == 400
 
 
 async def test_messages_come_back_by_websocket(echo):
-    async with trio.open_nursery() as nursery, await echo.websocket(nursery) as websocket:
+    async with echo.websocket() as websocket:
         await hear(websocket)
         for message in ("4hello", b"\1\2\3\4"):
             await websocket.send_message(message)
@@ -133,8 +136,7 @@ async def test_messages_come_back_by_websocket(echo):
 
 @pytest.mark.parametrize("message", ["abc", "1"])
 async def test_a_websocket_closes(peer, message):
-    async with trio.open_nursery() as nursery:
-        websocket = await peer.websocket(nursery)
+    async with peer.websocket() as websocket:
         await hear(websocket)
         await websocket.send_message(message)
         await closes(websocket)
@@ -162,8 +164,7 @@ async def test_who_polls_and_answers_no_ping_is_let_go(peer, polls):
 
 
 async def test_the_server_pings_a_websocket_and_lets_it_go(echo):
-    async with trio.open_nursery() as nursery:
-        websocket = await echo.websocket(nursery)
+    async with echo.websocket() as websocket:
         await hear(websocket)
         for _ in range(3):
             assert await websocket.get_message() == "2"
@@ -181,13 +182,13 @@ async def test_who_polls_says_that_he_leaves(peer):
 
     async with await trio.open_tcp_stream(*peer.address) as stream, trio.open_nursery() as nursery:
         nursery.start_soon(poll)
-        await until_polling(client)
+        await until_polling()
         await exchange(stream, "POST", client.target(), b"1")
     assert heard == ["6"]
     assert (await client.request("GET")).status == 400
 
 
-async def until_polling(client):
+async def until_polling():
     """Give a poll that was started time to arrive: no event tells this side."""
     await trio.sleep(0.05)
 
@@ -196,54 +197,47 @@ async def test_a_poll_that_is_hung_up_ends_the_session(peer):
     client, _ = await peer.open()
     async with await trio.open_tcp_stream(*peer.address) as stream:
         await stream.send_all(f"GET {client.target()} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        await until_polling(client)
+        await until_polling()
     assert (await client.request("GET")).status == 400
 
 
 # -- the upgrade -------------------------------------------------------------------------------------------------------
 async def test_an_upgrade(echo):
     client, _ = await echo.open()
-    async with trio.open_nursery() as nursery:
-        async with await client.websocket(nursery) as websocket:
-            await websocket.send_message("2probe")
-            assert await hear(websocket) == "3probe"
-            assert await client.get() == "6"  # so that no poll is left to wait
-            await websocket.send_message("5")
-            await websocket.send_message("4hello")
-            assert await hear(websocket) == "4hello"
-        nursery.cancel_scope.cancel()
-    assert await client.is_gone()
+    async with client.websocket() as websocket:
+        await websocket.send_message("2probe")
+        assert await hear(websocket) == "3probe"
+        assert await client.get() == "6"  # so that no poll is left to wait
+        await websocket.send_message("5")
+        await websocket.send_message("4hello")
+        assert await hear(websocket) == "4hello"
+    assert (await client.request("GET")).status == 400
 
 
 async def test_a_waiting_poll_ends_with_the_probe(echo):
     client, _ = await echo.open()
-    async with trio.open_nursery() as nursery, trio.open_nursery() as polls:
-        heard = []
+    heard = []
 
-        async def poll():
-            heard.append(await client.get())
+    async def poll():
+        heard.append(await client.get())
 
-        polls.start_soon(poll)
-        await until_polling(client)
-        websocket = await client.websocket(nursery)
-        await websocket.send_message("2probe")
-        while not heard:  # noqa: ASYNC110
-            await trio.sleep(0.01)
-        nursery.cancel_scope.cancel()
-    assert heard == ["6"]
+    async with client.websocket() as websocket:
+        async with trio.open_nursery() as polls:
+            polls.start_soon(poll)
+            await until_polling()
+            await websocket.send_message("2probe")
+        assert heard == ["6"]
 
 
 async def test_after_an_upgrade_polling_and_other_websockets_are_refused(peer):
     client, _ = await peer.open()
-    async with trio.open_nursery() as nursery:
-        websocket = await client.upgrade(nursery)
+    async with client.upgraded() as websocket:
         assert (await client.request("GET")).status == 400
         assert (await client.request("POST", body=b"4x")).status == 400
         assert await client.handshake() == 400
         if peer.path == "/engine.io/":
             await websocket.send_message("4hello")
             assert await hear(websocket) == "4hello"
-        await websocket.aclose()
 
 
 @pytest.mark.parametrize(
@@ -251,8 +245,7 @@ async def test_after_an_upgrade_polling_and_other_websockets_are_refused(peer):
 )
 async def test_a_wrong_probe_leaves_the_session_to_polling(echo, messages):
     client, _ = await echo.open()
-    async with trio.open_nursery() as nursery:
-        websocket = await client.websocket(nursery)
+    async with client.websocket() as websocket:
         for message in messages:
             await websocket.send_message(message)
         await closes(websocket)
@@ -264,15 +257,13 @@ async def test_a_wrong_probe_leaves_the_session_to_polling(echo, messages):
 @asynccontextmanager
 async def linked(url, connect=None):
     """A WebSocket to the Socket.IO echo, connected to a namespace or not yet."""
-    async with trio.open_nursery() as nursery:
-        websocket = await Peer(url, "/socket.io/").websocket(nursery)
+    async with Peer(url, "/socket.io/").websocket() as websocket:
         await hear(websocket)
         if connect is not None:
             await websocket.send_message(connect)
             await hear(websocket)
             await hear(websocket)
         yield websocket
-        await websocket.aclose()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, get_args
+from typing import Final, TypeAlias, get_args
 
 from attrs import frozen
 
@@ -21,6 +21,8 @@ from .models import (
 )
 from .rtp_models import Kind
 from .table import NOTICES, Notice, notice
+
+SEAT_MOVED: Final = "seatMoved"  # the code of the notice to a connection whose seat was taken along to another one
 
 
 @notice("onlineUsersUpdated", latest_only=True)

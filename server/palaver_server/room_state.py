@@ -27,6 +27,7 @@ from palaver_protocol.models import (
 )
 from palaver_protocol.negotiate import ROUTER
 from palaver_protocol.notices import (
+    SEAT_MOVED,
     AnyNotice,
     CallEnded,
     MediaReset,
@@ -187,7 +188,7 @@ class RoomState:
     def tell_moved(self, seat: Seat) -> None:
         """Tell a connection that it has the seat no longer."""
         moved = Reason("You joined a room over another connection.")
-        self.effects.append(Tell((seat.connection,), ServerNotice(NoticeLevel.INFO, "seatMoved", moved)))
+        self.effects.append(Tell((seat.connection,), ServerNotice(NoticeLevel.INFO, SEAT_MOVED, moved)))
 
     def leave(self, by: By) -> Done:
         """Give up the seat. A host who leaves on purpose gives up the role too."""

@@ -213,6 +213,18 @@ async def test_an_ended_room_ends_the_call(env: dict[str, str]) -> None:
 
 
 @pytest.mark.trio
+async def test_a_second_call_of_the_same_person_takes_the_seat_along(url: str, env: dict[str, str]) -> None:
+    async with call(url, "Ann", env, "--json") as first:
+        await first.wait_event("media", state="connected")
+        async with call(url, "Ann", env, "--json") as second:
+            await second.wait_event("media", state="connected")
+            await first.wait_event("notice", code="seatMoved")
+            await first.wait_event("ended")
+            assert await first.wait() == 1
+            assert not second.events("userLeft")
+
+
+@pytest.mark.trio
 async def test_what_is_said_from_a_file_is_recorded_in_another(url: str, env: dict[str, str], tmp_path: Path) -> None:
     said, heard = tmp_path / "said.wav", tmp_path / "heard.wav"
     write_tone(said, 440, 2.0)

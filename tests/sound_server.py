@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 RATE = 48_000
 START = 10.0  # s for the server to come up
-_FORMAT = ("--raw", "--format=s16le", f"--rate={RATE}", "--channels=1", "--latency-msec=10")
+_FORMAT = (
+    "--raw",
+    "--format=s16le",
+    f"--rate={RATE}",
+    "--channels=1",
+    "--latency-msec=100",
+)  # of the rig: it must not be what breaks the sound
 
 
 def is_installed() -> bool:

@@ -19,6 +19,8 @@ from .session import Outbox
 log = logging.getLogger(__name__)
 
 SEND_PATIENCE: Final = 10.0  # s that one message may take to a client that does not read
+GOING_AWAY: Final = 1001  # RFC 6455, section 7.4.1
+PROTOCOL_ERROR: Final = 1002
 CLOSE_PATIENCE: Final = 1.0  # s for the closing handshake
 PING: Final = "2"
 
@@ -31,6 +33,7 @@ class Link:
     settings: Settings
     sid: str
     outbox: Outbox = field(factory=Outbox)
+    _close_with: tuple[int, str] = (GOING_AWAY, "the server closes this connection")
 
     async def serve(self, on_message: Callable[[str | bytes], None]) -> None:
         """Live until the client leaves, breaks the protocol, falls silent, or is cut off by its outbox."""
@@ -40,9 +43,16 @@ class Link:
             with self.outbox.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
-                    await self._read(on_message)
-                    nursery.cancel_scope.cancel()
-        except* (RemoteProtocolError, ConnectionClosed, trio.TooSlowError) as why:
+                    try:
+                        await self._read(on_message)
+                    except RemoteProtocolError as why:
+                        log.debug("link %s breaks the protocol: %s", self.sid, why)
+                        self._close_with = (PROTOCOL_ERROR, str(why))
+                        self.outbox.close()
+                        nursery.cancel_scope.deadline = trio.current_time() + CLOSE_PATIENCE
+                    else:
+                        nursery.cancel_scope.cancel()
+        except* (ConnectionClosed, trio.TooSlowError) as why:
             log.debug("link %s ends: %s", self.sid, why.exceptions[0])
 
     async def _write(self) -> None:
@@ -52,7 +62,7 @@ class Link:
                 with trio.fail_after(SEND_PATIENCE):
                     await self.websocket.send_message(message)
         with trio.move_on_after(CLOSE_PATIENCE):
-            await self.websocket.aclose(1001, "the server ends")
+            await self.websocket.aclose(*self._close_with)
 
     async def _read(self, on_message: Callable[[str | bytes], None]) -> None:
         heartbeat = ServerHeartbeat(self.settings, trio.current_time())

@@ -188,7 +188,7 @@ class RoomState:
         """The same person came over another connection: the seat follows, its media does not."""
         self.tell_moved(seat)
         self.lose_producers(seat, self.media.close_seat(seat))
-        seat.connection, seat.socket_id, seat.address = by.connection, by.socket_id, by.address
+        seat.connection, seat.socket_id, seat.address, seat.name = by.connection, by.socket_id, by.address, by.name
 
     def tell_moved(self, seat: Seat) -> None:
         """Tell a connection that it has the seat no longer."""

@@ -26,6 +26,7 @@ T = TypeVar("T")
 MAX_NAME: Final = 32  # graphemes
 MAX_TEXT: Final = 20_000  # code points
 MAX_TEXT_BYTES: Final = 64 * 1024  # of UTF-8
+MAX_EMOJI_BYTES: Final = 64  # of UTF-8
 MAX_REASON: Final = 200  # code points
 MAX_ITEMS: Final = 10_000  # in any list or object of a payload
 
@@ -90,6 +91,15 @@ def read_text(value: object, _: object) -> models.Text:
     return models.Text(text.many_lines(value))
 
 
+def read_emoji(value: object, _: object) -> models.Emoji:
+    """One emoji: the characters of a family or a flag count as one."""
+    if type(value) is not str or len(value) > MAX_EMOJI_BYTES or not text.is_emoji(value):
+        raise ValueError("expected one emoji")
+    if len(value.encode()) > MAX_EMOJI_BYTES:
+        raise ValueError(f"expected at most {MAX_EMOJI_BYTES} bytes")
+    return models.Emoji(value)
+
+
 def read_reason(value: object, _: object) -> models.Reason:
     """A short remark on one line."""
     if type(value) is not str or len(value) > MAX_REASON:
@@ -121,6 +131,7 @@ def make_converter(*, detailed: bool = False) -> cattrs.Converter:
         c.register_structure_hook_func(is_type(getattr(models, name)), read_id)
     c.register_structure_hook_func(is_type(models.Name), read_name)
     c.register_structure_hook_func(is_type(models.Text), read_text)
+    c.register_structure_hook_func(is_type(models.Emoji), read_emoji)
     c.register_structure_hook_func(is_type(models.Reason), read_reason)
     c.register_structure_hook(models.Direction, read_direction)
 

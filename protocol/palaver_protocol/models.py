@@ -18,6 +18,7 @@ ProducerId = NewType("ProducerId", str)
 ConsumerId = NewType("ConsumerId", str)
 Name = NewType("Name", str)  # of a person or room: 1 to 32 graphemes on one line, sanitised
 Text = NewType("Text", str)  # of a message: 1 to 20,000 code points, at most 64 KiB of UTF-8, sanitised
+Emoji = NewType("Emoji", str)  # one grapheme, an emoji, at most 64 bytes of UTF-8
 Reason = NewType("Reason", str)  # a short remark: at most 200 code points on one line, sanitised
 
 
@@ -68,6 +69,13 @@ class EndReason(enum.Enum):
     TIMEOUT = "timeout"
     SHUTDOWN = "shutdown"
     ERROR = "error"
+
+
+class HostChange(enum.Enum):
+    """Why a room has this host."""
+
+    TRANSFER = "transfer"
+    RETURNED = "returned"
 
 
 class NoticeLevel(enum.Enum):
@@ -127,7 +135,7 @@ class Quote:
 class Reaction:
     """Who reacted to a message with one emoji."""
 
-    emoji: str
+    emoji: Emoji
     user_ids: tuple[UserId, ...]
     count: int
 
@@ -143,6 +151,7 @@ class ChatMessage:
     timestamp: int
     reply_to: Quote | None = None
     reactions: tuple[Reaction, ...] = ()
+    edited_at: int | None = None
 
 
 @frozen

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, get_args
+from typing import Final, TypeAlias, get_args
 
 from attrs import frozen
 
 from .models import (
     ChatMessage,
     EndReason,
+    HostChange,
+    MessageId,
     Name,
     NoticeLevel,
     ProducerId,
+    Reaction,
     Reason,
     RoomId,
     RoomSummary,
+    Text,
     TransportId,
     User,
     UserId,
 )
 from .rtp_models import Kind
 from .table import NOTICES, Notice, notice
+
+SEAT_MOVED: Final = "seatMoved"  # the code of the notice to a connection whose seat was taken along to another one
 
 
 @notice("onlineUsersUpdated", latest_only=True)
@@ -69,6 +75,44 @@ class NewMessage(ChatMessage, Notice):
         return cls(
             said.message_id, said.user_id, said.user_name, said.content, said.timestamp, said.reply_to, said.reactions
         )
+
+
+@notice("messageReactionUpdated")
+@frozen
+class MessageReactionUpdated(Notice):
+    """Somebody reacted to a message or took it back: all its reactions now."""
+
+    message_id: MessageId
+    reactions: tuple[Reaction, ...]
+
+
+@notice("messageEdited")
+@frozen
+class MessageEdited(Notice):
+    """Somebody put his message differently."""
+
+    message_id: MessageId
+    content: Text
+    edited_at: int
+
+
+@notice("messageDeleted")
+@frozen
+class MessageDeleted(Notice):
+    """Somebody took his message back."""
+
+    message_id: MessageId
+
+
+@notice("hostChanged")
+@frozen
+class HostChanged(Notice):
+    """The room has another host, or its lost one came back in time."""
+
+    room_id: RoomId
+    host_id: UserId
+    host_name: Name
+    reason: HostChange
 
 
 @notice("newProducer")
@@ -154,6 +198,10 @@ AnyNotice: TypeAlias = (
     | UserJoined
     | UserLeft
     | NewMessage
+    | MessageReactionUpdated
+    | MessageEdited
+    | MessageDeleted
+    | HostChanged
     | NewProducer
     | ProducerClosed
     | ParticipantMediaStateUpdated

@@ -10,6 +10,7 @@ from .models import (
     ChatMessage,
     ConsumerId,
     Direction,
+    Emoji,
     MessageId,
     Name,
     ProducerId,
@@ -43,6 +44,14 @@ class MessageAck(Ack):
     """The message, as everybody gets it."""
 
     message: ChatMessage
+
+
+@frozen
+class MessagesAck(Ack):
+    """Messages, the oldest first; `more` says whether there are older ones."""
+
+    messages: tuple[ChatMessage, ...]
+    more: bool
 
 
 @frozen
@@ -140,6 +149,49 @@ class SendMessage(ToRoom[MessageAck]):
     reply_to: MessageId | None = None
 
 
+@request("reactToMessage", who=Standing.MEMBER, cost=2)
+@frozen
+class ReactToMessage(ToRoom[MessageAck]):
+    """React to a message, or take one's reaction back; everybody gets `messageReactionUpdated`."""
+
+    message_id: MessageId
+    emoji: Emoji
+
+
+@request("editMessage", who=Standing.MEMBER, cost=2)
+@frozen
+class EditMessage(ToRoom[MessageAck]):
+    """Put one's own message differently; everybody gets `messageEdited`."""
+
+    message_id: MessageId
+    content: Text
+
+
+@request("deleteMessage", who=Standing.MEMBER, cost=2)
+@frozen
+class DeleteMessage(ToRoom[MessageAck]):
+    """Take one's own message back; the answer is the message, and everybody gets `messageDeleted`."""
+
+    message_id: MessageId
+
+
+@request("getMessages", who=Standing.MEMBER, cost=5)
+@frozen
+class GetMessages(ToRoom[MessagesAck]):
+    """Read the newest messages, or those before a kept one; `limit` is 1 to 100."""
+
+    before: MessageId | None = None
+    limit: int = 50
+
+
+@request("transferHost", who=Standing.HOST, cost=2)
+@frozen
+class TransferHost(ToRoom[RoomAck]):
+    """Hand the host's role to a member; everybody gets `hostChanged`. A hostless room has a host again."""
+
+    user_id: UserId
+
+
 @request("mediaStateChanged", who=Standing.MEMBER)
 @frozen
 class MediaStateChanged(ToRoom[Done]):
@@ -208,11 +260,13 @@ class ResumeConsumer(ToRoom[Done]):
 
 
 ExchangeRequest: TypeAlias = CreateRoom
+ChatRequest: TypeAlias = SendMessage | ReactToMessage | EditMessage | DeleteMessage | GetMessages
 RoomRequest: TypeAlias = (
     JoinRoom
     | LeaveRoom
     | EndCall
-    | SendMessage
+    | TransferHost
+    | ChatRequest
     | MediaStateChanged
     | GetRouterRtpCapabilities
     | CreateTransport

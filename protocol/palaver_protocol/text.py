@@ -16,6 +16,7 @@ MAX_MARKS: Final = 4  # combining marks on one character; more is a tower over o
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _FILLERS: Final = "\u115f\u1160\u3164\uffa0"  # Hangul letters that show nothing
 _PLAIN: Final = regex.compile(r"[\x20-\x7e]*")
+_EMOJI: Final = regex.compile(r"\p{Extended_Pictographic}|\p{Regional_Indicator}{2}|[0-9#*]\ufe0f?\u20e3")
 _GRAPHEME: Final = regex.compile(r"\X")
 _TOWER: Final = regex.compile(rf"([\p{{Mn}}\p{{Me}}]{{{MAX_MARKS}}})[\p{{Mn}}\p{{Me}}]+")
 _JOINED_EMOJI: Final = regex.compile(r"(?<=[\p{Emoji}\ufe0f])\u200d(?=\p{Extended_Pictographic})")
@@ -45,6 +46,11 @@ def one_line(text: str) -> str:
 def many_lines(text: str) -> str:
     """Sanitised, with its line breaks and tabs."""
     return sanitise(text.replace("\r\n", "\n"), keep="\n\t")
+
+
+def is_emoji(text: str) -> bool:
+    """Whether people see one emoji, and nothing unsafe hides in it."""
+    return bool(_EMOJI.match(text)) and sanitise(text) == text and count_graphemes(text) == 1
 
 
 def count_graphemes(text: str) -> int:

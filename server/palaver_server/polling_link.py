@@ -17,7 +17,7 @@ from palaver_protocol.engineio import Handshake, Packet, PacketType, RemoteProto
 from palaver_protocol.polling import CLOSE, NOOP, ServerProbe, decode_payload, encode_payload
 
 from .links import Link, OnMessage
-from .websocket_link import PING, carry
+from .websocket_link import PING, Carrier
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class PollingLink(Link):
         try:
             with self.outbox.scope:
                 websocket = await self._keep_alive()
-                await carry(websocket, self.outbox, self._heartbeat, on_message)
+                await Carrier(websocket, self.outbox, self._heartbeat, on_message).run()
         except* (RemoteProtocolError, ConnectionClosed, trio.TooSlowError) as why:
             log.debug("link %s ends: %s", self.sid, why.exceptions[0])
         finally:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from typing import Final, TypeAlias, assert_never
-from uuid import uuid4
 
 from attrs import define, field, frozen
 
 from palaver_media.worker_messages import WorkerCommand
 from palaver_protocol.models import (
-    ChatMessage,
     EndReason,
-    MessageId,
+    HostChange,
     Name,
     NoticeLevel,
     ProducerId,
@@ -27,10 +25,11 @@ from palaver_protocol.models import (
 )
 from palaver_protocol.negotiate import ROUTER
 from palaver_protocol.notices import (
+    SEAT_MOVED,
     AnyNotice,
     CallEnded,
+    HostChanged,
     MediaReset,
-    NewMessage,
     NewProducer,
     ParticipantMediaStateUpdated,
     ProducerClosed,
@@ -47,24 +46,28 @@ from palaver_protocol.requests import (
     Consume,
     ConsumerAck,
     CreateTransport,
+    DeleteMessage,
     Done,
+    EditMessage,
     EndCall,
+    GetMessages,
     GetRouterRtpCapabilities,
     JoinRoom,
     LeaveRoom,
     MediaStateChanged,
-    MessageAck,
     Produce,
     ProducerAck,
+    ReactToMessage,
     ResumeConsumer,
     RoomAck,
     RoomRequest,
     SendMessage,
+    TransferHost,
     TransportAck,
 )
-from palaver_protocol.table import Ack, Standing, answer
+from palaver_protocol.table import Ack, Code, Standing, answer, refusal
 
-from .chat import Chat
+from .room_chat import RoomChat
 from .room_media import Place, RoomMedia, owner_of
 from .seat import By, Seat
 
@@ -106,16 +109,17 @@ class RoomState:
     created_at: int
     kind: RoomType = RoomType.GROUP
     seats: dict[UserId, Seat] = field(factory=dict[UserId, Seat])
-    chat: Chat = field(factory=Chat)
     is_hostless: bool = False
     grace_ends: float = math.inf  # s, monotonic: the role of a lost host waits until then
     host_lost_at: int | None = None
     has_lost_media: bool = False
     is_ended: bool = False
     effects: list[Effect] = field(factory=list[Effect])
+    chat: RoomChat = field(init=False)
     media: RoomMedia = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.chat = RoomChat(self.tell)
         self.media = RoomMedia(self.room_id, lambda command: self.effects.append(command))
 
     # -- what may be asked ---------------------------------------------------------------------------------------------
@@ -140,8 +144,10 @@ class RoomState:
                 return answer(asked, self.leave(by))
             case EndCall():
                 return answer(asked, self.end(by.user_id, EndReason.ENDED))
-            case SendMessage():
-                return answer(asked, self.say(by, asked))
+            case TransferHost():
+                return answer(asked, self.transfer_host(asked.user_id))
+            case SendMessage() | ReactToMessage() | EditMessage() | DeleteMessage() | GetMessages():
+                return self.chat.apply(by, asked)
             case MediaStateChanged():
                 return answer(asked, self.change_media_state(by, asked))
             case GetRouterRtpCapabilities():
@@ -174,20 +180,20 @@ class RoomState:
             self.effects += Moved(by.user_id, is_seated=True), Listed()
         elif seat.connection != by.connection:
             self.take_along(seat, by)
-        if by.user_id == self.host:
-            self.grace_ends, self.host_lost_at = math.inf, None
+        if by.user_id == self.host and self.host_lost_at is not None:
+            self.give_role(self.host, self.host_name, HostChange.RETURNED)
         return RoomAck(self.view())
 
     def take_along(self, seat: Seat, by: By) -> None:
         """The same person came over another connection: the seat follows, its media does not."""
         self.tell_moved(seat)
         self.lose_producers(seat, self.media.close_seat(seat))
-        seat.connection, seat.socket_id, seat.address = by.connection, by.socket_id, by.address
+        seat.connection, seat.socket_id, seat.address, seat.name = by.connection, by.socket_id, by.address, by.name
 
     def tell_moved(self, seat: Seat) -> None:
         """Tell a connection that it has the seat no longer."""
         moved = Reason("You joined a room over another connection.")
-        self.effects.append(Tell((seat.connection,), ServerNotice(NoticeLevel.INFO, "seatMoved", moved)))
+        self.effects.append(Tell((seat.connection,), ServerNotice(NoticeLevel.INFO, SEAT_MOVED, moved)))
 
     def leave(self, by: By) -> Done:
         """Give up the seat. A host who leaves on purpose gives up the role too."""
@@ -218,14 +224,21 @@ class RoomState:
             self.finish()
         return Done("ended")
 
-    # -- chat ----------------------------------------------------------------------------------------------------------
-    def say(self, by: By, asked: SendMessage) -> MessageAck:
-        """Keep a message and give it to everybody, the sender included."""
-        quote = None if asked.reply_to is None else self.chat.quote(asked.reply_to)
-        said = ChatMessage(MessageId(str(uuid4())), by.user_id, by.name, asked.content, by.wall, quote)
-        self.chat.add(said)
-        self.tell(NewMessage.of(said))
-        return MessageAck(said)
+    def transfer_host(self, user_id: UserId) -> RoomAck:
+        """Hand the role to a member. Raises Refusal."""
+        if (seat := self.seats.get(user_id)) is None:
+            raise refusal(Code.NOT_FOUND, "nobody of that id is in this room")
+        if user_id == self.host and not self.is_hostless:
+            raise refusal(Code.SELF, "you are the host already")
+        self.give_role(user_id, seat.name, HostChange.TRANSFER)
+        return RoomAck(self.view())
+
+    def give_role(self, host: UserId, name: Name, why: HostChange) -> None:
+        """The room has this host; no other is waited for."""
+        self.host, self.host_name, self.is_hostless = host, name, False
+        self.grace_ends, self.host_lost_at = math.inf, None
+        self.effects.append(Listed())
+        self.tell(HostChanged(self.room_id, host, name, why))
 
     # -- media ---------------------------------------------------------------------------------------------------------
     def change_media_state(self, by: By, asked: MediaStateChanged) -> Done:
@@ -339,7 +352,7 @@ class RoomState:
             self.is_hostless,
             host_disconnected_at=self.host_lost_at,
             participants=tuple(seat.participant(host) for seat in self.seats.values()),
-            messages=self.chat.last(),
+            messages=self.chat.history.last(),
         )
 
     def summary(self) -> RoomSummary:

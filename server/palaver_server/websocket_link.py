@@ -18,6 +18,8 @@ from .session import Outbox
 log = logging.getLogger(__name__)
 
 SEND_PATIENCE: Final = 10.0  # s that one message may take to a client that does not read
+GOING_AWAY: Final = 1001  # RFC 6455, section 7.4.1
+PROTOCOL_ERROR: Final = 1002
 CLOSE_PATIENCE: Final = 1.0  # s for the closing handshake
 PING: Final = "2"
 
@@ -35,53 +37,64 @@ class WebSocketLink(Link):
         heartbeat = ServerHeartbeat(self.settings, trio.current_time())
         try:
             with self.outbox.scope:
-                await carry(self.websocket, self.outbox, heartbeat, on_message)
-        except* (RemoteProtocolError, ConnectionClosed, trio.TooSlowError) as why:
+                await Carrier(self.websocket, self.outbox, heartbeat, on_message).run()
+        except* (ConnectionClosed, trio.TooSlowError) as why:
             log.debug("link %s ends: %s", self.sid, why.exceptions[0])
 
 
-async def carry(
-    websocket: WebSocketConnection, outbox: Outbox, heartbeat: ServerHeartbeat, on_message: OnMessage
-) -> None:
-    """Carry an outbox to a client, and its messages back, until either side closes.
+@define(eq=False)
+class Carrier:
+    """Carries an outbox to a client over a WebSocket, and the client's messages back."""
 
-    Raises:
-        RemoteProtocolError, ConnectionClosed, TooSlowError: in groups: the link is broken.
-    """
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_write, websocket, outbox)
-        await _read(websocket, outbox, heartbeat, on_message)
-        nursery.cancel_scope.cancel()
+    websocket: WebSocketConnection
+    outbox: Outbox
+    heartbeat: ServerHeartbeat
+    on_message: OnMessage
+    _close_with: tuple[int, str] = (GOING_AWAY, "the server closes this connection")
 
+    async def run(self) -> None:
+        """Until either side closes, or the client breaks the protocol and was told so.
 
-async def _write(websocket: WebSocketConnection, outbox: Outbox) -> None:
-    """The one task that sends: a cancelled send leaves half a frame, so the stream is closed after one."""
-    while messages := await outbox.take():
-        for message in messages:
-            with trio.fail_after(SEND_PATIENCE):
-                await websocket.send_message(message)
-    with trio.move_on_after(CLOSE_PATIENCE):
-        await websocket.aclose(1001, "the server ends")
+        Raises:
+            ConnectionClosed, TooSlowError: in groups: the connection is broken.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write)
+            try:
+                await self._read()
+            except RemoteProtocolError as why:
+                log.debug("a client breaks the protocol: %s", why)
+                self._close_with = (PROTOCOL_ERROR, str(why))
+                self.outbox.close()
+                nursery.cancel_scope.deadline = trio.current_time() + CLOSE_PATIENCE
+            else:
+                nursery.cancel_scope.cancel()
 
+    async def _write(self) -> None:
+        """The one task that sends: a cancelled send leaves half a frame, so the stream is closed after one."""
+        while messages := await self.outbox.take():
+            for message in messages:
+                with trio.fail_after(SEND_PATIENCE):
+                    await self.websocket.send_message(message)
+        with trio.move_on_after(CLOSE_PATIENCE):
+            await self.websocket.aclose(*self._close_with)
 
-async def _read(
-    websocket: WebSocketConnection, outbox: Outbox, heartbeat: ServerHeartbeat, on_message: OnMessage
-) -> None:
-    while True:
-        received: str | bytes | None = None
-        with trio.CancelScope(deadline=heartbeat.deadline):
-            received = await websocket.get_message()
-        if received is None:
-            if heartbeat.expire(trio.current_time()):
-                outbox.put(PING)
-            continue
-        packet = engineio.decode(received)
-        match packet.type:
-            case PacketType.MESSAGE:
-                on_message(packet.data)
-            case PacketType.PONG:
-                heartbeat.pong(trio.current_time())
-            case PacketType.CLOSE:
-                return
-            case _:
-                raise RemoteProtocolError(f"a client does not send {packet.type.name}")
+    async def _read(self) -> None:
+        while True:
+            received: str | bytes | None = None
+            with trio.CancelScope(deadline=self.heartbeat.deadline):
+                received = await self.websocket.get_message()
+            if received is None:
+                if self.heartbeat.expire(trio.current_time()):
+                    self.outbox.put(PING)
+                continue
+            packet = engineio.decode(received)
+            match packet.type:
+                case PacketType.MESSAGE:
+                    self.on_message(packet.data)
+                case PacketType.PONG:
+                    self.heartbeat.pong(trio.current_time())
+                case PacketType.CLOSE:
+                    return
+                case _:
+                    raise RemoteProtocolError(f"a client does not send {packet.type.name}")

@@ -91,6 +91,16 @@ async def test_plain_lines_for_people(url: str, env: dict[str, str]) -> None:
             line = await ann.wait_line(lambda line: line.startswith("Bob: "))
             await bob.say("/help")
             await bob.wait_line(lambda line: "/quit" in line)
+            await bob.say("/reply 1 yes")
+            await ann.wait_line(lambda line: line.endswith("(to Bob): yes"))
+            await bob.say("/edit 1 no")
+            await ann.wait_line(lambda line: line == "a message of Bob now says: no")
+            await ann.say("/react 1 👍")
+            await bob.wait_line(lambda line: line == "reactions to a message of Bob: 👍 1")
+            await bob.say("/delete 1")
+            await ann.wait_line(lambda line: line == "a message of Bob was deleted")
+            await bob.say("/who")
+            await bob.wait_line(lambda line: "here: Ann (host), Bob" in line)
             await bob.say("/nonsense")
             await bob.wait_line(lambda line: line.startswith("there is no command /nonsense"))
             await bob.say("//not a command")
@@ -210,6 +220,18 @@ async def test_an_ended_room_ends_the_call(env: dict[str, str]) -> None:
         await ann.wait_line(lambda line: line.startswith("you are in"))
         await server.end()
         await ann.wait_line(lambda line: line.startswith(("the room is over", "connection lost")))
+
+
+@pytest.mark.trio
+async def test_a_second_call_of_the_same_person_takes_the_seat_along(url: str, env: dict[str, str]) -> None:
+    async with call(url, "Ann", env, "--json") as first:
+        await first.wait_event("media", state="connected")
+        async with call(url, "Ann", env, "--json") as second:
+            await second.wait_event("media", state="connected")
+            await first.wait_event("notice", code="seatMoved")
+            await first.wait_event("ended")
+            assert await first.wait() == 1
+            assert not second.events("userLeft")
 
 
 @pytest.mark.trio

@@ -8,6 +8,7 @@ from palaver_client import ClientState, Sound
 from palaver_protocol.models import (
     ChatMessage,
     EndReason,
+    HostChange,
     MessageId,
     Name,
     NoticeLevel,
@@ -28,7 +29,10 @@ from palaver_protocol.models import (
 from palaver_protocol.notices import (
     AnyNotice,
     CallEnded,
+    HostChanged,
     MediaReset,
+    MessageDeleted,
+    MessageEdited,
     NewMessage,
     NewProducer,
     OnlineUsersUpdated,
@@ -75,6 +79,7 @@ rooms = st.sampled_from([LOBBY, ELSEWHERE])
 producers = st.sampled_from([ProducerId(f"p{number}") for number in range(3)])
 kinds = st.sampled_from(Kind)
 names = st.sampled_from([Name("Ann"), Name("Bob")])
+message_ids = st.sampled_from([MessageId(f"m{number}") for number in range(4)])
 reasons = st.sampled_from([Reason(""), Reason("because")])
 
 notices: st.SearchStrategy[AnyNotice] = st.one_of(
@@ -83,6 +88,9 @@ notices: st.SearchStrategy[AnyNotice] = st.one_of(
     st.builds(UserJoined, users, names, st.just("s")),
     st.builds(UserLeft, users, rooms),
     st.builds(message, st.integers(0, 3), user_id=users),
+    st.builds(MessageEdited, message_ids, st.just(Text("better")), st.just(2_000)),
+    st.builds(MessageDeleted, message_ids),
+    st.builds(HostChanged, rooms, users, names, st.sampled_from(HostChange)),
     st.builds(NewProducer, producers, users, kinds),
     st.builds(ProducerClosed, producers, users),
     st.builds(ParticipantMediaStateUpdated, users, names, st.booleans(), st.booleans()),

@@ -96,7 +96,7 @@ async def test_a_killed_client_is_gone_for_the_others_at_once() -> None:
         await wait_health(url, connections=1, rooms=1, transports=2)
 
 
-async def test_when_the_worker_is_killed_both_are_heard_again_on_the_same_port() -> None:
+async def test_when_the_worker_is_killed_both_are_heard_again() -> None:
     async with (
         serving() as (url, server),
         running("call", url, "--name", "ann", *TALKING) as ann,

@@ -3,6 +3,7 @@
 set -eu
 python=$1
 shift
+: >server.out
 "$python" -m palaver_server --host 10.99.0.1 --port 0 --insecure --workers 1 >server.out &
 server=$!
 trap 'kill $server; wait $server' EXIT

@@ -33,6 +33,7 @@ NEW_TYPES = {
     models.Name: LINES.filter(lambda line: line != ""),
     models.Text: st.text("abc \n\té\U0001f600", min_size=1, max_size=40).filter(str.strip),
     models.Reason: LINES,
+    models.Emoji: st.sampled_from(["👍", "❤️", "🇩🇪"]),
     **{getattr(models, name): IDS for name in dir(models) if name.endswith("Id")},
 }
 SCALARS = st.text(max_size=5) | st.integers(-(2**53), 2**53) | st.booleans() | st.floats(-1e9, 1e9)

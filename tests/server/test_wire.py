@@ -253,6 +253,13 @@ async def test_frames_that_end_their_link(url, witness, frames):
         await read_all(stream)
 
 
+async def test_a_broken_protocol_is_answered_with_1002_and_the_reason(url, witness):
+    async with await dial(url) as stream:
+        await shake_hands(stream)
+        await send(stream, frame(TEXT, b"9"))
+        assert struct.pack("!H", 1002) + b"no Engine.IO packet" in await read_all(stream)
+
+
 @pytest.mark.parametrize("pieces", [1, 160])
 async def test_ten_mebibytes_in_one_message_are_answered_with_1009(url, witness, pieces):
     part = b"4" * ((10 << 20) // pieces)

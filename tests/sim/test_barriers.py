@@ -27,8 +27,8 @@ async def two_rooms(w):
 async def test_a_bug_in_a_request_ends_its_room_only(autojump_clock, monkeypatch, caplog):
     async with world() as w:
         ann, bob, eve, broken, sound = await two_rooms(w)
-        healthy = RoomState.say
-        monkeypatch.setattr(RoomState, "say", lambda s, *a: break_down() if s.room_id == broken else healthy(s, *a))
+        healthy = RoomState.apply
+        monkeypatch.setattr(RoomState, "apply", lambda s, *a: break_down() if s.room_id == broken else healthy(s, *a))
         refused = await ann.ask("sendMessage", roomId=broken, content="boom")
         assert refused["code"] == "internal"
         for person in (ann, bob):

@@ -1,11 +1,15 @@
 """What is said in a room, and who hears it."""
 
+import contextlib
+import random
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from palaver_protocol.models import ChatMessage, MessageId, Name, Text, UserId
-from palaver_server.chat import MAX_BYTES, Chat
+from palaver_protocol.models import ChatMessage, Emoji, MessageId, Name, Text, UserId
+from palaver_protocol.table import Refusal
+from palaver_server.chat import MAX_BYTES, MAX_REACTIONS, Chat
 from world import world
 
 pytestmark = pytest.mark.trio
@@ -130,3 +134,117 @@ async def test_a_history_holds_one_mebibyte():
     kept = chat.last(1000)
     assert MAX_BYTES - 21_000 < sum(len(m.content) + 256 for m in kept) <= MAX_BYTES
     assert kept[-1].message_id == "199"
+
+
+async def test_a_reaction_toggles_and_everybody_hears(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        said = (await ann.does("sendMessage", roomId=room_id, content="hi"))["message"]
+        which = {"roomId": room_id, "messageId": said["messageId"]}
+        both = {"emoji": "👍", "userIds": ["ann", "bob"], "count": 2}
+        await ann.does("reactToMessage", **which, emoji="👍")
+        assert (await bob.does("reactToMessage", **which, emoji="👍"))["message"]["reactions"] == [both]
+        for person in (ann, bob):
+            await person.expect("messageReactionUpdated")
+            told = await person.expect("messageReactionUpdated")
+            assert told == {"messageId": said["messageId"], "reactions": [both]}
+        await ann.does("reactToMessage", **which, emoji="👍")
+        assert (await bob.does("reactToMessage", **which, emoji="👍"))["message"]["reactions"] == []
+        assert await ann.may_not("reactToMessage", roomId=room_id, messageId="gone", emoji="👍") == "notFound"
+
+
+@pytest.mark.parametrize("emoji", ["", "a", "1", "👍👍", "👍\u202e", "👍" + "\u0301" * 80, 5, None])
+async def test_what_is_no_reaction(autojump_clock, emoji):
+    async with world() as w:
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        said = (await ann.does("sendMessage", roomId=room_id, content="hi"))["message"]
+        payload = {"roomId": room_id, "messageId": said["messageId"], "emoji": emoji}
+        assert await ann.may_not("reactToMessage", **payload) == "invalidPayload"
+
+
+@pytest.mark.parametrize("emoji", ["❤️", "🇩🇪", "👩‍💻", "👍🏽", "1️⃣"])
+async def test_an_emoji_of_several_characters_is_one(autojump_clock, emoji):
+    async with world() as w:
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        said = (await ann.does("sendMessage", roomId=room_id, content="hi"))["message"]
+        seen = await ann.does("reactToMessage", roomId=room_id, messageId=said["messageId"], emoji=emoji)
+        assert seen["message"]["reactions"][0]["emoji"] == emoji
+
+
+async def test_only_ones_own_messages_can_be_edited_and_deleted(autojump_clock):
+    async with world() as w:
+        ann, bob, cay = await w.people("ann", "bob", "cay")
+        room_id = await w.room(ann, bob)
+        said = (await bob.does("sendMessage", roomId=room_id, content="helo"))["message"]
+        which = {"roomId": room_id, "messageId": said["messageId"]}
+        assert await ann.may_not("editMessage", **which, content="no") == "notAllowed"
+        assert await ann.may_not("deleteMessage", **which) == "notAllowed"
+        edited = (await bob.does("editMessage", **which, content="hello"))["message"]
+        told = {"messageId": said["messageId"], "content": "hello", "editedAt": edited["editedAt"]}
+        assert await ann.expect("messageEdited") == told
+        assert (await cay.does("joinRoom", roomId=room_id))["room"]["messages"] == [edited]
+        await bob.does("deleteMessage", **which)
+        assert await ann.expect("messageDeleted") == {"messageId": said["messageId"]}
+        assert (await cay.does("getMessages", roomId=room_id))["messages"] == []
+        assert await bob.may_not("editMessage", **which, content="again") == "notFound"
+
+
+async def test_the_history_is_read_page_by_page(autojump_clock):
+    async with world() as w:
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        for number in range(120):
+            await ann.does("sendMessage", roomId=room_id, content=str(number))
+        page = await ann.does("getMessages", roomId=room_id)
+        assert [m["content"] for m in page["messages"]] == [str(n) for n in range(70, 120)]
+        assert page["more"] is True
+        before = page["messages"][0]["messageId"]
+        page = await ann.does("getMessages", roomId=room_id, before=before, limit=100)
+        assert [m["content"] for m in page["messages"]] == [str(n) for n in range(70)]
+        assert page["more"] is False
+        for limit in (0, -1, 101):
+            assert await ann.may_not("getMessages", roomId=room_id, limit=limit) == "invalidPayload"
+        assert await ann.may_not("getMessages", roomId=room_id, before="gone") == "notFound"
+
+
+async def test_a_flood_of_reactions_is_told_to_wait(autojump_clock):
+    async with world() as w:
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        said = (await ann.does("sendMessage", roomId=room_id, content="hi"))["message"]
+        which = {"roomId": room_id, "messageId": said["messageId"], "emoji": "👍"}
+        answers = [await ann.ask("reactToMessage", **which) for _ in range(200)]
+        refused = [answer for answer in answers if not answer["success"]]
+        assert refused
+        assert all(answer["code"] == "rateLimited" and answer["retryAfter"] > 0 for answer in refused)
+
+
+@pytest.mark.parametrize("count", [5_000, pytest.param(1_000_000, marks=pytest.mark.long)])
+@pytest.mark.timeout(900)
+async def test_a_history_stays_within_its_limits_whatever_comes(count):
+    chat, dice = Chat(), random.Random(3)
+    emoji = [Emoji(chr(0x1F600 + number)) for number in range(MAX_REACTIONS + 8)]
+    for number in range(count):
+        chat.add(message(number, dice.choice((1, 100, 20_000))))
+        said = dice.choice(chat.last(200))
+        with contextlib.suppress(Refusal):
+            chat.react(said.message_id, UserId(f"user{dice.randrange(1000)}"), dice.choice(emoji))
+        if number % 500 == 0 or number == count - 1:
+            kept = chat.last(1000)
+            assert len(kept) <= 200
+            assert sum(len(m.content) + 256 for m in kept) <= MAX_BYTES
+            assert all(len(m.reactions) <= MAX_REACTIONS for m in kept)
+
+
+async def test_a_message_takes_only_so_many_reactions():
+    chat = Chat()
+    chat.add(message(1, 1))
+    for number in range(MAX_REACTIONS):
+        chat.react(MessageId("1"), UserId("ann"), Emoji(chr(0x1F600 + number)))
+    with pytest.raises(Refusal) as no:
+        chat.react(MessageId("1"), UserId("ann"), Emoji("👍"))
+    assert no.value.code == "full"
+    chat.react(MessageId("1"), UserId("bob"), Emoji(chr(0x1F600)))

@@ -309,3 +309,39 @@ async def test_hundred_joins_and_leaves_leave_nothing_behind(autojump_clock):
         assert list(w.state(room_id).seats) == ["ann"]
         assert len(w.exchange.sessions) == 2
         assert set(w.exchange.users) == {"ann", "bob"}
+
+
+async def test_a_host_hands_over_his_role(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        assert await ann.may_not("transferHost", roomId=room_id, userId="ann") == "self"
+        assert await ann.may_not("transferHost", roomId=room_id, userId="eve") == "notFound"
+        assert (await ann.does("transferHost", roomId=room_id, userId="bob"))["room"]["hostId"] == "bob"
+        told = {"roomId": room_id, "hostId": "bob", "hostName": "bob", "reason": "transfer"}
+        for person in (ann, bob):
+            assert await person.expect("hostChanged") == told
+        assert await ann.may_not("endCall", roomId=room_id) == "notHost"
+        await bob.does("endCall", roomId=room_id)
+
+
+async def test_all_hear_that_a_lost_host_returned(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        await cut(ann)
+        again = await w.person("ann")
+        await again.does("joinRoom", roomId=room_id)
+        told = await bob.expect("hostChanged")
+        assert told == {"roomId": room_id, "hostId": "ann", "hostName": "ann", "reason": "returned"}
+
+
+async def test_a_hostless_room_can_have_a_host_again(autojump_clock):
+    async with world() as w:
+        ann, bob, cay = await w.people("ann", "bob", "cay")
+        room_id = await w.room(ann, bob, cay)
+        await ann.does("leaveRoom", roomId=room_id)
+        room = (await bob.does("transferHost", roomId=room_id, userId="cay"))["room"]
+        assert room["isHostless"] is False
+        assert room["hostId"] == "cay"
+        assert await bob.may_not("endCall", roomId=room_id) == "notHost"

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.trio
 PEOPLE = ("host", "member", "stranger", "former", "elsewhere", "second")
 # All else is for the members of the room.
 OPEN = {"createRoom", "joinRoom"}
-HOSTS = {"endCall"}
+HOSTS = {"endCall", "transferHost"}
 
 
 async def test_the_table_says_who_may():
@@ -29,6 +29,11 @@ def payload_of(event, room_id, ids):
         "leaveRoom": room,
         "endCall": room,
         "sendMessage": {**room, "content": "hi"},
+        "reactToMessage": {**room, "messageId": ids["message"], "emoji": "👍"},
+        "editMessage": {**room, "messageId": ids["message"], "content": "ho"},
+        "deleteMessage": {**room, "messageId": ids["message"]},
+        "getMessages": room,
+        "transferHost": {**room, "userId": "member"},
         "mediaStateChanged": {**room, "isMuted": True, "isVideoEnabled": False},
         "getRouterRtpCapabilities": room,
         "createTransport": {**room, "direction": "receive"},
@@ -61,7 +66,13 @@ async def media_of(w, owner, room_id, user_id):
     (transport,) = w.state(room_id).seats[user_id].transports
     await open_media(owner, room_id, "receive")
     answer = await owner.does("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES)
-    return {"producer": producer, "transport": transport, "consumer": answer["params"]["id"]}
+    said = await owner.does("sendMessage", roomId=room_id, content="hi")
+    return {
+        "message": said["message"]["messageId"],
+        "producer": producer,
+        "transport": transport,
+        "consumer": answer["params"]["id"],
+    }
 
 
 @pytest.mark.parametrize("event", sorted(REQUESTS))

@@ -15,8 +15,20 @@ from palaver_media import engine_messages
 from palaver_media.engine_messages import Devices, EngineReport, ListDevices
 from palaver_media.process import START
 from palaver_protocol.converter import read_name
-from palaver_protocol.models import ChatMessage, MessageId, Name, RoomId, RoomType, RoomView, Text, UserId
-from palaver_protocol.requests import CreateRoom, EndCall, JoinRoom, LeaveRoom, SendMessage
+from palaver_protocol.models import ChatMessage, Emoji, MessageId, Name, RoomId, RoomType, RoomView, Text, UserId
+from palaver_protocol.requests import (
+    CreateRoom,
+    DeleteMessage,
+    EditMessage,
+    EndCall,
+    GetMessages,
+    JoinRoom,
+    LeaveRoom,
+    MessagesAck,
+    ReactToMessage,
+    SendMessage,
+    TransferHost,
+)
 from palaver_protocol.table import Code, Refusal, refusal
 
 from . import words
@@ -95,6 +107,26 @@ class Client:
     async def say(self, content: str, reply_to: MessageId | None = None) -> ChatMessage:
         """Write something to the room. Raises Refusal or Disconnected."""
         return (await self._session.ask(SendMessage(self._here().room_id, Text(content), reply_to))).message
+
+    async def react(self, message_id: MessageId, emoji: str) -> ChatMessage:
+        """React to a message, or take our reaction back. Raises Refusal or Disconnected."""
+        return (await self._session.ask(ReactToMessage(self._here().room_id, message_id, Emoji(emoji)))).message
+
+    async def edit(self, message_id: MessageId, content: str) -> ChatMessage:
+        """Put a message of ours differently. Raises Refusal or Disconnected."""
+        return (await self._session.ask(EditMessage(self._here().room_id, message_id, Text(content)))).message
+
+    async def delete(self, message_id: MessageId) -> None:
+        """Take a message of ours back. Raises Refusal or Disconnected."""
+        await self._session.ask(DeleteMessage(self._here().room_id, message_id))
+
+    async def messages(self, before: MessageId | None = None, limit: int = 50) -> MessagesAck:
+        """Read the newest messages, or those before one, 1 to 100 at once. Raises Refusal or Disconnected."""
+        return await self._session.ask(GetMessages(self._here().room_id, before, limit))
+
+    async def transfer_host(self, user_id: UserId) -> RoomView:
+        """Hand the host's role to somebody in our room. Raises Refusal or Disconnected."""
+        return (await self._session.ask(TransferHost(self._here().room_id, user_id))).room
 
     async def set_muted(self, is_muted: bool) -> None:
         """Mute or unmute our microphone, and tell the others. Raises Refusal or Disconnected."""

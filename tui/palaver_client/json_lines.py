@@ -12,7 +12,7 @@ import orjson
 
 from palaver_media.engine_messages import ConsumerStats
 from palaver_protocol import notices, text
-from palaver_protocol.models import ChatMessage, EndReason, Participant, UserId
+from palaver_protocol.models import ChatMessage, EndReason, Participant, Reaction, UserId
 from palaver_protocol.notices import AnyNotice
 from palaver_protocol.table import Notice
 
@@ -59,6 +59,14 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
             return write("userLeft", **_person(told.user_id, change.old, change.new))
         case notices.NewMessage():
             return write("message", **_message(told))
+        case notices.MessageReactionUpdated():
+            return write("reactions", messageId=told.message_id, reactions=[_reaction(one) for one in told.reactions])
+        case notices.MessageEdited():
+            return write("messageEdited", messageId=told.message_id, text=told.content, editedAt=told.edited_at)
+        case notices.MessageDeleted():
+            return write("messageDeleted", messageId=told.message_id)
+        case notices.HostChanged():
+            return write("hostChanged", userId=told.host_id, name=told.host_name, reason=told.reason.value)
         case notices.ParticipantMediaStateUpdated():
             return write(
                 "mediaState",
@@ -136,6 +144,10 @@ def _message(said: ChatMessage) -> Fields:
         "timestamp": said.timestamp,
         "replyTo": None if said.reply_to is None else said.reply_to.message_id,
     }
+
+
+def _reaction(reaction: Reaction) -> Fields:
+    return {"emoji": reaction.emoji, "count": reaction.count, "userIds": list(reaction.user_ids)}
 
 
 # What is heard is summed up by its worst voice; null where nobody is heard.

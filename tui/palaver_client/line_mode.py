@@ -17,7 +17,7 @@ from palaver_protocol import text
 from palaver_protocol.models import EndReason
 from palaver_protocol.table import Code, Refusal, refusal
 
-from . import arguments, running, words
+from . import arguments, commands, running, words
 from .arguments import DEFAULT_URL, FAILED, SINKS, SOURCES, Parser
 from .call import Call
 from .changes import AnyEvent, Change, Changes
@@ -36,7 +36,9 @@ Lines: TypeAlias = PlainLines | JsonLines
 NAME: Final = "palaver call"
 PURPOSE: Final = "Talks in a room without the full screen: plain lines out, chat lines in."
 EXAMPLE: Final = f"{NAME} {DEFAULT_URL} --room lobby --name Ada"
-HELP: Final = "what you type is chat; /mute, /unmute, /quit and /help are commands; // begins a message with /"
+HELP: Final = (
+    "what you type is chat; /mute, /unmute, /quit and /help are commands; // begins a message with /; " + commands.HELP
+)
 GOODBYE: Final = 1.0  # s to print the last lines
 MAX_PIECE: Final = 16_000  # code points of one message: at most 64 KiB of UTF-8
 TRIES: Final = 5  # to say something where the server asks to wait
@@ -161,6 +163,10 @@ async def obey(line: str, client: Client, call: Call, printer: Printer) -> None:
             await call.set_muted(command == "/mute")
         case ["/help"]:
             await printer.print(printer.lines.of_help(HELP))
+        case [command] if command in commands.COMMANDS:
+            answer = await commands.run(command, line[len(command) :].strip(), client)
+            if answer is not None:
+                await printer.print(printer.lines.of_help(answer))
         case [command] if command.startswith("/") and not command.startswith("//"):
             await printer.print(printer.lines.of_error(f"there is no command {command[:40]}; {HELP}"))
         case _:

@@ -11,6 +11,7 @@ import trio
 from attrs import define, field
 
 from palaver_protocol.models import RoomType, RoomView
+from palaver_protocol.notices import SEAT_MOVED, AnyNotice, ServerNotice
 from palaver_protocol.requests import CreateRoom, JoinRoom, MediaStateChanged, RoomAck
 from palaver_protocol.table import Ack, Code, Notice, Refusal, Request
 
@@ -135,7 +136,7 @@ class Session:
 
     async def _connect(self, on_up: Callable[[], None]) -> LinkLost:
         """One connection from its opening to its loss, and why it is lost."""
-        link = Link(self.url, {"userId": self.state.me, "name": self.state.name}, self.happen)
+        link = Link(self.url, {"userId": self.state.me, "name": self.state.name}, self._told)
 
         async def come_up() -> None:
             self._link = link
@@ -148,6 +149,12 @@ class Session:
             await link.run(await self._open(self.url), come_up)
         except LinkLost as why:
             return why
+
+    def _told(self, notice: AnyNotice) -> None:
+        """The server told something. A seat that was taken along to another connection is ours no more."""
+        self.happen(notice)
+        if isinstance(notice, ServerNotice) and notice.code == SEAT_MOVED and self.state.room is not None:
+            self.happen(Left(notice.message))
 
     async def _come_back(self, room: RoomView) -> None:
         try:

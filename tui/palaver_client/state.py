@@ -9,11 +9,25 @@ from typing import Final, assert_never
 from attrs import evolve, field, frozen
 
 from palaver_media.engine_messages import Devices, Side
-from palaver_protocol.models import ChatMessage, Name, Participant, ProducerRef, RoomSummary, RoomView, User, UserId
+from palaver_protocol.models import (
+    ChatMessage,
+    MessageId,
+    Name,
+    Participant,
+    ProducerRef,
+    RoomSummary,
+    RoomView,
+    User,
+    UserId,
+)
 from palaver_protocol.notices import (
     AnyNotice,
     CallEnded,
+    HostChanged,
     MediaReset,
+    MessageDeleted,
+    MessageEdited,
+    MessageReactionUpdated,
     NewMessage,
     NewProducer,
     OnlineUsersUpdated,
@@ -138,6 +152,16 @@ def reduce(state: ClientState, told: AnyNotice) -> ClientState:
             return _leave(state, told)
         case NewMessage():
             return _in_room(state, lambda room: _add_message(room, told))
+        case MessageReactionUpdated():
+            return _of_message(state, told.message_id, lambda said: evolve(said, reactions=told.reactions))
+        case MessageEdited():
+            return _of_message(
+                state, told.message_id, lambda said: evolve(said, content=told.content, edited_at=told.edited_at)
+            )
+        case MessageDeleted():
+            return _in_room(state, lambda room: _drop_message(room, told.message_id))
+        case HostChanged():
+            return _in_room(state, lambda room: _with_host(room, told) if room.room_id == told.room_id else room)
         case NewProducer():
             track = ProducerRef(told.producer_id, told.kind)
             return _of(state, told.user_id, lambda person: _add_track(person, track))
@@ -206,6 +230,31 @@ def _add_message(room: RoomView, told: NewMessage) -> RoomView:
         told.message_id, told.user_id, told.user_name, told.content, told.timestamp, told.reply_to, told.reactions
     )
     return evolve(room, messages=(*room.messages, said)[-MAX_MESSAGES:])
+
+
+def _of_message(state: ClientState, message_id: MessageId, change: Callable[[ChatMessage], ChatMessage]) -> ClientState:
+    return _in_room(
+        state,
+        lambda room: evolve(
+            room, messages=tuple(change(said) if said.message_id == message_id else said for said in room.messages)
+        ),
+    )
+
+
+def _drop_message(room: RoomView, message_id: MessageId) -> RoomView:
+    return evolve(room, messages=tuple(said for said in room.messages if said.message_id != message_id))
+
+
+def _with_host(room: RoomView, told: HostChanged) -> RoomView:
+    people = tuple(evolve(person, is_host=person.user_id == told.host_id) for person in room.participants)
+    return evolve(
+        room,
+        host_id=told.host_id,
+        host_name=told.host_name,
+        is_hostless=False,
+        host_disconnected_at=None,
+        participants=people,
+    )
 
 
 def _add_track(person: Participant, track: ProducerRef) -> Participant:

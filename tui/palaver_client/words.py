@@ -6,7 +6,17 @@ from typing import Final, assert_never
 
 from palaver_media.engine_messages import Side
 from palaver_protocol import notices
-from palaver_protocol.models import ChatMessage, EndReason, Name, NoticeLevel, RoomView, UserId
+from palaver_protocol.models import (
+    ChatMessage,
+    EndReason,
+    HostChange,
+    MessageId,
+    Name,
+    NoticeLevel,
+    Reaction,
+    RoomView,
+    UserId,
+)
 from palaver_protocol.notices import AnyNotice
 from palaver_protocol.table import Code, Notice, Refusal
 
@@ -66,6 +76,15 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
             return f"{name_of(told.user_id, change.old, change.new)} left"
         case notices.NewMessage():
             return of_message(told)
+        case notices.MessageReactionUpdated():
+            return f"reactions to {_whose(told.message_id, change.new)}: {of_reactions(told.reactions)}"
+        case notices.MessageEdited():
+            return f"{_whose(told.message_id, change.new)} now says: {_indented(told.content)}"
+        case notices.MessageDeleted():
+            return f"{_whose(told.message_id, change.old)} was deleted"
+        case notices.HostChanged():
+            is_back = told.reason is HostChange.RETURNED
+            return f"{told.host_name} is back as the host" if is_back else f"{told.host_name} is the host now"
         case notices.ParticipantMediaStateUpdated():
             return f"{told.name} is {'muted' if told.is_muted else 'unmuted'}"
         case notices.RoomHostless():
@@ -131,9 +150,23 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
 
 def of_message(said: ChatMessage) -> str:
     """A message; its further lines are indented, so that none can pass for another's."""
-    content = said.content.replace("\n", "\n  ")
     quote = f" (to {said.reply_to.user_name})" if said.reply_to is not None else ""
-    return f"{said.user_name}{quote}: {content}"
+    return f"{said.user_name}{quote}: {_indented(said.content)}"
+
+
+def of_reactions(reactions: tuple[Reaction, ...]) -> str:
+    """How many reacted with which emoji."""
+    return ", ".join(f"{reaction.emoji} {reaction.count}" for reaction in reactions) or "none"
+
+
+def _indented(content: str) -> str:
+    return content.replace("\n", "\n  ")
+
+
+def _whose(message_id: MessageId, state: ClientState) -> str:
+    messages = () if state.room is None else state.room.messages
+    said = next((said for said in messages if said.message_id == message_id), None)
+    return "an older message" if said is None else f"a message of {said.user_name}"
 
 
 def of_joining(room: RoomView, old: ClientState, new: ClientState) -> str:

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from palaver_client import words
 from palaver_client.state import ClientState
 from palaver_protocol.models import ChatMessage, MessageId, RoomId, UserId
 from palaver_tui import labels
@@ -37,7 +38,7 @@ class ChatLog(VerticalScroll):
     def __init__(self) -> None:
         super().__init__(id="log")
         self._room: RoomId | None = None
-        self._shown: set[MessageId] = set()
+        self._shown: dict[MessageId, tuple[ChatMessage, ChatLine]] = {}
         self._kept: list[ChatLine] = []
 
     def compose(self) -> ComposeResult:
@@ -59,11 +60,29 @@ class ChatLog(VerticalScroll):
         room, messages = seen
         if room != self._room:
             self._room = room
-            self._shown = set()
+            self._shown = {}
             self._let_go(len(self._kept))
-        new = [message for message in messages if message.message_id not in self._shown]
-        self._shown = {message.message_id for message in messages}
-        self.add([line_of(message) for message in new])
+        shown = {
+            message.message_id: (message, self._shown[message.message_id][1])
+            for message in messages
+            if message.message_id in self._shown
+        }
+        self._refresh(shown, since=messages[0].timestamp if messages else 0)
+        new = {
+            message.message_id: (message, line_of(message)) for message in messages if message.message_id not in shown
+        }
+        self._shown = shown | new
+        self.add([line for _, line in new.values()])
+
+    def _refresh(self, shown: dict[MessageId, tuple[ChatMessage, ChatLine]], since: int) -> None:
+        """Show edits and reactions; take off what was deleted, but not what is only too old to be kept."""
+        for key, (old, line) in self._shown.items():
+            if key in shown:
+                if shown[key][0] != old:
+                    line.put(text_of(shown[key][0]))
+            elif old.timestamp >= since and line in self._kept:
+                self._kept.remove(line)
+                line.remove()
 
     def tell(self, text: str) -> None:
         """Show something that happened."""
@@ -91,6 +110,12 @@ class ChatLine(Widget):
         self._when = Content.styled(when.ljust(INDENT), "$foreground-muted")
         self._text = text.expand_tabs(4)
         self._fitted: tuple[int, list[Content]] = (0, [])
+
+    def put(self, text: Content) -> None:
+        """Show another text."""
+        self._text = text.expand_tabs(4)
+        self._fitted = (0, [])
+        self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many lines as the text needs."""
@@ -144,11 +169,20 @@ class ChatInput(Line):
 
 def line_of(message: ChatMessage) -> ChatLine:
     """A message as a line."""
+    return ChatLine(clock(message.timestamp / 1000), text_of(message))
+
+
+def text_of(message: ChatMessage) -> Content:
+    """Who says what, to which message, and how others reacted."""
     parts = [plain(message.user_name, f"bold {colour_of(message.user_id)}"), Content("  "), plain(message.content)]
     if message.reply_to is not None:
         quoted = f"{message.reply_to.user_name}: {' '.join(message.reply_to.content.split())}"
         parts[2:2] = [plain(f"↪ {quoted}", "italic $foreground-muted").truncate(QUOTE, ellipsis=True), Content("\n")]
-    return ChatLine(clock(message.timestamp / 1000), Content.assemble(*parts))
+    if message.edited_at is not None:
+        parts.append(plain(" (edited)", "italic $foreground-muted"))
+    if message.reactions:
+        parts += [Content("\n"), plain(words.of_reactions(message.reactions), "$foreground-muted")]
+    return Content.assemble(*parts)
 
 
 def colour_of(user_id: UserId) -> str:

@@ -75,7 +75,7 @@ class PollingDoor:
 
     async def _poll(self, connection: HttpConnection, link: PollingLink, headers: Headers) -> bool:
         try:
-            with link.polling() as poll:
+            async with link.polling() as poll:
                 payload = await wait_unless_gone(connection, poll)
                 return await connection.send(headers.on(in_text(200, payload)))
         except RemoteProtocolError as why:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
@@ -42,6 +42,8 @@ class Poll:
     link: PollingLink
     scope: trio.CancelScope = field(factory=trio.CancelScope)
     last_word: str = NOOP  # the answer when there is no other
+    is_waiting: bool = True
+    has_follower: bool = False
     answered: trio.Event = field(factory=trio.Event)
 
     def interrupt(self, last_word: str) -> None:
@@ -55,10 +57,12 @@ class Poll:
         outbox = self.link.outbox
         with self.scope:
             messages = await outbox.take()
+            self.is_waiting = False
             if outbox.is_closed:  # and so there will be no more
                 messages.append(CLOSE)
                 self.link.end()
             return encode_payload(messages)
+        self.is_waiting = False
         return self.last_word.encode()
 
 
@@ -119,16 +123,15 @@ class PollingLink(Link):
         self.outbox.scope.cancel()
 
     # -- GET -----------------------------------------------------------------------------------------------------------
-    @contextmanager
-    def polling(self) -> Iterator[Poll]:
+    @asynccontextmanager
+    async def polling(self) -> AsyncIterator[Poll]:
         """A poll, which is over when its answer is sent or failed to be.
 
         Raises:
-            RemoteProtocolError: there is one already; nobody can say which of them is read, so the link ends.
+            RemoteProtocolError: another one waits; nobody can say which of them is read, so the link ends.
         """
         if self._poll is not None:
-            self.end()
-            raise RemoteProtocolError("two polls at once")
+            await self._follow(self._poll)
         poll = self._poll = Poll(self)
         if self._stage is Stage.PROVED:
             poll.interrupt(NOOP)
@@ -140,6 +143,16 @@ class PollingLink(Link):
         finally:
             self._poll = None
             poll.answered.set()
+
+    async def _follow(self, poll: Poll) -> None:
+        """Wait for an answer to be sent: a quick client polls again before we know that it has it."""
+        if poll.is_waiting or poll.has_follower:
+            self.end()
+            raise RemoteProtocolError("two polls at once")
+        poll.has_follower = True
+        await poll.answered.wait()
+        if not self.is_polling:
+            raise RemoteProtocolError("the session has ended, or moved to a WebSocket")
 
     # -- POST ----------------------------------------------------------------------------------------------------------
     async def push(self, payload: bytes) -> None:

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import orjson
 import pytest
 import socketio
 import trio
+import trio.testing
 from trio_websocket import ConnectionClosed
 
 from http_peer import PATIENCE, Peer, exchange
@@ -228,7 +229,7 @@ async def served(nursery, settings=None, on_message=lambda data: None):
     """A link whose open packet was taken."""
     link = PollingLink(settings or Settings(), "sid")
     nursery.start_soon(link.serve, on_message)
-    with link.polling() as poll:
+    async with link.polling() as poll:
         assert (await poll.wait()).startswith(b"0")
     return link
 
@@ -249,7 +250,7 @@ async def test_pings_are_an_interval_after_the_last_pong(autojump_clock, interva
         link = await served(nursery, Settings(interval, timeout))
         for _ in range(5):
             start = trio.current_time()
-            with link.polling() as poll:
+            async with link.polling() as poll:
                 assert await poll.wait() == b"2"
             assert trio.current_time() - start == pytest.approx(interval)
             await link.push(b"3")
@@ -263,6 +264,28 @@ async def test_who_does_not_poll_is_cut_off_when_too_much_waits(autojump_clock):
         for _ in range(2):
             link.outbox.put("4" * (MAX_WAITING // 2 + 1))
     assert not link.is_polling
+
+
+@pytest.mark.trio
+async def test_a_poll_that_comes_while_the_last_answer_is_on_its_way_waits_for_it(autojump_clock):
+    async with trio.open_nursery() as nursery:
+        link = await served(nursery)
+        heard = []
+
+        async def poll_again():
+            async with link.polling() as second:
+                heard.append(await second.wait())
+
+        link.outbox.put("4one")
+        async with link.polling() as first:
+            assert await first.wait() == b"4one"
+            nursery.start_soon(poll_again)
+            link.outbox.put("4two")
+            await trio.testing.wait_all_tasks_blocked()
+            assert heard == []
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard == [b"4two"]
+        link.end()
 
 
 @pytest.mark.trio
@@ -374,21 +397,30 @@ class Stranger:
         return answer
 
 
+@asynccontextmanager
+async def strangers(url, **transports):
+    """People who come by these transports."""
+    people = [Stranger(name) for name in transports]
+    try:
+        for person, by in zip(people, transports.values(), strict=True):
+            await person.connect(url, by)
+            assert person.client.transport() == ("polling" if by == ["polling"] else "websocket")
+        yield people
+    finally:
+        for person in people:
+            await person.client.disconnect()
+
+
 @pytest.mark.asyncio
-@pytest.mark.parametrize("ann_by", [None, ["polling"], ["websocket"]])
-@pytest.mark.parametrize("bob_by", [None, ["polling"]])
-async def test_people_with_other_transports_talk(url, ann_by, bob_by):
-    ann, bob = Stranger("ann"), Stranger("bob")
-    for person, transports in ((ann, ann_by), (bob, bob_by)):
-        await person.connect(url, transports)
-        assert person.client.transport() == ("polling" if transports == ["polling"] else "websocket")
-    room_id = (await ann.does("createRoom", roomType="group", roomName="den"))["room"]["roomId"]
-    await bob.does("joinRoom", roomId=room_id)
-    for number in range(10):
-        for person in (ann, bob):
-            await person.does("sendMessage", roomId=room_id, content=f"{person.name} {number} \u2603")
-    for person in (ann, bob):
-        said = [(await person.heard.get())["content"] for _ in range(20)]
-        assert said == [f"{name} {number} \u2603" for number in range(10) for name in ("ann", "bob")]
-    for person in (ann, bob):
-        await person.client.disconnect()
+@pytest.mark.parametrize("eve_by", [None, ["polling"], ["websocket"]])
+@pytest.mark.parametrize("guy_by", [None, ["polling"]])
+async def test_people_with_other_transports_talk(url, eve_by, guy_by):
+    async with strangers(url, eve=eve_by, guy=guy_by) as (eve, guy):
+        room_id = (await eve.does("createRoom", roomType="group", leaveCurrent=True))["room"]["roomId"]
+        await guy.does("joinRoom", roomId=room_id, leaveCurrent=True)  # a seat of the test before may be there still
+        for number in range(10):
+            for person in (eve, guy):
+                await person.does("sendMessage", roomId=room_id, content=f"{person.name} {number} \u2603")
+        for person in (eve, guy):
+            said = [(await person.heard.get())["content"] for _ in range(20)]
+            assert said == [f"{name} {number} \u2603" for number in range(10) for name in ("eve", "guy")]

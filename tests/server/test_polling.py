@@ -12,7 +12,7 @@ import pytest
 import socketio
 import trio
 import trio.testing
-from trio_websocket import ConnectionClosed
+from trio_websocket import ConnectionClosed, wrap_client_stream, wrap_server_stream
 
 from http_peer import PATIENCE, Peer, exchange
 from palaver_protocol.engineio import Settings
@@ -286,6 +286,37 @@ async def test_a_poll_that_comes_while_the_last_answer_is_on_its_way_waits_for_i
         await trio.testing.wait_all_tasks_blocked()
         assert heard == [b"4two"]
         link.end()
+
+
+@pytest.mark.trio
+async def test_a_websocket_writes_only_when_the_last_answer_is_sent(autojump_clock):
+    async with trio.open_nursery() as nursery:
+        link = await served(nursery)
+        ours, theirs = trio.testing.memory_stream_pair()
+        heard = []
+
+        async def serve_websocket():
+            request = await wrap_server_stream(nursery, theirs)
+            await link.upgrade(await request.accept())
+
+        async def listen():
+            while True:
+                heard.append(await websocket.get_message())
+
+        nursery.start_soon(serve_websocket)
+        websocket = await wrap_client_stream(nursery, ours, "palaver", "/")
+        nursery.start_soon(listen)
+        link.outbox.put("4one")
+        async with link.polling() as poll:
+            assert await poll.wait() == b"4one"
+            await websocket.send_message("2probe")
+            await websocket.send_message("5")
+            link.outbox.put("4two")
+            await trio.testing.wait_all_tasks_blocked()
+            assert heard == ["3probe"]
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard == ["3probe", "4two"]
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.trio

@@ -120,6 +120,7 @@ class Participant:
     media_state_updated_at: int = 0
     producer_ids: tuple[ProducerRef, ...] = ()
     is_away: bool = False
+    is_recording: bool = False
 
 
 @frozen
@@ -187,3 +188,26 @@ class RoomSummary:
     is_hostless: bool
     participant_count: int
     participant_names: tuple[Name, ...]
+
+
+@frozen
+class Ringing:
+    """A call or an invitation that rings. `ringsFor` is in ms from now; an invitation names its room."""
+
+    call_id: CallId
+    from_: UserId
+    from_name: Name
+    to: UserId
+    to_name: Name
+    rings_for: int
+    room_id: RoomId | None = None
+    room_type: RoomType | None = None
+
+
+@frozen
+class Speaker:
+    """Somebody who speaks; `level` is in -dBov: 0 is the loudest, 127 silence (RFC 6464)."""
+
+    user_id: UserId
+    producer_id: ProducerId
+    level: int

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias, get_args
 from attrs import frozen
 
 from .models import (
+    CallId,
     ChatMessage,
     EndReason,
     HostChange,
@@ -16,8 +17,12 @@ from .models import (
     ProducerId,
     Reaction,
     Reason,
+    Ringing,
     RoomId,
     RoomSummary,
+    RoomType,
+    RoomView,
+    Speaker,
     Text,
     TransportId,
     User,
@@ -43,6 +48,84 @@ class RoomListUpdated(Notice):
     """All rooms one may see; the first comes right after connecting."""
 
     rooms: tuple[RoomSummary, ...]
+
+
+@notice("incomingCall")
+@frozen
+class IncomingCall(Notice):
+    """Somebody invites one to his room: answer with `acceptCall` or `rejectCall` within `ringsFor` ms."""
+
+    room_id: RoomId
+    room_type: RoomType
+    from_user_id: UserId
+    from_user_name: Name
+    rings_for: int | None = None
+
+
+@notice("incomingCallNew")
+@frozen
+class IncomingCallNew(Notice):
+    """Somebody calls: answer with `acceptCallNew` or `rejectCallNew` within `ringsFor` ms."""
+
+    call_id: CallId
+    from_: UserId
+    from_name: Name
+    rings_for: int | None = None
+
+
+@notice("callAccepted")
+@frozen
+class CallAccepted(Notice):
+    """Somebody said yes to an invitation to one's room."""
+
+    user_id: UserId
+    room_id: RoomId
+
+
+@notice("callAcceptedNew")
+@frozen
+class CallAcceptedNew(Notice):
+    """One's call was accepted; both sit in this room."""
+
+    call_id: CallId
+    room_id: RoomId
+    room: RoomView
+
+
+@notice("callRejected")
+@frozen
+class CallRejected(Notice):
+    """An invitation to one's room came to nothing: the reason is the invited one's, or `timeout`, `busy`, `offline`."""
+
+    user_id: UserId
+    user_name: Name
+    room_id: RoomId
+    reason: Reason | None = None
+
+
+@notice("callRejectedNew")
+@frozen
+class CallRejectedNew(Notice):
+    """One's call came to nothing: the reason is the callee's, or `rejected`, `busy`, `offline`, `full`, `error`."""
+
+    call_id: CallId
+    reason: Reason
+
+
+@notice("callCancelled")
+@frozen
+class CallCancelled(Notice):
+    """It rings no longer here: cancelled, answered on another connection, or over. An invitation's id is its room's."""
+
+    call_id: CallId
+
+
+@notice("callTimeout")
+@frozen
+class CallTimeout(Notice):
+    """Nobody answered the call in time; told to both. An invitation's id is its room's."""
+
+    call_id: CallId
 
 
 @notice("userJoined")
@@ -137,12 +220,35 @@ class ProducerClosed(Notice):
 @notice("participantMediaStateUpdated")
 @frozen
 class ParticipantMediaStateUpdated(Notice):
-    """Somebody muted or unmuted the microphone, or turned the camera on or off."""
+    """Somebody's microphone was muted or unmuted, his camera turned on or off, or his connection broke or came back.
+
+    Who `isAway` has lost his connection and is waited for; his seat is held.
+    """
 
     user_id: UserId
     name: Name
     is_muted: bool
     is_video_enabled: bool
+    is_away: bool = False
+
+
+@notice("recordingStateChanged")
+@frozen
+class RecordingStateChanged(Notice):
+    """Somebody began or ended to record the call."""
+
+    room_id: RoomId
+    user_id: UserId
+    is_recording: bool
+
+
+@notice("activeSpeakers", latest_only=True)
+@frozen
+class ActiveSpeakers(Notice):
+    """Who speaks now, the loudest first."""
+
+    room_id: RoomId
+    speakers: tuple[Speaker, ...]
 
 
 @notice("roomHostless")
@@ -192,9 +298,29 @@ class ServerNotice(Notice):
     message: Reason
 
 
+@notice("snapshot")
+@frozen
+class Snapshot(Notice):
+    """All that one may have missed: the first thing told to a connection that was resumed."""
+
+    user: User
+    users: tuple[User, ...]
+    rooms: tuple[RoomSummary, ...]
+    calls: tuple[Ringing, ...]
+    room: RoomView | None = None
+
+
 AnyNotice: TypeAlias = (
     OnlineUsersUpdated
     | RoomListUpdated
+    | IncomingCall
+    | IncomingCallNew
+    | CallAccepted
+    | CallAcceptedNew
+    | CallRejected
+    | CallRejectedNew
+    | CallCancelled
+    | CallTimeout
     | UserJoined
     | UserLeft
     | NewMessage
@@ -205,11 +331,14 @@ AnyNotice: TypeAlias = (
     | NewProducer
     | ProducerClosed
     | ParticipantMediaStateUpdated
+    | RecordingStateChanged
+    | ActiveSpeakers
     | RoomHostless
     | CallEnded
     | TransportFailed
     | MediaReset
     | ServerNotice
+    | Snapshot
 )
 
 if missing := {row.cls for row in NOTICES.values()} ^ set(get_args(AnyNotice)):

@@ -7,6 +7,7 @@ from typing import TypeAlias, get_args
 from attrs import frozen
 
 from .models import (
+    CallId,
     ChatMessage,
     ConsumerId,
     Direction,
@@ -14,6 +15,7 @@ from .models import (
     MessageId,
     Name,
     ProducerId,
+    Reason,
     RoomId,
     RoomType,
     RoomView,
@@ -21,7 +23,15 @@ from .models import (
     TransportId,
     UserId,
 )
-from .rtp_models import ConsumerParams, DtlsParameters, Kind, RtpCapabilities, RtpParameters, TransportParams
+from .rtp_models import (
+    ConsumerParams,
+    DtlsParameters,
+    IceParameters,
+    Kind,
+    RtpCapabilities,
+    RtpParameters,
+    TransportParams,
+)
 from .table import REQUESTS, A, Ack, Request, Standing, request
 
 
@@ -82,6 +92,29 @@ class ConsumerAck(Ack):
     params: ConsumerParams
 
 
+@frozen
+class RingingAck(Ack):
+    """It rings for `ringsFor` ms; or, where each called the other, it is accepted already (`ringsFor` 0)."""
+
+    message: str
+    rings_for: int
+
+
+@frozen
+class AcceptedAck(Ack):
+    """The room in which both now sit."""
+
+    room_id: RoomId
+    room: RoomView
+
+
+@frozen
+class IceAck(Ack):
+    """The transport's new ICE credentials."""
+
+    ice_parameters: IceParameters
+
+
 # The base class says who answers: the exchange, a room, or the room in which the asker has his seat.
 @frozen
 class ToExchange(Request[A]):
@@ -100,13 +133,22 @@ class ToSeat(Request[A]):
     """Asked of one's own seat, wherever it is."""
 
 
+@frozen
+class ToCall(Request[A]):
+    """Asked of a call that rings."""
+
+    call_id: CallId
+
+
 @request("createRoom", cost=5)
 @frozen
 class CreateRoom(ToExchange[RoomAck]):
     """Open a room and take its first seat as the host.
 
-    With `joinExisting`, take a seat in the group room of that name if there is one. With `leaveCurrent`, give up
-    the seat one has elsewhere first; without it, having one is refused (`inRoom`).
+    A `direct` room is for oneself and the one invited, in `targetUserId` or `invitedUserIds`; it rings there, and is
+    pending until he accepts. To a group room any number may be invited: it rings at those who are online. With
+    `joinExisting`, take a seat in the group room of that name if there is one (and invite to it). With
+    `leaveCurrent`, give up the seat one has elsewhere first; without it, having one is refused (`inRoom`).
     """
 
     room_type: RoomType
@@ -117,10 +159,65 @@ class CreateRoom(ToExchange[RoomAck]):
     leave_current: bool = False
 
 
-@request("joinRoom", cost=2)
+@request("callUser", cost=5)
+@frozen
+class CallUser(ToExchange[RingingAck]):
+    """Ring at somebody, under an id that the caller makes; he hears `incomingCallNew` on all his connections.
+
+    If the other one rings here at that moment, both have said yes, and it is accepted at once. With `leaveCurrent`,
+    the seat that one has is given up when he accepts; without it, having one is refused (`inRoom`).
+    """
+
+    call_id: CallId
+    target_user_id: UserId
+    leave_current: bool = False
+
+
+@request("acceptCallNew", who=Standing.CALLEE, cost=5)
+@frozen
+class AcceptCallNew(ToCall[AcceptedAck]):
+    """Say yes to a call: both sit in a new direct room, and the caller hears `callAcceptedNew`."""
+
+    leave_current: bool = False
+
+
+@request("rejectCallNew", who=Standing.CALLEE)
+@frozen
+class RejectCallNew(ToCall[Done]):
+    """Say no to a call; the caller hears `callRejectedNew` with the reason."""
+
+    reason: Reason | None = None
+
+
+@request("cancelCall", who=Standing.CALLER)
+@frozen
+class CancelCall(ToCall[Done]):
+    """Ring no longer; the other one hears `callCancelled`."""
+
+
+@request("acceptCall", who=Standing.INVITED | Standing.MEMBER, cost=2)
+@frozen
+class AcceptCall(ToRoom[RoomAck]):
+    """Say yes to an invitation: take a seat. The room's members hear `callAccepted`."""
+
+    leave_current: bool = False
+
+
+@request("rejectCall", who=Standing.INVITED)
+@frozen
+class RejectCall(ToRoom[Done]):
+    """Say no to an invitation: the room's members hear `callRejected`, and a direct room ends."""
+
+    reason: Reason | None = None
+
+
+@request("joinRoom", who=Standing.INVITED | Standing.MEMBER, cost=2)
 @frozen
 class JoinRoom(ToRoom[RoomAck]):
-    """Take a seat. Asked again by one who sits there, it answers with the room as it is."""
+    """Take a seat. Asked again by one who sits there, it answers with the room as it is.
+
+    A group room invites everybody, a direct room its two people.
+    """
 
     leave_current: bool = False
 
@@ -259,10 +356,37 @@ class ResumeConsumer(ToRoom[Done]):
     consumer_id: ConsumerId
 
 
-ExchangeRequest: TypeAlias = CreateRoom
+@request("pauseConsumer", who=Standing.MEMBER)
+@frozen
+class PauseConsumer(ToRoom[Done]):
+    """Let a consumer's packets come no more until it is resumed."""
+
+    consumer_id: ConsumerId
+
+
+@request("restartIce", who=Standing.MEMBER)
+@frozen
+class RestartIce(ToSeat[IceAck]):
+    """Give a transport new ICE credentials, for a client whose network has changed."""
+
+    transport_id: TransportId
+
+
+@request("setRecording", who=Standing.MEMBER)
+@frozen
+class SetRecording(ToRoom[Done]):
+    """Tell that one records the call, or no longer does; everybody hears `recordingStateChanged`."""
+
+    is_recording: bool
+
+
+ExchangeRequest: TypeAlias = CreateRoom | CallUser
+CallRequest: TypeAlias = AcceptCallNew | RejectCallNew | CancelCall
 ChatRequest: TypeAlias = SendMessage | ReactToMessage | EditMessage | DeleteMessage | GetMessages
 RoomRequest: TypeAlias = (
     JoinRoom
+    | AcceptCall
+    | RejectCall
     | LeaveRoom
     | EndCall
     | TransferHost
@@ -275,8 +399,11 @@ RoomRequest: TypeAlias = (
     | CloseProducer
     | Consume
     | ResumeConsumer
+    | PauseConsumer
+    | RestartIce
+    | SetRecording
 )
-AnyRequest: TypeAlias = ExchangeRequest | RoomRequest
+AnyRequest: TypeAlias = ExchangeRequest | CallRequest | RoomRequest
 
 if missing := {row.cls for row in REQUESTS.values()} ^ set(get_args(AnyRequest)):
     raise AssertionError(f"in the table or in the union only: {missing}")

@@ -94,7 +94,9 @@ def run(scenario) -> None:
 
     async def whole() -> None:
         with await bind("127.0.0.1", 0) as udp:
-            inside = Inside(asyncio.get_running_loop(), udp)
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, Loop)
+            inside = Inside(loop, udp)
             await scenario(inside)
             inside.sfu.close()
             assert not inside.port.by_ufrag

@@ -14,7 +14,10 @@ import attrs
 from attrs import field, frozen
 from platformdirs import user_state_path
 
+from .policy import DEFAULT, Policy
 from .stores import open_store
+
+MAX_SECONDS: Final = 86_400
 
 
 class ConfigError(Exception):
@@ -47,6 +50,16 @@ def _to_workers(value: object) -> int:
     number = _to_int(value)
     if not 1 <= number <= 128:
         raise ValueError("1 to 128 workers")
+    return number
+
+
+def _to_seconds(value: object) -> float:
+    try:
+        number = float(str(value))
+    except ValueError:
+        raise ValueError("expected seconds") from None
+    if not 0 < number <= MAX_SECONDS:
+        raise ValueError(f"more than 0 and up to {MAX_SECONDS} seconds")
     return number
 
 
@@ -89,6 +102,15 @@ class Config:
     insecure: bool = field(default=False, converter=_to_bool)
     allow_origin: tuple[str, ...] = field(default=(), converter=_to_list)
     state: str | None = field(default=None, converter=attrs.converters.optional(_to_state))
+    ring_timeout: float = field(default=DEFAULT.ring_timeout, converter=_to_seconds)
+    host_grace: float = field(default=DEFAULT.host_grace, converter=_to_seconds)
+    resume_grace: float = field(default=DEFAULT.resume_grace, converter=_to_seconds)
+    hostless: bool = field(default=DEFAULT.has_hostless, converter=_to_bool)
+
+    @property
+    def policy(self) -> Policy:
+        """What is decided about calls and rooms."""
+        return Policy(self.ring_timeout, self.host_grace, self.resume_grace, self.hostless)
 
     @property
     def is_loopback(self) -> bool:
@@ -190,6 +212,10 @@ def make_parser() -> argparse.ArgumentParser:
         help="what outlives the server: sqlite:PATH (a file in the state folder, named after the port), memory: "
         "(nothing; with --port 0), or redis://HOST:PORT/DB (needs appendonly yes, to outlive its own crash too)",
     )
+    add("--ring-timeout", metavar="S", help="seconds that a call or an invitation rings (30)")
+    add("--host-grace", metavar="S", help="seconds that a room waits for a host who was cut off (30)")
+    add("--resume-grace", metavar="S", help="seconds that a seat is held for one who was cut off (15)")
+    add("--no-hostless", dest="hostless", action="store_false", default=None, help="end a room when its host is gone")
     add("--config", metavar="FILE", help="TOML file with settings")
     return parser
 

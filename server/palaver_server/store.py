@@ -125,7 +125,8 @@ class Store(ABC):
     async def _commit(self) -> None:
         """Commit what is marked, however long that takes. An empty group asks a store how it is."""
         self._gather()
-        self._next_group()
+        if not self._group:  # else the last one was cancelled, and may have come through or not
+            self._next_group()
         failures = 0
         while True:
             try:

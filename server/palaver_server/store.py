@@ -52,6 +52,7 @@ class Store(ABC):
     _live: dict[str, Snapshot | bytes] = field(init=False, factory=dict["str", "Snapshot | bytes"])  # bytes as loaded
     _stored: set[str] = field(init=False, factory=set[str])  # the keys in the store, once it has `_group`
     _marked: trio.Event = field(init=False, factory=trio.Event)
+    _due: float = field(init=False, default=0.0)  # s, monotonic: when the marks are to be gathered
     _failed_at: float = field(init=False, default=math.nan)  # s, monotonic; a number while the store is broken
 
     def mark(self, key: str, snapshot: Snapshot) -> None:
@@ -61,7 +62,9 @@ class Store(ABC):
         it; None deletes the key. It is called again if the store forgets, so it must be good until the next mark.
         """
         self._marks[key] = snapshot
-        self._marked.set()
+        if not self._marked.is_set():
+            self._due = trio.current_time() + GROUP
+            self._marked.set()
 
     async def run(self, *, task_status: trio.TaskStatus[Mapping[str, bytes]] = trio.TASK_STATUS_IGNORED) -> None:
         """Take the lease, load, and commit until cancelled; `started` with all that was kept.
@@ -112,7 +115,7 @@ class Store(ABC):
             while True:
                 with trio.move_on_after(self.heartbeat):
                     await self._marked.wait()
-                    await trio.sleep(GROUP)
+                    await trio.sleep_until(self._due)
                 await self._commit()
         except trio.Cancelled:
             with trio.move_on_after(LAST_COMMIT, shield=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar, cast
@@ -20,7 +21,7 @@ logging.getLogger("coredis").setLevel(logging.CRITICAL)  # it logs each attempt 
 T = TypeVar("T")
 
 FORMAT: Final = b"1"
-LEASE: Final = 2.0  # s that a lease outlives its holder, and so a successor waits at most
+LEASE_MS: Final = 2000  # that a lease outlives its holder, and so a successor waits at most
 RENEW: Final = 0.5  # s between two renewals of an idle holder
 OPEN: Final = 10.0  # s to take the lease and load
 ELSEWHERE: Final = "--state redis://HOST:PORT/DB?prefix=NAME takes another place, --state sqlite:PATH a file"
@@ -88,12 +89,14 @@ class RedisStore(Store):
         values = [part for key, value in group.items() if value is not None for part in (key, value)]
         deleted = [key for key, value in group.items() if value is None]
         mode = "anew" if self._is_anew else ""
-        head = (self._holder, int(LEASE * 1000), self._stamp, stamp, mode, len(values) // 2)
+        head = (self._holder, LEASE_MS, self._stamp, stamp, mode, len(values) // 2)
         reply = await self._ask(lambda redis: redis.eval(COMMIT, self._keys, (*head, *values, *deleted)))
         outcome, detail = cast("list[bytes]", reply)
         if outcome == b"lost":
             who = read_holder(detail) if detail else "another server"
-            raise StoreError(f"the state in {self._place} was taken over by {who}: this server ends, to leave it alone")
+            raise StoreError(
+                f"the state in {self._place} was taken over by {who}: this server ends, lest both write it"
+            )
         if outcome == b"forgotten":
             self._stamp, self._is_anew = detail, True
             raise Forgotten
@@ -120,16 +123,16 @@ class RedisStore(Store):
         return f"{self.prefix}lease", f"{self.prefix}state"
 
     async def _take_lease(self) -> None:
-        """A holder that has died lets go within the lease's life, so one wait of that length tells."""
+        """Wait for a lease that nobody renews to expire; one whose end moves has a holder who is alive."""
         lease, _ = self._keys
-        life = int(LEASE * 1000)
-        patience = trio.current_time() + LEASE + RENEW
-        while not await self._ask(lambda redis: redis.set(lease, self._holder, condition=PureToken.NX, px=life)):
-            left = await self._ask(lambda redis: redis.pttl(lease))
-            if trio.current_time() >= patience:
+        end = math.inf
+        while not await self._ask(lambda redis: redis.set(lease, self._holder, condition=PureToken.NX, px=LEASE_MS)):
+            left = max(await self._ask(lambda redis: redis.pttl(lease)), 0) / 1000
+            if trio.current_time() + left > end + RENEW / 2:
                 holder = await self._ask(lambda redis: redis.get(lease))
                 raise StoreError(f"the state in {self._place} is in use by {read_holder(holder or b'')}; {ELSEWHERE}")
-            await trio.sleep(min(max(left, 0) / 1000 + 0.02, LEASE))
+            end = min(end, trio.current_time() + left)
+            await trio.sleep(min(left + 0.02, 2 * RENEW))
 
     async def _load(self) -> dict[str, bytes]:
         kept = await self._ask(lambda redis: redis.hgetall(self._keys[1]))

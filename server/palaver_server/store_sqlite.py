@@ -127,7 +127,7 @@ def check_format(database: sqlite3.Connection, path: Path) -> None:
             f"the state in {path} has format {version}, and this Palaver knows {VERSION}: run a newer one; {ELSEWHERE}"
         )
     database.execute("PRAGMA journal_mode=WAL")
-    database.execute("PRAGMA synchronous=FULL")
+    database.execute("PRAGMA synchronous=NORMAL")  # a power cut may take the last seconds, a dead process takes nothing
     if is_new:
         database.executescript(
             "BEGIN IMMEDIATE; CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"

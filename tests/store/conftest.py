@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
-from store.places import RedisServer, redis_server
 
 from palaver_server.store import Store
 from palaver_server.stores import open_store
+from store.places import RedisServer, redis_server
 
 PREFIXES = itertools.count()
 

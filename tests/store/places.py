@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from attrs import define, field
 
 from palaver_server.store import Store
 from palaver_server.stores import open_store
+from running import PYTHONPATH, Program
 
 PATIENCE: Final = 20.0  # s, on a loaded machine
 
@@ -45,6 +48,31 @@ async def read(spec: str) -> dict[str, bytes]:
 async def all_is_kept(store: Store) -> None:
     """Wait until the store has taken every mark."""
     await until(lambda: store.waiting == 0)
+
+
+@asynccontextmanager
+async def keeping(spec: str) -> AsyncIterator[Program]:
+    """A keeper (keeper.py) as a process of its own; killed at the block's end if it still runs."""
+    async with trio.open_nursery() as nursery:
+        process = await trio.lowlevel.open_process(
+            [sys.executable, str(Path(__file__).with_name("keeper.py")), spec],
+            env={**os.environ, "PYTHONPATH": PYTHONPATH},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        keeper = Program(process)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        nursery.start_soon(keeper.read, process.stdout, keeper.lines)
+        nursery.start_soon(keeper.read, process.stderr, keeper.errors)
+        try:
+            yield keeper
+        finally:
+            with trio.CancelScope(shield=True):
+                process.kill()
+                await process.wait()
+            nursery.cancel_scope.cancel()
 
 
 @define

@@ -6,9 +6,9 @@ import random
 
 import pytest
 import trio
-from store.places import all_is_kept, kept_by
 
 from palaver_server.stores import open_store
+from store.places import all_is_kept, kept_by
 
 pytestmark = pytest.mark.trio
 

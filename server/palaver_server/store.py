@@ -19,7 +19,8 @@ from palaver_protocol.text import one_line
 log = logging.getLogger(__name__)
 
 GROUP: Final = 0.03  # s from the first mark to the commit of its group: `kill -9` loses the last 50 ms at most
-PATIENCE: Final = 5.0  # s for a commit; as much more with each failure, lest a slow disk be given up for ever
+PATIENCE: Final = 5.0  # s for a commit; as much more with each failure, lest a slow disk be given up again and again
+LONGEST_PATIENCE: Final = 60.0
 FIRST_PAUSE: Final = 0.1  # s between two tries; doubled with each failure
 LONGEST_PAUSE: Final = 1.0
 LAST_COMMIT: Final = 2.0  # s for the last group when the server ends
@@ -133,7 +134,7 @@ class Store(ABC):
         failures = 0
         while True:
             try:
-                with trio.fail_after(PATIENCE * (failures + 1)):
+                with trio.fail_after(min(PATIENCE * (failures + 1), LONGEST_PATIENCE)):
                     await self.write(self._group)
             except Forgotten:
                 self._want_all()

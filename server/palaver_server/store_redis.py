@@ -51,7 +51,7 @@ RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL'
 
 @define(eq=False)
 class RedisStore(Store):
-    """A place in Redis: all its keys there begin with `prefix`."""
+    """A place in Redis: its two keys there begin with `prefix`."""
 
     host: str
     port: int
@@ -79,8 +79,8 @@ class RedisStore(Store):
                 await self._take_lease()
                 return await self._load()
         except (Unavailable, trio.TooSlowError) as error:
-            why = f"no answer from {self._place}" if isinstance(error, trio.TooSlowError) else error
-            raise StoreError(f"cannot use the state in Redis: {why}; is it running there? {ELSEWHERE}") from None
+            why = f"{self._place}: no answer" if isinstance(error, trio.TooSlowError) else error
+            raise StoreError(f"cannot use the state in {why}; is Redis running there? {ELSEWHERE}") from None
 
     async def write(self, group: Group) -> None:
         """Run the script. A group that has come through already does nothing."""
@@ -120,7 +120,7 @@ class RedisStore(Store):
 
     @property
     def _keys(self) -> tuple[str, str]:
-        return f"{self.prefix}lease", f"{self.prefix}state"
+        return f"{self.prefix}:lease", f"{self.prefix}:state"
 
     async def _take_lease(self) -> None:
         """Wait for a lease that nobody renews to expire; one whose end moves has a holder who is alive."""

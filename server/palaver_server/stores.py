@@ -39,7 +39,7 @@ def make_redis_store(url: SplitResult) -> Store:
 
     db = url.path.removeprefix("/") or "0"
     options = dict(parse_qsl(url.query, keep_blank_values=True))
-    prefix = options.pop("prefix", "palaver:")
+    prefix = options.pop("prefix", "palaver")
     if not url.hostname or not db.isdecimal() or options or url.fragment or not (prefix and prefix.isprintable()):
         raise ValueError(REMEDY)
     return RedisStore(

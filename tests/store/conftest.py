@@ -26,7 +26,7 @@ def spec(request: pytest.FixtureRequest, tmp_path) -> str:
     """A place that outlives a process, and has nothing yet."""
     if request.param == "sqlite":
         return f"sqlite:{tmp_path}/state/palaver.db"
-    return request.getfixturevalue("redis").spec(f"test{next(PREFIXES)}:")
+    return request.getfixturevalue("redis").spec(f"test{next(PREFIXES)}")
 
 
 @pytest.fixture(params=["sqlite", "redis", "memory"])
@@ -36,7 +36,7 @@ def open_again(request: pytest.FixtureRequest, tmp_path) -> Callable[[], Store]:
         case "sqlite":
             return lambda: open_store(f"sqlite:{tmp_path}/state/palaver.db")
         case "redis":
-            spec = request.getfixturevalue("redis").spec(f"test{next(PREFIXES)}:")
+            spec = request.getfixturevalue("redis").spec(f"test{next(PREFIXES)}")
             return lambda: open_store(spec)
         case _:
             store = open_store("memory:")

@@ -126,7 +126,7 @@ class RedisServer:
         finally:
             self.process.send_signal(signal.SIGCONT)
 
-    def spec(self, prefix: str = "palaver:") -> str:
+    def spec(self, prefix: str = "palaver") -> str:
         """How to tell a server to keep its state here."""
         return f"redis://127.0.0.1:{self.port}/0?prefix={prefix}"
 

@@ -126,10 +126,10 @@ async def test_a_lease_outlives_an_idle_time(own_redis):
 
 
 async def test_states_of_different_prefixes_are_apart(own_redis):
-    first, second = open_store(own_redis.spec("a:")), open_store(own_redis.spec("b:"))
+    first, second = open_store(own_redis.spec("a")), open_store(own_redis.spec("b"))
     async with kept_by(first), kept_by(second):
         first.mark("room:1", lambda: b"1")
         second.mark("room:1", lambda: b"2")
         await all_is_kept(first)
-    assert await read(own_redis.spec("a:")) == {"room:1": b"1"}
-    assert await read(own_redis.spec("b:")) == {"room:1": b"2"}
+    assert await read(own_redis.spec("a")) == {"room:1": b"1"}
+    assert await read(own_redis.spec("b")) == {"room:1": b"2"}

@@ -125,6 +125,8 @@ class Party:
 
     def sit(self, room: dict[str, Any]) -> None:
         self.room, self.people = room["roomId"], {p["userId"] for p in room["participants"]}
+        if self.room in self.rings:
+            self.rings[self.room] = "accepted"
 
     # -- hearing -------------------------------------------------------------------------------------------------------
     def hear(self, message: str) -> None:
@@ -251,7 +253,8 @@ class Scene:
     async def end(self) -> None:
         """Everybody goes: nothing may be left."""
         for party in self.parties.values():
-            await party.go()
+            if party.connection is not None:
+                party.connection.receive("1")
         await self.pass_time(LONGEST)
         assert not self.exchange.rooms.open
         assert not list(self.exchange.calls.book.ringing())

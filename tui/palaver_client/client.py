@@ -46,6 +46,7 @@ from palaver_protocol.table import Code, Refusal, refusal
 from . import rings, words
 from .call import Call
 from .changes import Changes
+from .connecting import Connecting
 from .engine import NO_DEVICES, Engine
 from .errors import ConnectFailed, Disconnected
 from .events import DevicesChanged, Left, MuteChanged, OlderRead
@@ -292,11 +293,12 @@ async def connect(
     """
     try:
         state = ClientState(UserId(user_id or str(uuid.uuid4())), read_name(name))
-        session = Session(parse_url(url), state, takes_waiting_calls)
+        session = Session(state)
+        connecting = Connecting(parse_url(url), session, takes_waiting_calls)
     except ValueError as why:
         raise ConnectFailed(str(why), "") from None
     async with helpers() as nursery:
-        await nursery.start(session.keep_connected)
+        await nursery.start(connecting.keep)
         try:
             yield Client(session, nursery)
         finally:

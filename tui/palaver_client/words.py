@@ -178,6 +178,8 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
     match event:
         case events.Connected():
             return _of_connecting(change.old, change.new)
+        case events.CarrierChanged():
+            return of_polling(event.reason) if event.is_polling else "the connection is a WebSocket again"
         case events.ConnectionLost(retry_in=None):
             return f"disconnected: {event.reason}"
         case events.ConnectionLost():
@@ -256,6 +258,11 @@ def _of_connecting(old: ClientState, new: ClientState) -> str:
     if old.outgoing is not None and new.outgoing is None:
         return f"connected again; your call to {old.outgoing.to_name} is over"
     return "connected again"
+
+
+def of_polling(reason: str) -> str:
+    """How we are connected where no WebSocket comes through, and why."""
+    return f"no WebSocket comes through ({reason}); going on with plain HTTP requests, the sound is not affected"
 
 
 def ending(reason: EndReason | None) -> str:

@@ -21,7 +21,7 @@ from .upgrade import open_stream
 from .url import ServerUrl
 
 FIRST_PAUSE: Final = 0.5  # s until the first attempt to reconnect; doubled each time
-LONGEST_PAUSE: Final = 15.0  # s
+LONGEST_PAUSE: Final = 2.0  # s: a server that restarts has everybody back soon
 MAX_TOKEN: Final = 1_000  # characters
 
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 RATE = 48_000
 START = 10.0  # s for the server to come up
 _FORMAT = ("--raw", "--format=s16le", f"--rate={RATE}", "--channels=1")
-# What plays and records must not be what breaks the sound, so both may wait long. A null sink hands on whole blocks only
-# while what plays asks it for no more than who records, 20 ms: (latency - 2 * process time) / 2. Else its blocks are as
-# long as its thread slept, 20.1 ms, which 10 ms callbacks see as a microphone that falls back 2 ms a second.
+# What plays and records must not be what breaks the sound, so both may wait long. A null sink hands on whole blocks as
+# long as the player asks it for no more than the recorder's 20 ms: (latency - 2 * process time) / 2. Else its blocks
+# are as long as its thread slept, 20.1 ms, and 10 ms callbacks see a microphone that falls back by 2 ms a second.
 _PLAYING = ("--latency-msec=200", "--process-time-msec=80")
 _RECORDING = ("--latency-msec=100",)
 

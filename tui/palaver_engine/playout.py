@@ -5,9 +5,10 @@ A pure machine: it reads no clock and knows no thread. RTP time goes on at 48 kH
 A packet's *transit* is its arrival minus its RTP time, on two clocks that have nothing to do with each other, so only
 differences count. The *head* is the RTP time that is played next; pull time minus head is the same kind of number, the
 *schedule*: a packet whose transit is above it comes too late. The schedule follows the slow end of the recent transits,
-a whole block at a time: down by leaving a block out, in silence if it can wait for one; up by concealing one more. A few
-milliseconds too much are left alone until they have lasted: a sound card whose blocks are not ours beats against our 10 ms
-over seconds, and a schedule that followed would go up and down with it.
+a whole block at a time: down by leaving a block out, in silence if it can wait for one; up by concealing one more.
+
+A little too much delay is left alone until it has lasted. A sound card whose blocks are not ours beats against our 10 ms
+over seconds, and a schedule that followed at once would go up and down with it.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ differences count. The *head* is the RTP time that is played next; pull time min
 *schedule*: a packet whose transit is above it comes too late. The schedule follows the slow end of the recent transits,
 a whole block at a time: down by leaving a block out, in silence if it can wait for one; up by concealing one more.
 
-A little too much delay is left alone until it has lasted. A sound card whose blocks are not ours beats against our 10 ms
-over seconds, and a schedule that followed at once would go up and down with it.
+A little too much delay is left alone until it has lasted. A sound card whose blocks are not ours beats against our 10
+ms over seconds, and a schedule that followed at once would go up and down with it.
 """
 
 from __future__ import annotations

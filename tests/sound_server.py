@@ -28,7 +28,7 @@ _FORMAT = ("--raw", "--format=s16le", f"--rate={RATE}", "--channels=1")
 # What plays and records must not be what breaks the sound, so both may wait long. A null sink hands on whole blocks as
 # long as the player asks it for no more than the recorder's 20 ms: (latency - 2 * process time) / 2. Else its blocks
 # are as long as its thread slept, 20.1 ms, and 10 ms callbacks see a microphone that falls back by 2 ms a second.
-_PLAYING = ("--latency-msec=200", "--process-time-msec=80")
+_PLAYING = ("--latency-msec=400", "--process-time-msec=180")
 _RECORDING = ("--latency-msec=100",)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sqlite3
 from contextlib import asynccontextmanager, contextmanager
@@ -18,17 +17,11 @@ pytestmark = [
     pytest.mark.trio,
     pytest.mark.timeout(120),
     pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning"),  # of coredis, where nobody listens
+    pytest.mark.usefixtures("collected"),
 ]
 
 DURATIONS = [1.5, pytest.param(10.0, marks=pytest.mark.long)]  # s
 ENDING = 4.0  # s for a store to end without its place: 2 for the last commit, 0.5 to hang up, and some for the machine
-
-
-@pytest.fixture(autouse=True)
-def collect():
-    """Let those warnings come while they are ignored."""
-    yield
-    gc.collect()
 
 
 @frozen

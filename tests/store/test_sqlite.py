@@ -197,6 +197,7 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_end(spec):
         with frozen_thread(keeper.process.pid):
             started = trio.current_time()
             await keeper.say("mark room:1 b")
+            assert keeper.process.stdin is not None
             await keeper.process.stdin.aclose()
             await until_said(keeper, "1 keys are lost")
             await until(lambda: is_over(keeper.process.pid), 2)

@@ -7,8 +7,8 @@ only the media workers are replaced, by routers that write down what they are to
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ import trio
 from attrs import define, field
 from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
+from wsproto.utilities import LocalProtocolError
 
 from palaver_media.worker_messages import CloseRouter, WorkerCommand
 from palaver_protocol import engineio, socketio
 from palaver_protocol.models import RoomId
 from palaver_server.connection import serve_link
 from palaver_server.exchange import Exchange
+from palaver_server.policy import DEFAULT, Policy
 from palaver_server.publisher import publish_lists
+from palaver_server.restoring import Restoring
 from palaver_server.room import Room
 from palaver_server.room_media import Place
 from palaver_server.websocket_link import WebSocketLink
@@ -220,6 +223,24 @@ class RecordingRouters:
 
 
 @define(eq=False)
+class Shelf:
+    """What a world leaves to the next one: each value is taken at once, as if the server were killed then."""
+
+    kept: dict[str, bytes] = field(factory=dict)
+    skipped: float = 0.0  # s between two worlds, on the wall's clock
+
+    def mark(self, key: str, snapshot: Callable[[], bytes | None]) -> None:
+        if (value := snapshot()) is None:
+            self.kept.pop(key, None)
+        else:
+            self.kept[key] = value
+
+    def wall(self) -> int:
+        """Wall time, which follows the test's clock."""
+        return 1_800_000_000_000 + round((trio.current_time() + self.skipped) * 1000)
+
+
+@define(eq=False)
 class World:
     """An exchange, and the streams that lead to it."""
 
@@ -237,6 +258,10 @@ class World:
         return Person(websocket)
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
+        with suppress_late_objection():
+            await self._serve_websocket(stream)
+
+    async def _serve_websocket(self, stream: trio.abc.Stream) -> None:
         async with trio.open_nursery() as nursery:
             request = await wrap_server_stream(nursery, stream, 64, self.settings.max_payload, receive_buffer_size=None)
             websocket = await request.accept()
@@ -273,27 +298,41 @@ class World:
         return self.exchange.rooms.open[RoomId(room_id)].state
 
 
+@contextmanager
+def suppress_late_objection() -> Iterator[None]:
+    """As the front door does: trio-websocket objects to a message too long also while it closes."""
+    try:
+        yield
+    except* LocalProtocolError:
+        pass
+
+
 @asynccontextmanager
-async def world(settings: engineio.Settings | None = None) -> AsyncIterator[World]:
-    """A world that ends with its block."""
+async def world(
+    settings: engineio.Settings | None = None, policy: Policy = DEFAULT, shelf: Shelf | None = None
+) -> AsyncIterator[World]:
+    """A world that ends with its block; what is on the shelf comes back."""
+    shelf = shelf or Shelf()
     async with trio.open_nursery() as nursery:
         routers = RecordingRouters()
-        exchange = Exchange(nursery, routers)
+        exchange = Exchange(nursery, routers, policy, shelf.wall, shelf.mark)
+        Restoring(exchange, dict(shelf.kept)).restore()
         nursery.start_soon(publish_lists, exchange)
         yield World(nursery, exchange, routers, settings or engineio.Settings())
         nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def visiting(url: str, name: str, user_id: str | None = None) -> AsyncIterator[Person]:
-    """Somebody online at a server with this http URL, for the length of the block."""
+async def visiting(url: str, name: str, user_id: str | None = None, resume: str | None = None) -> AsyncIterator[Person]:
+    """Somebody online at a server with this http URL, for the length of the block; with `resume`, one who resumes."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     stream = await trio.open_tcp_stream(host.strip("[]"), int(port))
     async with trio.open_nursery() as nursery:
         try:
             person = Person(await wrap_client_stream(nursery, stream, host, URL))
             nursery.start_soon(person.listen)
-            await person.connect({"userId": user_id or name, "name": name})
+            auth = {"userId": user_id or name, "name": name}
+            await person.connect(auth if resume is None else {**auth, "resume": resume})
             yield person
         finally:
             await trio.aclose_forcefully(stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -18,6 +19,8 @@ from .exchange import Exchange
 from .front_door import FrontDoor
 from .links import Link
 from .publisher import publish_lists
+from .restoring import Restoring
+from .stores import open_store
 from .workers import Pool, Worker
 
 log = logging.getLogger(__name__)
@@ -46,17 +49,21 @@ async def serve(
 
     Raises:
         StartError: an address is not to be had, or no media worker starts.
+        StoreError: the state cannot be used, or another server has taken it over.
     """
     listeners = await listen(config)
     port: int = listeners[0].socket.getsockname()[1]
     pool = Pool([make_worker(config, index, port) for index in range(config.workers)])
+    store = open_store(config.state_or_default)
     async with trio.open_nursery() as services:
+        kept: Mapping[str, bytes] = await services.start(store.run)
         with trio.move_on_after(WORKER_PATIENCE) as patience:
             await services.start(pool.run)
         if patience.cancelled_caught:
             raise StartError("the media workers did not start; the log above says why")
         async with trio.open_nursery() as places:
-            exchange = Exchange(places, pool, config.policy)
+            exchange = Exchange(places, pool, config.policy, mark=store.mark)
+            Restoring(exchange, kept).restore()
             places.start_soon(publish_lists, exchange)
             async with trio.open_nursery() as doors:
                 async with trio.open_nursery() as listening:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -42,10 +41,3 @@ def open_again(request: pytest.FixtureRequest, tmp_path) -> Callable[[], Store]:
         case _:
             store = open_store("memory:")
             return lambda: store
-
-
-@pytest.fixture
-def collected() -> Iterator[None]:
-    """Let warnings about what a test has left behind come while that test ignores them."""
-    yield
-    gc.collect()

@@ -13,12 +13,7 @@ from attrs import frozen
 from palaver_server.stores import open_store
 from store.places import all_is_kept, kept_by, read, redis_server, until
 
-pytestmark = [
-    pytest.mark.trio,
-    pytest.mark.timeout(120),
-    pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning"),  # of coredis, where nobody listens
-    pytest.mark.usefixtures("collected"),
-]
+pytestmark = [pytest.mark.trio, pytest.mark.timeout(120)]
 
 DURATIONS = [1.5, pytest.param(10.0, marks=pytest.mark.long)]  # s
 ENDING = 4.0  # s for a store to end without its place: 2 for the last commit, 0.5 to hang up, and some for the machine

@@ -13,11 +13,7 @@ from palaver_server.store_redis import COMMIT
 from palaver_server.stores import open_store
 from store.places import all_is_kept, free_port, kept_by, read, redis_server
 
-pytestmark = [
-    pytest.mark.trio,
-    pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning"),  # of coredis, where nobody listens
-    pytest.mark.usefixtures("collected"),
-]
+pytestmark = pytest.mark.trio
 
 
 def refused(match):

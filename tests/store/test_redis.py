@@ -88,7 +88,7 @@ async def test_a_late_group_of_a_connection_given_up_changes_nothing(redis):
     assert await read(redis.spec("late")) == {"room:1": b"2", "room:2": b"2"}
 
 
-async def test_a_group_whose_answer_was_lost_is_committed_once(redis):
+async def test_a_group_whose_answer_was_lost_comes_again(redis):
     swallowed = []
 
     async def relay(stream):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from collections.abc import Mapping
@@ -27,6 +28,12 @@ log = logging.getLogger(__name__)
 
 DRAIN: Final = 2.0  # s for last words when the server ends
 WORKER_PATIENCE: Final = 30.0  # s for the media workers to come up
+REMEDIES: Final = {
+    errno.EADDRINUSE: "is another server running there? --port N takes another port, --port 0 any free one",
+    errno.EADDRNOTAVAIL: "this machine has no such address; --host 0.0.0.0 (with --insecure) stands for all it has",
+    errno.EACCES: "ports below 1024 are for root; --port 8440 is for everybody",
+}
+OTHER_REMEDY: Final = "--host ADDRESS takes another address, such as 127.0.0.1"
 
 
 class StartError(Exception):
@@ -84,10 +91,8 @@ async def listen(config: Config) -> list[trio.SocketListener]:
         return await trio.open_tcp_listeners(config.port, host=config.host)
     except (OSError, UnicodeError) as error:  # the latter: too long for a host name
         why = error.strerror if isinstance(error, OSError) else None
-        raise StartError(
-            f"cannot listen on {config.host} port {config.port}: {why or error}; "
-            "is another server running there? --port N takes another port, --port 0 any free one"
-        ) from None
+        remedy = REMEDIES.get(error.errno or 0, OTHER_REMEDY) if isinstance(error, OSError) else OTHER_REMEDY
+        raise StartError(f"cannot listen on {config.host} port {config.port}: {why or error}; {remedy}") from None
 
 
 def make_worker(config: Config, index: int, tcp_port: int) -> Worker:

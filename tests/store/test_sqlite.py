@@ -184,6 +184,8 @@ async def test_a_disk_that_hangs_holds_nobody_up(spec):
             await until_said(keeper, "the state is not being kept (no answer)")
             await keeper.say("mark room:1 c\nlimit none")
             await keeper.wait_line(lambda line: line == "limited", after=3)
+            await trio.sleep(0.5)  # for another thread to take over, which would be overtaken by the first
+            assert len(keeper.errors) == 1
         await keeper.say("wait")
         await keeper.wait_line(lambda line: line == "all is kept", after=4)
         await keeper.end(signal.SIGKILL)

@@ -84,6 +84,14 @@ def own_redis(tmp_path):
         yield server
 
 
+async def test_a_refused_server_frees_no_lease_but_its_own(own_redis):
+    async with kept_by(open_store(own_redis.spec())):
+        holder = own_redis.ask("GET", "palaver:lease")
+        with refused("in use"):
+            await read(own_redis.spec())
+        assert own_redis.ask("GET", "palaver:lease") == holder
+
+
 async def test_a_server_whose_lease_was_taken_ends(own_redis):
     store = open_store(own_redis.spec())
     with refused("taken over by somebody else: "):

@@ -18,6 +18,7 @@ from .exchange import Exchange
 from .front_door import FrontDoor
 from .links import Link
 from .publisher import publish_lists
+from .rest import Rest
 from .workers import Pool, Worker
 
 log = logging.getLogger(__name__)
@@ -122,4 +123,5 @@ def make_door(config: Config, exchange: Exchange, pool: Pool, doors: trio.Nurser
             "transports": transports,
         }
 
-    return FrontDoor(doors, engineio.Settings(), frozenset(config.allow_origin), on_link, health)
+    rest = Rest(exchange, pool)
+    return FrontDoor(doors, engineio.Settings(), frozenset(config.allow_origin), on_link, health, api=rest.respond)

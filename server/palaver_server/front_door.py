@@ -30,7 +30,10 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @define(eq=False)
 class FrontDoor:
-    """What a TCP connection meets first. Links come in at `path`; those that poll live in `nursery`."""
+    """What a TCP connection meets first. Links come in at `path`; those that poll live in `nursery`.
+
+    `api` answers what is asked under `/api/`, given whether the web page that asks is allowed to.
+    """
 
     nursery: trio.Nursery
     settings: engineio.Settings
@@ -38,6 +41,7 @@ class FrontDoor:
     on_link: OnLink
     health: Callable[[], dict[str, object]]
     path: str = "/socket.io/"
+    api: Callable[[Request, bool], Response] | None = None
     polling: PollingDoor = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -76,6 +80,10 @@ class FrontDoor:
         if request.path == "/healthz":
             is_get = request.method in ("GET", "HEAD")
             return in_json(200, self.health()) if is_get else in_json(405, {"error": "only GET"})
+        if self.api is not None and request.path.startswith("/api/"):
+            is_allowed = self.may_ask(request)
+            response = self.api(request, is_allowed)
+            return cross_origin(request).on(response) if is_allowed else response
         return in_json(404, {"error": "not found", "hint": f"clients connect to {self.path}, see also /healthz"})
 
     async def _serve_client(self, connection: HttpConnection, request: Request) -> bool:
@@ -88,15 +96,14 @@ class FrontDoor:
             await self._serve_websocket(connection, request.query.get("sid"))
             return False
         if request.method == "OPTIONS":
-            return await connection.send(headers.on(PREFLIGHT))
+            return await connection.send(headers.on(preflight("GET, POST")))
         return await self.polling.serve(connection, request, headers)
 
     def refuses(self, request: Request) -> Response | None:
         """Why a client is not let in, if it is not."""
         if request.path != self.path:
             return in_json(404, {"error": "not found"})
-        origin = request.headers.get("origin")
-        if origin is not None and not self.is_allowed(origin, request.headers.get("host", "")):
+        if not self.may_ask(request):
             return in_json(403, error(4, "Forbidden: add this page's origin by --allow-origin"))
         headers = cross_origin(request)
         if request.method == "OPTIONS":
@@ -107,6 +114,11 @@ class FrontDoor:
             return headers.on(in_json(400, error(0, "Transport unknown")))
         refusal = self.polling.refuses(request)
         return headers.on(refusal) if refusal else None
+
+    def may_ask(self, request: Request) -> bool:
+        """Whether this comes from no web page, or from one that is allowed to."""
+        origin = request.headers.get("origin")
+        return origin is None or self.is_allowed(origin, request.headers.get("host", ""))
 
     def is_allowed(self, origin: str, host: str) -> bool:
         """Whether a web page of this origin may connect: a listed one, or on loopback one of this machine.
@@ -137,14 +149,16 @@ class FrontDoor:
             nursery.cancel_scope.cancel()
 
 
-PREFLIGHT: Final = Response(
-    204,
-    headers=(
-        ("access-control-allow-methods", "GET, POST"),
-        ("access-control-allow-headers", "content-type"),
-        ("access-control-max-age", str(PREFLIGHT_AGE)),
-    ),
-)
+def preflight(methods: str) -> Response:
+    """What lets a page that may ask use these methods (Fetch, CORS-preflight)."""
+    return Response(
+        204,
+        headers=(
+            ("access-control-allow-methods", methods),
+            ("access-control-allow-headers", "content-type"),
+            ("access-control-max-age", str(PREFLIGHT_AGE)),
+        ),
+    )
 
 
 def cross_origin(request: Request) -> Headers:

@@ -270,7 +270,7 @@ class World:
 
     def state(self, room_id: str) -> Any:
         """A room's state, to look into or to poison."""
-        return self.exchange.rooms[RoomId(room_id)].state
+        return self.exchange.rooms.open[RoomId(room_id)].state
 
 
 @asynccontextmanager

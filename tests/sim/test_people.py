@@ -31,8 +31,8 @@ async def test_a_room_from_its_opening_to_its_end(autojump_clock):
         await ann.does("leaveRoom", roomId=room["roomId"])
         assert await bob.may_not("joinRoom", roomId=room["roomId"]) == "ended"
         await wait_all_tasks_blocked()
-        assert not w.exchange.rooms
-        assert not w.exchange.where
+        assert not w.exchange.rooms.open
+        assert not w.exchange.rooms.where
 
 
 async def test_many_who_create_or_join_one_name_meet_in_one_room(autojump_clock):
@@ -44,7 +44,7 @@ async def test_many_who_create_or_join_one_name_meet_in_one_room(autojump_clock)
         ]
         rooms = [(await p.answer(n))["room"] for p, n in zip(people, posed, strict=True)]
         assert len({room["roomId"] for room in rooms}) == 1
-        assert len(w.exchange.rooms) == 1
+        assert len(w.exchange.rooms.open) == 1
         assert len(w.state(rooms[0]["roomId"]).seats) == 30
 
 
@@ -141,7 +141,7 @@ async def test_a_second_connection_that_joins_elsewhere_takes_its_user_along(aut
         assert (await bob.expect("serverNotice"))["code"] == "seatMoved"
         await bob.websocket.aclose()
         await wait_all_tasks_blocked()
-        assert w.exchange.where["bob"].state.name == "attic"
+        assert w.exchange.rooms.where["bob"].state.name == "attic"
 
 
 async def test_a_user_is_online_until_the_last_connection_is_gone(autojump_clock):
@@ -239,7 +239,7 @@ async def test_a_room_ends_when_the_last_one_is_cut_off(autojump_clock):
         ann, bob = await w.people("ann", "bob")
         room_id = await w.room(ann)
         await cut(ann)
-        assert not w.exchange.rooms
+        assert not w.exchange.rooms.open
         assert await bob.may_not("joinRoom", roomId=room_id) == "ended"
 
 
@@ -307,8 +307,8 @@ async def test_hundred_joins_and_leaves_leave_nothing_behind(autojump_clock):
             await carol.does("joinRoom", roomId=room_id)
             await cut(carol)
         assert list(w.state(room_id).seats) == ["ann"]
-        assert len(w.exchange.sessions) == 2
-        assert set(w.exchange.users) == {"ann", "bob"}
+        assert len(w.exchange.people.sessions) == 2
+        assert set(w.exchange.people.users) == {"ann", "bob"}
 
 
 async def test_a_host_hands_over_his_role(autojump_clock):

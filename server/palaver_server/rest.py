@@ -75,13 +75,18 @@ class WorkerStats:
 
 @frozen
 class StatsAnswer(Ack):
-    """What the server carries now. `uptime` and `cpuTime` in s, `memory` (resident) in bytes, workers not included."""
+    """What the server carries now. `uptime` and `cpuTime` in s, `memory` (resident) in bytes, workers not included.
+
+    `users` counts also those who were cut off and are waited for, `rooms` also those of two, and `callsRinging` also
+    invitations.
+    """
 
     uptime: float
     connections: int
     users: int
     rooms: int
     participants: int
+    calls_ringing: int
     memory: int
     cpu_time: float
     workers: tuple[WorkerStats, ...]
@@ -128,7 +133,7 @@ class Rest:
             case ["", "api", "openapi.json"]:
                 return partial(describe, PAGES)
             case ["", "api", "rooms"]:
-                return lambda: write_ack(RoomsAnswer(self.exchange.list_rooms()))
+                return lambda: write_ack(RoomsAnswer(self.exchange.rooms.summaries()))
             case ["", "api", "rooms", room_id]:
                 return lambda: write_ack(RoomAnswer(self.find_room(RoomId(room_id))))
             case ["", "api", "users"]:
@@ -144,20 +149,22 @@ class Rest:
         Raises:
             Refusal: there is none, or it has ended.
         """
-        state = self.exchange.room(room_id).state
+        state = self.exchange.rooms.get(room_id).state
         if state.kind is not RoomType.GROUP:
             raise refusal(Code.NOT_FOUND, "there is no such room")
         return state.summary()
 
     def stats(self) -> StatsAnswer:
         """The server's figures."""
-        rooms = [room.state for room in self.exchange.rooms.values() if not room.state.is_ended]
+        people = self.exchange.people
+        rooms = [room.state for room in self.exchange.rooms.open.values() if not room.state.is_ended]
         return StatsAnswer(
             uptime=round(trio.current_time() - self.started, 3),
-            connections=len(self.exchange.sessions),
-            users=len(self.exchange.users),
+            connections=sum(session.outbox is not None for session in people.sessions.values()),
+            users=len(people.users),
             rooms=len(rooms),
             participants=sum(len(state.seats) for state in rooms),
+            calls_ringing=sum(1 for _ in self.exchange.calls.book.ringing()),
             memory=resident_memory(),
             cpu_time=round(time.process_time(), 3),
             workers=tuple(worker_stats(worker) for worker in self.pool.workers),

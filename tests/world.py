@@ -16,16 +16,18 @@ import orjson
 import trio
 from attrs import define, field
 from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from palaver_media.worker_messages import CloseRouter, WorkerCommand
 from palaver_protocol import engineio, socketio
 from palaver_protocol.models import RoomId
 from palaver_server.connection import serve_link
 from palaver_server.exchange import Exchange
+from palaver_server.http_connection import HttpConnection
 from palaver_server.publisher import publish_lists
 from palaver_server.room import Room
 from palaver_server.room_media import Place
+from palaver_server.websocket import WebSocket, accept
 from palaver_server.websocket_link import WebSocketLink
 
 URL = "/socket.io/?EIO=4&transport=websocket"
@@ -219,6 +221,16 @@ class RecordingRouters:
             router.tell(CloseRouter(room.state.room_id))
 
 
+async def accept_websocket(stream: trio.abc.Stream, max_payload: int = 1_000_000) -> WebSocket:
+    """The server's side of a WebSocket over a stream on which a client shakes hands."""
+    connection = HttpConnection(stream, "198.51.100.1", max_payload)
+    request = await connection.receive()
+    assert request is not None
+    websocket = await accept(connection, request, max_payload)
+    assert websocket is not None
+    return websocket
+
+
 @define(eq=False)
 class World:
     """An exchange, and the streams that lead to it."""
@@ -237,13 +249,10 @@ class World:
         return Person(websocket)
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
-        async with trio.open_nursery() as nursery:
-            request = await wrap_server_stream(nursery, stream, 64, self.settings.max_payload, receive_buffer_size=None)
-            websocket = await request.accept()
-            link = WebSocketLink(self.settings, f"sid{next(self._ids)}", websocket)
-            await serve_link(link, self.exchange, "198.51.100.1", ())
-            await trio.aclose_forcefully(stream)
-            nursery.cancel_scope.cancel()
+        websocket = await accept_websocket(stream, self.settings.max_payload)
+        link = WebSocketLink(self.settings, f"sid{next(self._ids)}", websocket)
+        await serve_link(link, self.exchange, "198.51.100.1", ())
+        await trio.aclose_forcefully(stream)
 
     async def person(self, name: str, user_id: str | None = None) -> Person:
         """Somebody online."""

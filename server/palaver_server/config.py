@@ -15,7 +15,6 @@ from attrs import field, frozen
 
 from .policy import DEFAULT, Policy
 
-
 MAX_SECONDS: Final = 86_400
 
 

@@ -123,10 +123,10 @@ class Rest:
             raise refusal(Code.NOT_ALLOWED, "this page's origin is not allowed: add it by --allow-origin")
         page = self._find(request.path)
         if request.method == "OPTIONS":
-            return with_headers(preflight("GET, HEAD"), ALLOW)
+            return preflight("GET, HEAD").with_headers(ALLOW)
         if request.method not in ("GET", "HEAD"):
             return refused(refusal(Code.UNSUPPORTED, "this page can only be read"), ALLOW)
-        return with_headers(in_json(200, page()), UNCACHED)
+        return in_json(200, page()).with_headers(UNCACHED)
 
     def _find(self, path: str) -> Callable[[], dict[str, object]]:
         match [unquote(step) for step in path.split("/")]:
@@ -188,9 +188,4 @@ def resident_memory() -> int:
 
 def refused(no: Refusal, *headers: tuple[str, str]) -> Response:
     """A refusal, with its HTTP status."""
-    return with_headers(in_json(STATUS[Code(no.code)], write_refusal(no)), UNCACHED, *headers)
-
-
-def with_headers(response: Response, *headers: tuple[str, str]) -> Response:
-    """The answer with these headers more."""
-    return Response(response.status, response.body, response.headers + headers)
+    return in_json(STATUS[Code(no.code)], write_refusal(no)).with_headers(UNCACHED, *headers)

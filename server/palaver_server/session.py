@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -19,30 +19,36 @@ REFILL: Final = 40.0  # tokens per second
 
 @define(eq=False)
 class Outbox:
-    """Messages on their way to one connection. `put` never blocks and never calls back."""
+    """Messages on their way to one connection. `put` never blocks and never calls back.
+
+    Waking the task that sends costs more than sending. So while it waits, a transport may let `send_now` send a message
+    at once, as far as that goes without waiting; it returns whether all of it is gone, else the task sends the rest.
+    """
 
     scope: trio.CancelScope = field(factory=trio.CancelScope)  # of the connection
-    _messages: deque[str | bytes] = field(factory=deque["str | bytes"])
-    _latest: dict[str, str] = field(factory=dict[str, str])
+    send_now: Callable[[str | bytes], bool] | None = None
+    _messages: list[str | bytes] = field(factory=list["str | bytes"])
+    _latest: dict[str, str] | None = None
     _size: int = 0
-    _more: trio.Event = field(factory=trio.Event)
+    _more: trio.Event | None = None  # set for who waits in `take`, where nothing is left
     _is_closed: bool = False
 
     def put(self, message: str | bytes) -> None:
         """Send a message. A reader too slow for it is cut off."""
-        if self._is_closed:
+        if self._is_closed or self._is_sent(message):
             return
         self._size += len(message)
         if self._size > MAX_WAITING:
             self.scope.cancel()
         self._messages.append(message)
-        self._more.set()
+        self._wake()
 
     def put_latest(self, event: str, message: str) -> None:
         """Send a message that stands for all earlier ones of its event: a slow reader gets only the newest."""
-        if not self._is_closed:
-            self._latest[event] = message
-            self._more.set()
+        if self._is_closed or self._is_sent(message):
+            return
+        self._latest = {**(self._latest or {}), event: message}
+        self._wake()
 
     @property
     def is_closed(self) -> bool:
@@ -52,18 +58,31 @@ class Outbox:
     def close(self) -> None:
         """Send what waits, and nothing after it."""
         self._is_closed = True
-        self._more.set()
+        self._wake()
 
     async def take(self) -> list[str | bytes]:
-        """What is to be sent next; empty when the outbox is closed and drained."""
-        while not (self._messages or self._latest or self._is_closed):
-            await self._more.wait()
+        """What is to be sent next; empty when the outbox is closed and drained, or `send_now` left a rest."""
+        if not (self._messages or self._latest or self._is_closed):
             self._more = trio.Event()
-        taken = [*self._messages, *self._latest.values()]
+            await self._more.wait()
+        taken = [*self._messages, *(self._latest or {}).values()]
         self._messages.clear()
-        self._latest.clear()
+        self._latest = None
         self._size = 0
         return taken
+
+    def _is_sent(self, message: str | bytes) -> bool:
+        """Send a message at once, if its turn is now and the transport can; whether it is dealt with."""
+        if self._more is None or self.send_now is None:
+            return False
+        if not self.send_now(message):
+            self._wake()
+        return True
+
+    def _wake(self) -> None:
+        if self._more is not None:
+            self._more.set()
+            self._more = None
 
 
 @define

@@ -12,14 +12,14 @@ import pytest
 import socketio
 import trio
 import trio.testing
-from trio_websocket import ConnectionClosed, wrap_client_stream, wrap_server_stream
+from trio_websocket import ConnectionClosed, wrap_client_stream
 
 from http_peer import PATIENCE, Peer, exchange
 from palaver_protocol.engineio import Settings
 from palaver_server.polling_link import PollingLink
 from palaver_server.session import MAX_WAITING
 from running import PYTHONPATH, serving
-from world import visiting
+from world import accept_websocket, visiting
 
 PATH = "/socket.io/"
 FRIEND = "http://friend"
@@ -296,8 +296,7 @@ async def test_a_websocket_writes_only_when_the_last_answer_is_sent(autojump_clo
         heard = []
 
         async def serve_websocket():
-            request = await wrap_server_stream(nursery, theirs)
-            await link.upgrade(await request.accept())
+            await link.upgrade(await accept_websocket(theirs))
 
         async def listen():
             while True:

@@ -15,6 +15,7 @@ from palaver_protocol.models import MessageId, Name, RoomId, RoomSummary, RoomTy
 from palaver_protocol.notices import AnyNotice
 from palaver_protocol.table import Code, refusal
 
+from .keeper import Keeper
 from .people import People
 from .policy import Policy
 from .room import Room, Routers, run_room
@@ -34,6 +35,7 @@ class Rooms:
     routers: Routers
     policy: Policy
     people: People
+    keeper: Keeper
     on_closed: Callable[[Room], None]
     open: dict[RoomId, Room] = field(factory=dict[RoomId, Room])
     where: dict[UserId, Room] = field(factory=dict[UserId, Room])  # one room per user
@@ -88,19 +90,17 @@ class Rooms:
 
     # -- opening and ending --------------------------------------------------------------------------------------------
     def check_capacity(self) -> None:
-        """See whether one more room can be opened. Raises Refusal."""
+        """See whether one more room can be opened, before anybody gives up anything for it. Raises Refusal."""
         if len(self.open) >= MAX_ROOMS:
             raise refusal(Code.FULL, f"this server has {MAX_ROOMS} rooms, and no more", can_retry=True)
 
     def open_group(self, host: Session, name: Name, wall: int) -> Room:
-        """A new group room. Raises Refusal."""
-        self.check_capacity()
+        """A new group room."""
         room_id = RoomId(str(uuid4()))
         return self.start(RoomState(room_id, name, host.user_id, host.name, wall, self.policy))
 
     def open_direct(self, host: Session, other: UserId, name: Name | None, wall: int, *, is_pending: bool) -> Room:
-        """A new room for two. Raises Refusal."""
-        self.check_capacity()
+        """A new room for two."""
         state = RoomState(
             RoomId(str(uuid4())),
             name or Name(f"{host.name[:14]} & {self.people.name_of(other)[:14]}"),
@@ -159,9 +159,11 @@ class Rooms:
 
     def keep_room(self, room: Room) -> None:
         """Tell the store that a room has changed."""
+        self.keeper.room(room.state)
 
     def keep_message(self, room: Room, message_id: MessageId) -> None:
         """Tell the store that a message has changed."""
+        self.keeper.message(room.state, message_id)
 
 
 def encode_notice(notice: AnyNotice) -> str:

@@ -93,13 +93,6 @@ async def test_leave_current_leaves_nothing_when_the_wanted_room_is_not_there(au
         assert "bob" in w.state(room_id).seats
 
 
-@pytest.mark.parametrize("more", [{"roomType": "direct"}, {"targetUserId": "bob"}, {"invitedUserIds": ["bob"]}])
-async def test_calls_to_one_person_are_not_offered_yet(autojump_clock, more):
-    async with world() as w:
-        ann = await w.person("ann")
-        assert await ann.may_not("createRoom", **{"roomType": "group", **more}) == "unsupported"
-
-
 async def test_a_room_without_a_name_is_named_after_its_host(autojump_clock):
     async with world() as w:
         ann = await w.person("ann")

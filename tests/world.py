@@ -208,15 +208,25 @@ class RecordingRouters:
 
     made: list[RecordingRouter] = field(factory=list)
     are_up: trio.Event = field(factory=trio.Event)
+    _reserved: dict[RoomId, RecordingRouter] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.are_up.set()
 
-    @asynccontextmanager
-    async def router(self, room: Room) -> AsyncIterator[RecordingRouter]:
-        await self.are_up.wait()
+    def reserve(self, room: Room) -> RecordingRouter | None:
+        if not self.are_up.is_set():
+            return None
         router = RecordingRouter(Place("192.0.2.7", 40000 + len(self.made), "AA:BB"))
         self.made.append(router)
+        self._reserved[room.state.room_id] = router
+        return router
+
+    @asynccontextmanager
+    async def router(self, room: Room) -> AsyncIterator[RecordingRouter]:
+        if room.state.room_id not in self._reserved:
+            await self.are_up.wait()
+            self.reserve(room)
+        router = self._reserved.pop(room.state.room_id)
         try:
             yield router
         finally:

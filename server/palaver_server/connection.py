@@ -13,7 +13,7 @@ from palaver_protocol.converter import read_id, read_name, read_request, write_a
 from palaver_protocol.engineio import RemoteProtocolError
 from palaver_protocol.models import NoticeLevel, Reason, UserId
 from palaver_protocol.notices import ServerNotice
-from palaver_protocol.socketio import Acknowledged, Connecting, Disconnected, Event, Packet, PacketType, ServerLink
+from palaver_protocol.socketio import Acknowledged, Connecting, Disconnected, Event, ServerLink
 from palaver_protocol.table import REQUESTS, Code, Refusal, refusal
 
 from .exchange import Exchange
@@ -123,7 +123,7 @@ class Connection:
         """Handle a request and answer it, if an answer was asked for."""
         answered = self._handle(event)
         if event.ack_id is not None:
-            self.send(socketio.encode(Packet(PacketType.ACK, [answered], event.namespace, event.ack_id)))
+            self.link.outbox.put(message(socketio.encode_ack(event.ack_id, answered)))
 
     def _handle(self, event: Event) -> dict[str, Any]:
         session = self.session

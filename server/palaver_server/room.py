@@ -159,8 +159,8 @@ class Room:
                 case command:
                     if self.router is not None:
                         self.router.tell(command)
-        if self.alarm is not None:
-            self.alarm.deadline = self.state.deadline()
+        if self.alarm is not None and self.alarm.deadline != (deadline := self.state.deadline()):
+            self.alarm.deadline = deadline
         self.outside.keep_room(self)
         if self.state.is_ended and not self.ended.is_set():
             self.ended.set()

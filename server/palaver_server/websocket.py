@@ -115,25 +115,37 @@ class WebSocket:
             self._handled = 0
             await trio.lowlevel.checkpoint()
         while (message := self._next()) is None:
-            try:
-                data = await self.stream.receive_some(CHUNK)
-            except trio.BrokenResourceError:
-                raise Closed from None
-            if not data:
+            if not (data := await self._read()):
                 raise Closed
             self._held += data
             self._handled = 0
         self._handled += 1
         return message
 
+    async def _read(self) -> bytes | bytearray:
+        """What comes next; nothing when the connection has ended.
+
+        A socket is read here, and not by Trio, which tries to read before it waits: in vain, with a client who waits
+        for answers.
+        """
+        try:
+            if not isinstance(self.stream, trio.SocketStream):
+                return await self.stream.receive_some(CHUNK)
+            while True:
+                await trio.lowlevel.wait_readable(self.stream.socket.fileno())
+                with suppress(BlockingIOError):
+                    return os.read(self.stream.socket.fileno(), CHUNK)
+        except (trio.BrokenResourceError, OSError):
+            return b""
+
     async def wait_closed(self) -> None:
         """Read on without looking until the client closes too: else the system might tear the connection at once."""
-        with suppress(Closed, trio.BrokenResourceError):
+        with suppress(Closed):
             try:
                 while True:
                     await self.receive()
             except FrameError:
-                while await self.stream.receive_some(CHUNK):
+                while await self._read():
                     pass
 
     def _next(self) -> str | bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -12,7 +13,7 @@ from attrs import define, field
 from palaver_protocol.models import Name, UserId
 from palaver_protocol.table import Code, refusal
 
-MAX_WAITING: Final = 1024 * 1024  # characters waiting for a slow reader, who is then cut off
+MAX_WAITING: Final = 512 * 1024  # bytes of memory; a reader for whom more waits is cut off at the next message
 BUDGET: Final = 300.0  # tokens: joining a room of 100 spends about 250 at once
 REFILL: Final = 40.0  # tokens per second
 
@@ -37,9 +38,9 @@ class Outbox:
         """Send a message. A reader too slow for it is cut off."""
         if self._is_closed or self._is_sent(message):
             return
-        self._size += len(message)
         if self._size > MAX_WAITING:
             self.scope.cancel()
+        self._size += sys.getsizeof(message)
         self._messages.append(message)
         self._wake()
 

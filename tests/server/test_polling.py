@@ -261,8 +261,8 @@ async def test_pings_are_an_interval_after_the_last_pong(autojump_clock, interva
 async def test_who_does_not_poll_is_cut_off_when_too_much_waits(autojump_clock):
     async with trio.open_nursery() as nursery:
         link = await served(nursery)
-        for _ in range(2):
-            link.outbox.put("4" * (MAX_WAITING // 2 + 1))
+        link.outbox.put("4" * MAX_WAITING)
+        link.outbox.put("4 and more")
     assert not link.is_polling
 
 

@@ -98,7 +98,7 @@ class WebSocket:
     stream: trio.abc.Stream
     max_message: int
     answer: Callable[[Frame], None] = lambda _: None
-    _held: bytes = b""
+    held: bytes = b""  # received, and not looked at
     _handled: int = 0  # messages since the last pause
     _codec: Connection | None = None  # once there was a frame for it
     _parts: list[Any] = field(factory=list[Any])  # of a fragmented message, all str or all bytes
@@ -117,7 +117,7 @@ class WebSocket:
         while (message := self._next()) is None:
             if not (data := await self._read()):
                 raise Closed
-            self._held += data
+            self.held += data
             self._handled = 0
         self._handled += 1
         return message
@@ -168,7 +168,7 @@ class WebSocket:
 
     def _take(self) -> tuple[bytes, int] | None:
         """The next frame, and where in it the payload begins."""
-        held = self._held
+        held = self.held
         if len(held) < 2:
             return None
         length, start = held[1] & 127, 2
@@ -184,7 +184,7 @@ class WebSocket:
         end = start + length
         if len(held) < end:
             return None
-        self._held = held[end:]
+        self.held = held[end:]
         return held[:end], start
 
     def _decode(self, whole: bytes) -> str | bytes | None:

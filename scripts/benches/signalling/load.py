@@ -173,6 +173,10 @@ class Load:
             come += batch
         return come
 
+    def forget(self, client: Client) -> None:
+        """Read no more what comes for somebody."""
+        self._poll.unregister(client.sock.fileno())
+
     def leave(self) -> None:
         """Hang up, all together."""
         for client in self.clients.values():
@@ -217,10 +221,8 @@ def measure_acks(load: Load, clients: int, each: int) -> dict[str, float]:
     """Everybody, alone in a room, asks again whenever he is answered."""
     people = load.connect([f"asker-{number}" for number in range(clients)])
     load.enter(people, lambda client: f"room of {client.name}")
-    requests = {
-        client: frame(f'421["mediaStateChanged",{json.dumps(dict(roomId=client.room, isMuted=True, isVideoEnabled=False))}]')
-        for client in people
-    }
+    states = {client: {"roomId": client.room, "isMuted": True, "isVideoEnabled": False} for client in people}
+    requests = {client: frame(f'421["mediaStateChanged",{json.dumps(state)}]') for client, state in states.items()}
     left = dict.fromkeys(people, each - 1)
 
     def is_answer(client: Client, packet: bytes) -> bool:
@@ -267,7 +269,7 @@ def measure_slow_reader(load: Load, listeners: int, messages: int, pause: float)
     alone, _, _ = chat(load, people, messages, pause)
     (slow,) = load.connect(["slow"], receive_buffer=4096)
     load.enter([slow], lambda _: "library")
-    load._poll.unregister(slow.sock.fileno())
+    load.forget(slow)
     beside, cost, cut_after = chat(load, people, messages, pause)
     load.leave()
     return {
@@ -281,13 +283,13 @@ def measure_slow_reader(load: Load, listeners: int, messages: int, pause: float)
 
 def chat(load: Load, people: list[Client], messages: int, pause: float) -> tuple[float, float, float | None]:
     """Messages of 4 kB at a steady pace: p99 until the last one has it (ms), memory (KiB), when somebody left (s)."""
-    content, cut_after = "x" * 4000, None
+    content = "x" * 4000
+    cut_after: float | None = None
     before = most = load.memory()
     began = time.monotonic()
     waits: list[float] = []
     for number in range(messages):
-        load_until = began + number * pause
-        time.sleep(max(0.0, load_until - time.monotonic()))
+        time.sleep(max(0.0, began + number * pause - time.monotonic()))
         asked = time.monotonic()
         people[number % len(people)].ask("sendMessage", roomId=people[0].room, content=content)
         missing = len(people)
@@ -308,8 +310,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--pid", type=int, required=True)
-    parser.add_argument("--idle", type=int, default=2000)
-    parser.add_argument("--only", nargs="*", default=["idle", "acks", "broadcast", "slow"])
+    parser.add_argument("--idle", type=int, default=2000, help="idle connections")
+    parser.add_argument("--only", nargs="+", default=["idle", "acks", "broadcast", "slow"], help="what to measure")
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -322,7 +324,7 @@ def main() -> None:
     if "broadcast" in options.only:
         figures |= measure_broadcasts(load, listeners=200, messages=300)
     if "slow" in options.only:
-        figures |= measure_slow_reader(load, listeners=40, messages=1000, pause=0.003)
+        figures |= measure_slow_reader(load, listeners=30, messages=1500, pause=0.002)
     print(json.dumps(figures))
 
 

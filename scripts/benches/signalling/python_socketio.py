@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import socketio
@@ -28,7 +28,6 @@ async def disconnect(sid: str, reason: str) -> None:
         await io.emit("userLeft", {"userId": person["userId"], "roomId": person["roomId"]}, room=person["roomId"])
 
 
-@io.on("createRoom")
 async def create_room(sid: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Enter the room of that name."""
     people[sid]["roomId"] = asked["roomName"]
@@ -36,7 +35,6 @@ async def create_room(sid: str, asked: dict[str, Any]) -> dict[str, Any]:
     return {"success": True, "room": {"roomId": asked["roomName"]}}
 
 
-@io.on("mediaStateChanged")
 async def media_state_changed(sid: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Tell the others in the room."""
     told = {"userId": people[sid]["userId"], "userName": people[sid]["userName"], **asked}
@@ -44,7 +42,6 @@ async def media_state_changed(sid: str, asked: dict[str, Any]) -> dict[str, Any]
     return {"success": True, "message": ""}
 
 
-@io.on("sendMessage")
 async def send_message(sid: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Tell the room."""
     who = {"userId": people[sid]["userId"], "userName": people[sid]["userName"]}
@@ -54,8 +51,13 @@ async def send_message(sid: str, asked: dict[str, Any]) -> dict[str, Any]:
     return {"success": True, "message": message}
 
 
+HANDLERS: Final = {"createRoom": create_room, "mediaStateChanged": media_state_changed, "sendMessage": send_message}
+
+
 def main() -> None:
     """Serve, and say where."""
+    for event, handler in HANDLERS.items():
+        io.on(event, handler)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(f"listening {listener.getsockname()[1]}", flush=True)
         config = uvicorn.Config(socketio.ASGIApp(io), loop="uvloop", log_level="error", lifespan="off")

@@ -6,15 +6,19 @@ import pytest
 from hypothesis import given
 
 from client.json_schema import EVENTS, check
-from client.worlds import ANN, BOB, CEM, in_room, notices, person, room
+from client.worlds import ANN, BOB, CEM, LOBBY, in_room, message, notices, person, reduced, room
 from palaver_client import (
+    CallId,
+    Calling,
     CallStats,
+    CarrierChanged,
     Change,
     Connected,
     ConnectionLost,
     ConsumerStats,
     Devices,
     DevicesChanged,
+    Invited,
     Joined,
     Left,
     LevelsChanged,
@@ -25,7 +29,11 @@ from palaver_client import (
     MediaLost,
     MediaStarted,
     MuteChanged,
+    Name,
+    OlderRead,
+    OutgoingRing,
     RetryFailed,
+    RingOver,
     Side,
     SoundChosen,
     SoundProblem,
@@ -33,8 +41,8 @@ from palaver_client import (
     SpeakingChanged,
     StatsChanged,
 )
+from palaver_client.after import after
 from palaver_client.json_lines import JsonLines
-from palaver_client.state import after, reduce
 from palaver_client.words import YOU_LEFT
 from palaver_protocol.models import EndReason
 
@@ -44,11 +52,18 @@ VOICE = ConsumerStats(1.5, 0.01, 0.0, 40.0, 32.0)
 
 LOCAL: list[tuple[LocalEvent, str | None]] = [
     (Connected(), "connected"),
+    (CarrierChanged(is_polling=True, reason="it answers 403"), "carrier"),
     (ConnectionLost("cable", 0.5, 1.0), "connectionLost"),
     (ConnectionLost("banned", None, None), "connectionLost"),
     (RetryFailed("cable", 1.0, 2.0), "connectionLost"),
     (Joined(room(person(ANN), person(BOB))), "joined"),
+    (Joined(room(), is_again=True), "joined"),
     (Left("full"), "left"),
+    (Calling(OutgoingRing(CallId("c"), BOB, Name("Bob"))), None),
+    (Calling(OutgoingRing(CallId("c"), BOB, Name("Bob"), 30.0)), "calling"),
+    (RingOver(CallId("c")), "callOver"),
+    (Invited(room(), (BOB, CEM)), "invited"),
+    (OlderRead(LOBBY, (message(1),), more=True), "older"),
     (Left(YOU_LEFT), None),
     (MuteChanged(True), "muted"),
     (MuteChanged(False), None),
@@ -78,7 +93,7 @@ def test_what_happens_here(event: LocalEvent, kind: str | None) -> None:
 @given(notices)
 def test_what_the_server_tells(told: object) -> None:
     old = in_room(person(BOB))
-    line = LINES.of_change(Change(old, reduce(old, told), told))  # type: ignore[arg-type] # any notice
+    line = LINES.of_change(Change(old, reduced(old, told), told))  # type: ignore[arg-type] # any notice
     if line is not None:
         check(line)
 

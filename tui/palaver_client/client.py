@@ -1,11 +1,11 @@
-"""A connection to a server that mends itself, and what one can ask over it."""
+"""A connection to a server that mends itself, what one can ask over it, and the sound of a call."""
 
 from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
@@ -15,131 +15,32 @@ from palaver_media import engine_messages
 from palaver_media.engine_messages import Devices, EngineReport, ListDevices
 from palaver_media.process import START
 from palaver_protocol.converter import read_name
-from palaver_protocol.models import ChatMessage, Emoji, MessageId, Name, RoomId, RoomType, RoomView, Text, UserId
-from palaver_protocol.requests import (
-    CreateRoom,
-    DeleteMessage,
-    EditMessage,
-    EndCall,
-    GetMessages,
-    JoinRoom,
-    LeaveRoom,
-    MessagesAck,
-    ReactToMessage,
-    SendMessage,
-    TransferHost,
-)
-from palaver_protocol.table import Code, Refusal, refusal
+from palaver_protocol.models import RoomId, RoomView, UserId
+from palaver_protocol.table import Refusal
 
-from . import words
+from .asking import Asking
 from .call import Call
-from .changes import Changes
+from .connecting import Connecting
 from .engine import NO_DEVICES, Engine
-from .errors import ConnectFailed, Disconnected
-from .events import DevicesChanged, Left, MuteChanged
+from .errors import ConnectFailed
+from .events import DevicesChanged, MuteChanged
 from .scopes import helpers
 from .session import Session
 from .state import ClientState
 from .url import parse_url
 
-NOT_THERE: Final = (Code.NOT_MEMBER.value, Code.NOT_FOUND.value, Code.ENDED.value)
 LEAVE: Final = 2.0  # s to say that we leave, at the end of a call
 
 
 @define(eq=False)
-class Client:
+class Client(Asking):
     """A person or a bot at a server. Made by `connect`."""
 
-    _session: Session
     _nursery: trio.Nursery
     _engine: Engine | None = None
     _call: Call | None = None
     _listed: trio.Event = field(factory=trio.Event)
 
-    @property
-    def state(self) -> ClientState:
-        """All that is known now."""
-        return self._session.state
-
-    @property
-    def user_id(self) -> UserId:
-        """Our own id."""
-        return self._session.state.me
-
-    def changes(self) -> AbstractAsyncContextManager[Changes]:
-        """Every change from now on; the iteration ends when there will be no connection any more."""
-        return self._session.changes()
-
-    async def wait_closed(self) -> str:
-        """Wait until there will be no connection any more, and say why."""
-        await self._session.closed.wait()
-        return self._session.close_reason
-
-    # -- rooms and chat ------------------------------------------------------------------------------------------------
-    async def create_room(self, name: str, *, join_existing: bool = False, leave_current: bool = False) -> RoomView:
-        """Open a room, or with `join_existing` join the one of that name. Raises Refusal or Disconnected."""
-        asked = CreateRoom(RoomType.GROUP, _room_name(name), join_existing=join_existing, leave_current=leave_current)
-        return await self._session.sit(asked)
-
-    async def join_room(self, room_id: RoomId, *, leave_current: bool = False) -> RoomView:
-        """Take a seat in a room. Raises Refusal or Disconnected."""
-        return await self._session.sit(JoinRoom(room_id, leave_current))
-
-    async def leave_room(self) -> None:
-        """Give up our seat, if we have one. Raises Refusal."""
-        room = self.state.room
-        if room is None:
-            return
-        try:
-            await self._session.ask(LeaveRoom(room.room_id))
-        except Disconnected:
-            pass  # a connection that is lost takes its seat with it, and the next one does not ask for it
-        except Refusal as no:
-            if no.code not in NOT_THERE:
-                raise
-        if self.state.room is not None and self.state.room.room_id == room.room_id:
-            self._session.happen(Left(words.YOU_LEFT))
-
-    async def end_room(self) -> None:
-        """End our room for everyone. Raises Refusal or Disconnected."""
-        await self._session.ask(EndCall(self._here().room_id))
-
-    async def say(self, content: str, reply_to: MessageId | None = None) -> ChatMessage:
-        """Write something to the room. Raises Refusal or Disconnected."""
-        return (await self._session.ask(SendMessage(self._here().room_id, Text(content), reply_to))).message
-
-    async def react(self, message_id: MessageId, emoji: str) -> ChatMessage:
-        """React to a message, or take our reaction back. Raises Refusal or Disconnected."""
-        return (await self._session.ask(ReactToMessage(self._here().room_id, message_id, Emoji(emoji)))).message
-
-    async def edit(self, message_id: MessageId, content: str) -> ChatMessage:
-        """Put a message of ours differently. Raises Refusal or Disconnected."""
-        return (await self._session.ask(EditMessage(self._here().room_id, message_id, Text(content)))).message
-
-    async def delete(self, message_id: MessageId) -> None:
-        """Take a message of ours back. Raises Refusal or Disconnected."""
-        await self._session.ask(DeleteMessage(self._here().room_id, message_id))
-
-    async def messages(self, before: MessageId | None = None, limit: int = 50) -> MessagesAck:
-        """Read the newest messages, or those before one, 1 to 100 at once. Raises Refusal or Disconnected."""
-        return await self._session.ask(GetMessages(self._here().room_id, before, limit))
-
-    async def transfer_host(self, user_id: UserId) -> RoomView:
-        """Hand the host's role to somebody in our room. Raises Refusal or Disconnected."""
-        return (await self._session.ask(TransferHost(self._here().room_id, user_id))).room
-
-    async def set_muted(self, is_muted: bool) -> None:
-        """Mute or unmute our microphone, and tell the others. Raises Refusal or Disconnected."""
-        self._session.happen(MuteChanged(is_muted))
-        if self.state.room is not None:
-            await self._session.tell_muted()
-
-    def _here(self) -> RoomView:
-        if self.state.room is None:
-            raise refusal(Code.NOT_MEMBER, "you are in no room")
-        return self.state.room
-
-    # -- sound ---------------------------------------------------------------------------------------------------------
     @asynccontextmanager
     async def call(
         self,
@@ -158,21 +59,52 @@ class Client:
             Refusal: the server does not let us in.
             Disconnected: the connection was lost meanwhile.
         """
+
+        async def sit() -> RoomView:
+            if room_id is None:
+                return await self.create_room(room, join_existing=True, leave_current=True)
+            return await self.join_room(room_id, leave_current=True)
+
+        async with self.talk(sit, source=source, sink=sink, is_muted=is_muted) as call:
+            yield call
+
+    @asynccontextmanager
+    async def talk(
+        self,
+        sit: Callable[[], Awaitable[object]] | None = None,
+        *,
+        source: str = "device",
+        sink: str = "device",
+        is_muted: bool | None = None,
+    ) -> AsyncIterator[Call]:
+        """Talk in the room in which `sit` takes a seat, or without it where we sit; leaving the block leaves the room.
+
+        Whoever moves to another room meanwhile (by `accept`, for instance) talks on there. `is_muted` None keeps the
+        microphone as it is.
+
+        Raises:
+            Refusal: the server does not let us in.
+            Disconnected: the connection was lost meanwhile.
+        """
         if self._call is not None:
             raise RuntimeError("one call at a time")
-        self._session.happen(MuteChanged(is_muted))
+        if is_muted is not None:
+            self._session.happen(MuteChanged(is_muted))
         call = self._call = Call(self._session, self._running_engine(), source, sink)
         try:
             async with call.running():
-                if room_id is None:
-                    await self.create_room(room, join_existing=True, leave_current=True)
-                else:
-                    await self.join_room(room_id, leave_current=True)
+                if sit is not None:
+                    await sit()
+                self.here()
                 yield call
         finally:
             self._call = None
             with trio.move_on_after(LEAVE, shield=True), contextlib.suppress(Refusal):
                 await self.leave_room()
+
+    def prepare_sound(self) -> None:
+        """Start the sound engine now, which takes longer than joining a room."""
+        self._running_engine()
 
     async def list_devices(self) -> Devices:
         """Ask the sound engine what there is to hear with and to speak into."""
@@ -204,27 +136,34 @@ class Client:
 
 
 @asynccontextmanager
-async def connect(url: str, name: str, user_id: str | None = None) -> AsyncIterator[Client]:
+async def connect(
+    url: str,
+    name: str,
+    user_id: str | None = None,
+    *,
+    takes_waiting_calls: bool = False,
+    is_to_talk: bool = False,
+) -> AsyncIterator[Client]:
     """A client of the server at `url`; it reconnects by itself until the block ends.
+
+    With `takes_waiting_calls` it rings here also while we talk in a room; else callers hear that we are busy. With
+    `is_to_talk` the sound engine starts meanwhile.
 
     Raises:
         ConnectFailed: the first connection cannot be made.
     """
     try:
         state = ClientState(UserId(user_id or str(uuid.uuid4())), read_name(name))
-        session = Session(parse_url(url), state)
+        session = Session(state)
+        connecting = Connecting(parse_url(url), session, takes_waiting_calls)
     except ValueError as why:
         raise ConnectFailed(str(why), "") from None
     async with helpers() as nursery:
-        await nursery.start(session.keep_connected)
+        client = Client(session, nursery)
+        if is_to_talk:
+            client.prepare_sound()
+        await nursery.start(connecting.keep)
         try:
-            yield Client(session, nursery)
+            yield client
         finally:
             session.close("the client was closed")
-
-
-def _room_name(name: str) -> Name:
-    try:
-        return read_name(name)
-    except ValueError as why:
-        raise refusal(Code.INVALID_PAYLOAD, f"the room's name: {why}") from None

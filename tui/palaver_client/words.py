@@ -1,66 +1,59 @@
-"""Every sentence that people read, for line mode and for the screen."""
+"""Every sentence that people read about what happens, for line mode and for the screen."""
 
 from __future__ import annotations
 
 from typing import Final, assert_never
 
-from palaver_media.engine_messages import Side
 from palaver_protocol import notices
-from palaver_protocol.models import (
-    ChatMessage,
-    EndReason,
-    HostChange,
-    MessageId,
-    Name,
-    NoticeLevel,
-    Reaction,
-    RoomView,
-    UserId,
-)
+from palaver_protocol.models import HostChange, NoticeLevel, Participant, RoomType
 from palaver_protocol.notices import AnyNotice
-from palaver_protocol.table import Code, Notice, Refusal
+from palaver_protocol.table import Notice
 
 from . import events
 from .changes import Change
-from .errors import LinkLost, LinkRefused
 from .events import LocalEvent
+from .phrases import (
+    ROOM_GONE,
+    SIDES,
+    SOMEBODY,
+    YOU_LEFT,
+    connect_remedy,
+    duration,
+    ending,
+    indented,
+    listing,
+    name_of,
+    of_message,
+    of_polling,
+    of_problem,
+    of_reactions,
+    of_refusal,
+    of_rejection,
+    transport_failure,
+    whose,
+)
 from .state import ClientState, ConnectionState
 
-YOU_LEFT: Final = "you left the room"
-SOMEBODY: Final = "somebody"
-
-SIDES: Final = {Side.SOURCE: "microphone", Side.SINK: "speaker"}
-
-_ENDED: Final = {
-    EndReason.ENDED: "the host ended it",
-    EndReason.HOST_LEFT: "the host left",
-    EndReason.EMPTY: "everybody left",
-    EndReason.REJECTED: "the call was rejected",
-    EndReason.TIMEOUT: "nobody answered",
-    EndReason.SHUTDOWN: "the server stops",
-    EndReason.ERROR: "the server had a problem",
-}
-
-_TRANSPORT: Final = {
-    "ice": "the media port of the server does not answer; is its UDP port open",
-    "timeout": "the media port of the server does not answer; is its UDP port open",
-    "consent": "the media port of the server answers no more",
-    "dtls": "the sound could not be encrypted",
-    "fingerprint": "the other end of the sound is not the server it should be",
-}
-
-_REMEDIES: Final = {
-    Code.IN_ROOM.value: "leave your room first",
-    Code.IN_CALL.value: "leave your call first",
-    Code.NOT_HOST.value: "only the host may do that",
-    Code.NOT_MEMBER.value: "join the room first",
-    Code.OVERLOADED.value: "try again in a moment",
-    Code.RATE_LIMITED.value: "wait a moment",
-    Code.MEDIA_UNAVAILABLE.value: "the server is preparing its sound; it is tried again",
-}
+__all__ = [
+    "ROOM_GONE",
+    "SIDES",
+    "SOMEBODY",
+    "YOU_LEFT",
+    "connect_remedy",
+    "duration",
+    "ending",
+    "listing",
+    "name_of",
+    "of_event",
+    "of_message",
+    "of_problem",
+    "of_reactions",
+    "of_refusal",
+    "of_rejection",
+    "transport_failure",
+]
 
 
-# -- what happened -----------------------------------------------------------------------------------------------------
 def of_event(change: Change) -> str | None:
     """What happened, in a line, or more for a message of several; None for what is not worth one."""
     if isinstance(change.event, Notice):
@@ -70,6 +63,18 @@ def of_event(change: Change) -> str | None:
 
 def _of_notice(told: AnyNotice, change: Change) -> str | None:
     match told:
+        case notices.IncomingCall() | notices.IncomingCallNew():
+            return of_ringing(told, change.new)
+        case notices.CallAccepted():
+            return f"{name_of(told.user_id, change.new, change.old)} accepts the invitation"
+        case notices.CallAcceptedNew():
+            return f"{_callee(change.old)} accepts the call"
+        case notices.CallRejected():
+            return of_rejection(told.user_name, told.reason)
+        case notices.CallRejectedNew():
+            return of_rejection(_callee(change.old), told.reason)
+        case notices.CallCancelled() | notices.CallTimeout():
+            return _of_settled(told, change.old)
         case notices.UserJoined():
             return None if change.old.participant(told.user_id) else f"{told.user_name} joined"
         case notices.UserLeft():
@@ -77,23 +82,26 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
         case notices.NewMessage():
             return of_message(told)
         case notices.MessageReactionUpdated():
-            return f"reactions to {_whose(told.message_id, change.new)}: {of_reactions(told.reactions)}"
+            return f"reactions to {whose(told.message_id, change.new)}: {of_reactions(told.reactions)}"
         case notices.MessageEdited():
-            return f"{_whose(told.message_id, change.new)} now says: {_indented(told.content)}"
+            return f"{whose(told.message_id, change.new)} now says: {indented(told.content)}"
         case notices.MessageDeleted():
-            return f"{_whose(told.message_id, change.old)} was deleted"
+            return f"{whose(told.message_id, change.old)} was deleted"
         case notices.HostChanged():
             is_back = told.reason is HostChange.RETURNED
             return f"{told.host_name} is back as the host" if is_back else f"{told.host_name} is the host now"
         case notices.ParticipantMediaStateUpdated():
-            return f"{told.name} is {'muted' if told.is_muted else 'unmuted'}"
+            return _of_media_state(told, change.old.participant(told.user_id))
+        case notices.RecordingStateChanged():
+            name = name_of(told.user_id, change.new)
+            return f"{name} records the call" if told.is_recording else f"{name} records the call no longer"
         case notices.RoomHostless():
             return "the host left; everybody may now do what a host may"
         case notices.CallEnded():
             return None if change.old.room is None else f"the room is over: {ending(told.reason)}"
         case notices.ServerNotice():
             return f"{_LEVELS[told.level]}: {told.message or told.code}"
-        case notices.OnlineUsersUpdated() | notices.RoomListUpdated():
+        case notices.OnlineUsersUpdated() | notices.RoomListUpdated() | notices.ActiveSpeakers() | notices.Snapshot():
             return None
         case notices.NewProducer() | notices.ProducerClosed():
             return None
@@ -101,6 +109,38 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
             return None  # what became of the sound is told by MediaLost
         case _:
             assert_never(told)
+
+
+def of_ringing(told: notices.IncomingCall | notices.IncomingCallNew, state: ClientState) -> str:
+    """Who calls, or invites to which room, and for how long it rings."""
+    patience = "" if told.rings_for is None else f"; it rings for {duration(told.rings_for / 1000)}"
+    if isinstance(told, notices.IncomingCallNew):
+        return f"{told.from_name} calls you{patience}"
+    if told.room_type is RoomType.DIRECT:
+        return f"{told.from_user_name} calls you{patience}"
+    room = next((room.room_name for room in state.rooms if room.room_id == told.room_id), "a room")
+    return f"{told.from_user_name} invites you to {room}{patience}"
+
+
+def _of_settled(told: notices.CallCancelled | notices.CallTimeout, old: ClientState) -> str | None:
+    if (ring := old.ring(told.call_id)) is not None:
+        is_missed = isinstance(told, notices.CallTimeout)
+        return f"you missed a call from {ring.from_name}" if is_missed else f"the call from {ring.from_name} is over"
+    if old.outgoing is not None and old.outgoing.call_id == told.call_id:
+        return of_rejection(old.outgoing.to_name, "timeout")
+    return None
+
+
+def _callee(old: ClientState) -> str:
+    return SOMEBODY if old.outgoing is None else old.outgoing.to_name
+
+
+def _of_media_state(told: notices.ParticipantMediaStateUpdated, old: Participant | None) -> str | None:
+    if told.is_away != (old is not None and old.is_away):
+        return f"{told.name} lost the connection; the seat is kept" if told.is_away else f"{told.name} is back"
+    if old is not None and old.is_muted == told.is_muted:
+        return None
+    return f"{told.name} is {'muted' if told.is_muted else 'unmuted'}"
 
 
 _LEVELS: Final = {
@@ -113,15 +153,23 @@ _LEVELS: Final = {
 def _of_local(event: LocalEvent, change: Change) -> str | None:
     match event:
         case events.Connected():
-            return "connected" if change.old.connection is ConnectionState.CONNECTING else "connected again"
+            return _of_connecting(change.old, change.new)
+        case events.CarrierChanged():
+            return of_polling(event.reason) if event.is_polling else "the connection is a WebSocket again"
         case events.ConnectionLost(retry_in=None):
             return f"disconnected: {event.reason}"
         case events.ConnectionLost():
             return f"connection lost: {event.reason}; connecting again"
         case events.Joined():
-            return of_joining(event.room, change.old, change.new)
+            return of_joining(event, change.old, change.new)
         case events.Left():
             return event.reason
+        case events.Calling():
+            return None if event.ring.ends_at is None else f"it rings at {event.ring.to_name}"
+        case events.RingOver():
+            return event.reason or None
+        case events.Invited():
+            return f"it rings at {listing([name_of(user_id, change.new) for user_id in event.user_ids])}"
         case events.MuteChanged():
             if change.old.is_muted == event.is_muted:
                 return None
@@ -142,93 +190,26 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
             return f"{name_of(event.user_id, change.new)} speaks" if event.is_speaking else None
         case events.RetryFailed() | events.SoundChosen() | events.MediaConnecting():
             return None
-        case events.LevelsChanged() | events.StatsChanged() | events.DevicesChanged():
+        case events.LevelsChanged() | events.StatsChanged() | events.DevicesChanged() | events.OlderRead():
             return None
         case _:
             assert_never(event)
 
 
-def of_message(said: ChatMessage) -> str:
-    """A message; its further lines are indented, so that none can pass for another's."""
-    quote = f" (to {said.reply_to.user_name})" if said.reply_to is not None else ""
-    return f"{said.user_name}{quote}: {_indented(said.content)}"
-
-
-def of_reactions(reactions: tuple[Reaction, ...]) -> str:
-    """How many reacted with which emoji."""
-    return ", ".join(f"{reaction.emoji} {reaction.count}" for reaction in reactions) or "none"
-
-
-def _indented(content: str) -> str:
-    return content.replace("\n", "\n  ")
-
-
-def _whose(message_id: MessageId, state: ClientState) -> str:
-    messages = () if state.room is None else state.room.messages
-    said = next((said for said in messages if said.message_id == message_id), None)
-    return "an older message" if said is None else f"a message of {said.user_name}"
-
-
-def of_joining(room: RoomView, old: ClientState, new: ClientState) -> str:
-    """Where we are, and with whom."""
+def of_joining(event: events.Joined, old: ClientState, new: ClientState) -> str:
+    """Where we are, and with whom; and what was lost where the room had to be made anew."""
+    room = event.room
     others = [person.name for person in room.participants if person.user_id != new.me]
-    again = "back in" if old.room is not None else "in"
-    return f"you are {again} {room.room_name}, {'with ' + listing(others) if others else 'alone so far'}"
+    company = f"with {listing(others)}" if others else "alone so far"
+    place = "a call" if room.room_type is RoomType.DIRECT else room.room_name
+    if event.is_again and old.room is not None and old.room.room_id != room.room_id:
+        return f"you are in a new room {place}, {company}; the one before and its chat are gone"
+    return f"you are {'back in' if event.is_again else 'in'} {place}, {company}"
 
 
-def ending(reason: EndReason | None) -> str:
-    """Why a room is over."""
-    return _ENDED[reason or EndReason.ENDED]
-
-
-# -- what went wrong ---------------------------------------------------------------------------------------------------
-def of_refusal(no: Refusal) -> str:
-    """Why the server refused, and what one can do."""
-    if no.retry_after is not None:
-        return f"{no.error}; try again in {duration(no.retry_after)}"
-    remedy = _REMEDIES.get(no.code)
-    return f"{no.error}; {remedy}" if remedy else no.error
-
-
-def of_problem(reason: str, remedy: str) -> str:
-    """What is wrong, and what would help."""
-    return f"{reason}; {remedy}" if remedy else reason
-
-
-def connect_remedy(why: LinkLost) -> str:
-    """What helps where the first connection fails."""
-    if isinstance(why, LinkRefused):
-        return "ask whoever runs the server, or use another name"
-    return "check the address, or start a server with: palaver serve"
-
-
-def transport_failure(reason: str) -> str:
-    """Why sound passes no more, from the one word of the engine or the server."""
-    return _TRANSPORT.get(reason, reason)
-
-
-# -- parts of sentences ------------------------------------------------------------------------------------------------
-def name_of(user_id: UserId, *states: ClientState) -> str:
-    """A person's name, from the first state that knows it."""
-    for state in states:
-        person = state.participant(user_id) or next((user for user in state.users if user.user_id == user_id), None)
-        if person is not None:
-            return person.name
-    return SOMEBODY
-
-
-def listing(names: list[Name]) -> str:
-    """`ann`, `ann and bob`, `ann, bob and 3 others`."""
-    if len(names) > 4:
-        return f"{', '.join(names[:3])} and {len(names) - 3} others"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min`, `1 h 05 min`."""
-    whole = max(1, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+def _of_connecting(old: ClientState, new: ClientState) -> str:
+    if old.connection is ConnectionState.CONNECTING:
+        return "connected"
+    if old.outgoing is not None and new.outgoing is None:
+        return f"connected again; your call to {old.outgoing.to_name} is over"
+    return "connected again"

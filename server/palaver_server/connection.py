@@ -40,9 +40,11 @@ class Connection:
     has_left: bool = False  # it said goodbye
     _packets: ServerLink = field(factory=ServerLink)
 
+    def __attrs_post_init__(self) -> None:
+        self.link.outbox.scope.deadline = trio.current_time() + CONNECT_PATIENCE
+
     async def serve(self) -> None:
         """Live as long as the link; then leave the exchange."""
-        self.link.outbox.scope.deadline = trio.current_time() + CONNECT_PATIENCE
         try:
             await self.link.serve(self.receive)
         finally:

@@ -1,4 +1,4 @@
-"""The one TCP port: HTTP and long-polling, and WebSocket upgrades handed on to trio-websocket."""
+"""The one TCP port: REST and long-polling over HTTP, and what becomes a WebSocket."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Outbox:
     """Messages on their way to one connection. `put` never blocks and never calls back.
 
     Waking the task that sends costs more than sending. So while it waits, a transport may let `send_now` send a message
-    at once, as far as that goes without waiting; it returns whether all of it is gone, else the task sends the rest.
+    at once; it returns whether the message is on its way, and wakes the task if the end of it is left to be sent.
     """
 
     scope: trio.CancelScope = field(factory=trio.CancelScope)  # of the connection
@@ -42,14 +42,14 @@ class Outbox:
             self.scope.cancel()
         self._size += sys.getsizeof(message)
         self._messages.append(message)
-        self._wake()
+        self.wake()
 
     def put_latest(self, event: str, message: str) -> None:
         """Send a message that stands for all earlier ones of its event: a slow reader gets only the newest."""
         if self._is_closed or self._is_sent(message):
             return
         self._latest = {**(self._latest or {}), event: message}
-        self._wake()
+        self.wake()
 
     @property
     def is_closed(self) -> bool:
@@ -59,10 +59,10 @@ class Outbox:
     def close(self) -> None:
         """Send what waits, and nothing after it."""
         self._is_closed = True
-        self._wake()
+        self.wake()
 
     async def take(self) -> list[str | bytes]:
-        """What is to be sent next; empty when the outbox is closed and drained, or `send_now` left a rest."""
+        """What is to be sent next; empty when the outbox is closed and drained, or was woken."""
         if not (self._messages or self._latest or self._is_closed):
             self._more = trio.Event()
             await self._more.wait()
@@ -72,18 +72,15 @@ class Outbox:
         self._size = 0
         return taken
 
-    def _is_sent(self, message: str | bytes) -> bool:
-        """Send a message at once, if its turn is now and the transport can; whether it is dealt with."""
-        if self._more is None or self.send_now is None:
-            return False
-        if not self.send_now(message):
-            self._wake()
-        return True
-
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let who waits in `take` look what there is to do."""
         if self._more is not None:
             self._more.set()
             self._more = None
+
+    def _is_sent(self, message: str | bytes) -> bool:
+        """Send a message at once, if its turn is now and the transport can."""
+        return self._more is not None and self.send_now is not None and self.send_now(message)
 
 
 @define

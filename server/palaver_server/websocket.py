@@ -32,6 +32,7 @@ MASKED: Final = 0x80
 NORMAL: Final = 1000  # section 7.4.1
 GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
+NO_STATUS: Final = 1005  # never on the wire: the client gave none
 NO_TEXT: Final = 1007
 TOO_BIG: Final = 1009
 MAX_REASON: Final = 123  # bytes, section 5.5.1

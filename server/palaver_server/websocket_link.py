@@ -13,7 +13,17 @@ from palaver_protocol.engineio import Handshake, PacketType, RemoteProtocolError
 
 from .links import Link, OnMessage
 from .session import Outbox
-from .websocket import GOING_AWAY, NORMAL, PROTOCOL_ERROR, Closed, FrameError, WebSocket, closing_frame, frame_of
+from .websocket import (
+    GOING_AWAY,
+    NO_STATUS,
+    NORMAL,
+    PROTOCOL_ERROR,
+    Closed,
+    FrameError,
+    WebSocket,
+    closing_frame,
+    frame_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +85,10 @@ class Carrier:
                     self._end_with(nursery.cancel_scope, code, str(why))
                     await self.websocket.wait_closed()
                 except Closed as why:
-                    self.has_left = self.has_left or why.code in GOODBYES
-                    self._end_with(nursery.cancel_scope, why.code or GOING_AWAY, "")
+                    if why.code is None:
+                        raise
+                    self.has_left = why.code in GOODBYES
+                    self._end_with(nursery.cancel_scope, NORMAL if why.code == NO_STATUS else why.code, "")
         finally:
             self.outbox.send_now = None
 
@@ -87,12 +99,13 @@ class Carrier:
         scope.deadline = min(scope.deadline, trio.current_time() + CLOSE_PATIENCE)
 
     def _send_now(self, message: str | bytes) -> bool:
-        """Send a message while the writer waits; what does not fit is left to it."""
+        """Send a message while the writer waits, if the socket takes any of it; the end may be left to the writer."""
         frame = frame_of(message)
         sent = self.websocket.send_now(frame)
-        if sent < len(frame):
+        if 0 < sent < len(frame):
             self._rest = memoryview(frame)[sent:]
-        return sent == len(frame)
+            self.outbox.wake()
+        return sent > 0
 
     async def _write(self, scope: trio.CancelScope) -> None:
         """The one task that sends: a cancelled send leaves half a frame, so the stream is closed after one."""

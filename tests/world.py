@@ -23,6 +23,7 @@ from palaver_protocol import engineio, socketio
 from palaver_protocol.models import RoomId
 from palaver_server.connection import serve_link
 from palaver_server.exchange import Exchange
+from palaver_server.policy import DEFAULT, Policy
 from palaver_server.publisher import publish_lists
 from palaver_server.room import Room
 from palaver_server.room_media import Place
@@ -270,15 +271,15 @@ class World:
 
     def state(self, room_id: str) -> Any:
         """A room's state, to look into or to poison."""
-        return self.exchange.rooms[RoomId(room_id)].state
+        return self.exchange.rooms.open[RoomId(room_id)].state
 
 
 @asynccontextmanager
-async def world(settings: engineio.Settings | None = None) -> AsyncIterator[World]:
+async def world(settings: engineio.Settings | None = None, policy: Policy = DEFAULT) -> AsyncIterator[World]:
     """A world that ends with its block."""
     async with trio.open_nursery() as nursery:
         routers = RecordingRouters()
-        exchange = Exchange(nursery, routers)
+        exchange = Exchange(nursery, routers, policy)
         nursery.start_soon(publish_lists, exchange)
         yield World(nursery, exchange, routers, settings or engineio.Settings())
         nursery.cancel_scope.cancel()

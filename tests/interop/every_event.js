@@ -221,7 +221,7 @@ const sections = {
     assert.ok(ringing.ringsFor > 0, ringing.ringsFor);
     const rung = await ben.hears("incomingCallNew", { callId, from: ann.userId, fromName: "Ann" });
     assert.ok(rung.ringsFor > 0 && rung.ringsFor <= ringing.ringsFor, rung.ringsFor);
-    await cy.refused("notFound", "acceptCallNew", { callId }); // not his call
+    await cy.refused("notAllowed", "acceptCallNew", { callId }); // it is not his call
     const { room } = await ben.ask("acceptCallNew", { callId });
     const { roomId } = room;
     assert.deepEqual([room.roomType, room.status], ["direct", "active"]);

@@ -38,7 +38,7 @@ async def run_every_event(transports: str, folder: Path, into: dict[str, Run]) -
     env = {"XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder)}
     speaking = ("--room", "voices", "--name", "Vox", "--input", "tone:440", "--output", "null", "--json")
     async with AsyncExitStack() as stack:
-        url, server = await stack.enter_async_context(serving(env=env))
+        url, server = await stack.enter_async_context(serving("--ring-timeout", "2", env=env))
         await stack.enter_async_context(running("call", url, *speaking, env=env))
         pid = str(server.process.pid)
         people = await stack.enter_async_context(node("every_event.js", url, transports, pid))

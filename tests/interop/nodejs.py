@@ -1,4 +1,7 @@
-"""Scripts on Node.js with npm's packages, as programs. The test dependencies bring Node.js, scripts/test the packages."""
+"""Scripts on Node.js with npm's packages, as programs.
+
+The test dependencies bring Node.js, and scripts/test installs the packages.
+"""
 
 from __future__ import annotations
 

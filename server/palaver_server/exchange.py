@@ -32,6 +32,7 @@ from palaver_protocol.table import Ack, Code, answer, refusal
 
 from .call import Call
 from .calls import Calls
+from .keeper import Keeper, Mark
 from .people import Newcomer, People
 from .policy import DEFAULT, Policy
 from .room import Room, Routers
@@ -50,13 +51,16 @@ class Exchange:
     routers: Routers
     policy: Policy = DEFAULT
     wall: Callable[[], int] = lambda: int(time.time() * 1000)
+    mark: Mark = lambda _key, _snapshot: None  # of the store
     people: People = field(factory=People)
+    keeper: Keeper = field(init=False)
     rooms: Rooms = field(init=False)
     calls: Calls = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.keeper = Keeper(self.mark, self.wall)
         self.calls = Calls(self)
-        self.rooms = Rooms(self.nursery, self.routers, self.policy, self.people, self.calls.room_closed)
+        self.rooms = Rooms(self.nursery, self.routers, self.policy, self.people, self.keeper, self.calls.room_closed)
 
     # -- connections ---------------------------------------------------------------------------------------------------
     def arrive(self, who: Newcomer, address: str, outbox: Outbox) -> tuple[Session, bool]:
@@ -64,8 +68,10 @@ class Exchange:
         if (session := self.people.resumed(who)) is not None:
             self.resume(session, address, outbox)
             return session, True
+        session = self.people.add(who, address, self.wall(), outbox)
+        self.keep_session(session)
         self.rooms.listed()
-        return self.people.add(who, address, self.wall(), outbox), False
+        return session, False
 
     def resume(self, session: Session, address: str, outbox: Outbox) -> None:
         """Somebody is back; a link of his that we still believed in is cut, and its loss will mean nothing."""
@@ -103,10 +109,15 @@ class Exchange:
     def depart(self, session: Session) -> None:
         """A session is over."""
         self.people.remove(session)
+        self.keep_session(session)
         self.rooms.listed()
         if (room := self.rooms.where.get(session.user_id)) is not None:
             room.happen(partial(room.state.lost, self.by(session)))
         self.calls.left(session)
+
+    def keep_session(self, session: Session) -> None:
+        """Tell the store that somebody came or went."""
+        self.keeper.session(session, lambda: session.number not in self.people.sessions)
 
     def by(self, session: Session) -> By:
         """A session, as rooms know it."""
@@ -247,6 +258,7 @@ class Exchange:
 
     def keep_call(self, call: Call) -> None:
         """Tell the store that a call has begun or ended."""
+        self.keeper.call(call)
 
     # -- what people see -----------------------------------------------------------------------------------------------
     def list_users(self) -> tuple[User, ...]:

@@ -152,8 +152,7 @@ class Room:
                         self.router.tell(command)
         if self.alarm is not None:
             self.alarm.deadline = self.state.deadline()
-        if effects:
-            self.outside.keep_room(self)
+        self.outside.keep_room(self)
         if self.state.is_ended and not self.ended.is_set():
             self.ended.set()
             self.outside.closed(self)

@@ -15,6 +15,7 @@ from palaver_protocol.models import MessageId, Name, RoomId, RoomSummary, RoomTy
 from palaver_protocol.notices import AnyNotice
 from palaver_protocol.table import Code, refusal
 
+from .keeper import Keeper
 from .people import People
 from .policy import Policy
 from .room import Room, Routers, run_room
@@ -34,6 +35,7 @@ class Rooms:
     routers: Routers
     policy: Policy
     people: People
+    keeper: Keeper
     on_closed: Callable[[Room], None]
     open: dict[RoomId, Room] = field(factory=dict[RoomId, Room])
     where: dict[UserId, Room] = field(factory=dict[UserId, Room])  # one room per user
@@ -159,9 +161,11 @@ class Rooms:
 
     def keep_room(self, room: Room) -> None:
         """Tell the store that a room has changed."""
+        self.keeper.room(room.state)
 
     def keep_message(self, room: Room, message_id: MessageId) -> None:
         """Tell the store that a message has changed."""
+        self.keeper.message(room.state, message_id)
 
 
 def encode_notice(notice: AnyNotice) -> str:

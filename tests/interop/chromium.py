@@ -150,7 +150,7 @@ def bundle(folder: Path) -> Path:
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Files, without a log."""
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 from running import PYTHONPATH
 
@@ -15,11 +16,16 @@ from running import PYTHONPATH
 @contextmanager
 def standing(*arguments: str) -> Iterator[str]:
     """A server, as `python ARGUMENTS` starts it, for the length of the block: its URL. It must have nothing to say."""
-    command = [sys.executable, *arguments]
-    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with (
+        TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, "PYTHONPATH": PYTHONPATH, "XDG_STATE_HOME": folder},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         started = re.search(r"http://[^\s,]+", process.stdout.readline())
         try:

@@ -91,15 +91,15 @@ def test_nothing_was_told_that_the_table_does_not_know(run: Run) -> None:
 
 @pytest.mark.trio
 @pytest.mark.parametrize("transports", TRANSPORTS)
-async def test_a_client_comes_back_by_itself_when_the_server_does(transports: str) -> None:
-    port = str(free_port())
+async def test_a_client_comes_back_by_itself_when_the_server_does(transports: str, tmp_path: Path) -> None:
+    port, env = str(free_port()), {"XDG_STATE_HOME": str(tmp_path)}
     async with node("comes_back.js", f"http://127.0.0.1:{port}", transports) as ann:
-        async with serving("--port", port) as (_, server):
+        async with serving("--port", port, env=env) as (_, server):
             await ann.wait_line(said("seated"))
             server.process.kill()
             await ann.wait_line(said("lost"))
         seen = len(ann.lines)
-        async with serving("--port", port):
+        async with serving("--port", port, env=env):
             assert json.loads(await ann.wait_line(said("seated"), after=seen))["seated"] == ["Ann"]
 
 

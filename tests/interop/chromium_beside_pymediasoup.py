@@ -1,7 +1,7 @@
 """Two strangers' clients in one call: web pages in Chromium, and pymediasoup on aiortc between them.
 
 Run as `python chromium_beside_pymediasoup.py FOLDER` where 10.99.0.1 is an address of this machine. Everybody says a
-tone of his own. Prints one JSON object: what each heard of whom, in Hz.
+tone of his own; the pages check what they hear. Prints one JSON object: what pymediasoup heard of whom, in Hz.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ async def main(folder: Path) -> None:
             print(json.dumps(await talk(browser, site, server)), flush=True)
 
 
-async def talk(browser: str, site: str, server: str) -> dict[str, object]:
-    """A page comes first, then pymediasoup, then another page."""
-    heard: dict[str, object] = {}
+async def talk(browser: str, site: str, server: str) -> dict[str, float]:
+    """A page comes first, then pymediasoup, then another page. The pages check what they hear; what pymediasoup heard."""
     between = (sys.executable, str(HERE / "pymediasoup_peers.py"), server, "ben", "880", "2")
     async with driving(browser) as driven:
         ann, cy = await driven.open(site), await driven.open(site)
         await ann.call("enter", server, "ann", "interop")
         await ann.call("say", 440)
         async with executing(*between) as ben:
-            heard["ann at first"] = await ann.call("pitches", 1)
+            await ann.call("tones", {"peer-ben": 880})
             await cy.call("enter", server, "cy", "interop")
             await cy.call("say", 1320)
-            heard["ann"], heard["cy"] = await ann.call("pitches", 2), await cy.call("pitches", 2)
-            heard["ben"] = json.loads(await ben.wait_line(lambda line: line.startswith("{")))
+            await ann.call("tones", {"peer-ben": 880, "cy": 1320})
+            await cy.call("tones", {"ann": 440, "peer-ben": 880})
+            heard: dict[str, float] = json.loads(await ben.wait_line(lambda line: line.startswith("{")))
     return heard
 
 

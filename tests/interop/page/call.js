@@ -5,6 +5,7 @@ import { io } from "socket.io-client";
 
 const PATIENCE = 15_000; // ms
 const FFT = 8192; // samples: 5.9 Hz apart at 48 kHz
+const NEAR = 6; // Hz between pitches that are the same
 const AUDIBLE = -60; // dBFS of the strongest pitch
 
 class Call {
@@ -80,11 +81,16 @@ class Call {
 
   async say(hz) {
     this.sound = new AudioContext({ sampleRate: 48_000 });
-    const tone = new OscillatorNode(this.sound, { frequency: hz });
+    this.tone = new OscillatorNode(this.sound, { frequency: hz });
     const out = this.sound.createMediaStreamDestination();
-    tone.connect(new GainNode(this.sound, { gain: 0.3 })).connect(out);
-    tone.start();
+    this.tone.connect(new GainNode(this.sound, { gain: 0.3 })).connect(out);
+    this.tone.start();
     this.sent.set("audio", await this.sending.produce({ track: out.stream.getAudioTracks()[0] }));
+  }
+
+  // Say another tone from now on.
+  retune(hz) {
+    this.tone.frequency.value = hz;
   }
 
   async show(colour) {
@@ -116,20 +122,35 @@ class Call {
     await this.ask("closeProducer", { roomId: this.roomId, producerId: producer.id });
   }
 
+  // Hear somebody no more, or again.
+  async listen(userId, isListening) {
+    const consumerId = this.voices.get(userId).consumer.id;
+    await this.ask(isListening ? "resumeConsumer" : "pauseConsumer", { roomId: this.roomId, consumerId });
+  }
+
+  // Find the way to the server anew, as after a change of networks.
+  async restartIce() {
+    for (const transport of [this.sending, this.receiving]) {
+      const { iceParameters } = await this.ask("restartIce", { transportId: transport.id });
+      await transport.restartIce({ iceParameters });
+    }
+  }
+
   // Once a notice of this kind was told: its payload.
   async hears(event) {
     const find = () => this.told.find((told) => told.event === event)?.payload;
     return await until(find, () => `no ${event}, but ${JSON.stringify(this.told.map((told) => told.event))}`);
   }
 
-  // Who is heard, and at which pitch in Hz: once this many are.
-  async pitches(count) {
+  // Once these are heard, each by the pitch in Hz, and nobody else.
+  async tones(wanted) {
     const voices = () => [...this.voices].map(([userId, voice]) => [userId, voice.pitch()]);
-    const heard = () => {
+    const areHeard = () => {
       const audible = voices().filter(([, pitch]) => pitch !== null);
-      return audible.length === count && Object.fromEntries(audible);
+      const isRight = ([userId, pitch]) => Math.abs(pitch - wanted[userId]) <= NEAR;
+      return audible.length === Object.keys(wanted).length && audible.every(isRight);
     };
-    return await until(heard, () => `heard: ${JSON.stringify(voices())}`);
+    await until(areHeard, () => `heard: ${JSON.stringify(voices())}, not ${JSON.stringify(wanted)}`);
   }
 
   // Once nothing is heard of somebody who is still received.

@@ -29,7 +29,7 @@ async def main(folder: Path) -> None:
 
 
 async def talk(browser: str, site: str, server: str) -> dict[str, float]:
-    """A page comes first, then pymediasoup, then another page. The pages check what they hear; what pymediasoup heard."""
+    """A page comes first, then pymediasoup, then another page; all check what they hear."""
     between = (sys.executable, str(HERE / "pymediasoup_peers.py"), server, "ben", "880", "2")
     async with driving(browser) as driven:
         ann, cy = await driven.open(site), await driven.open(site)

@@ -1,10 +1,10 @@
 // Every event of the contract, asked and heard by npm's socket.io-client.
 //
-// usage: node every_event.js URL TRANSPORTS SERVER_PID, where somebody speaks in the room "voices".
+// usage: node every_event.js URL TRANSPORTS SERVER_PID; somebody must come to speak in the room "voices".
 // Prints what was answered and told, a JSON line each; the exit code is 0 when all was as it should be.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { Person, TRANSPORTS } from "./people.js";
+import { Person, TRANSPORTS, tell } from "./people.js";
 
 const [url, transports, serverPid] = process.argv.slice(2);
 
@@ -339,17 +339,20 @@ const sections = {
   },
 };
 
-// What must come after everything else: it takes the media of all rooms away.
-async function whenTheWorkerDies() {
+// One who listens while all else happens. When it has, she sees the media of all rooms go, and come again.
+async function listenInTheRoomWithVoices() {
   const [ann] = await people("Ann");
-  const { room } = await ann.ask("createRoom", { roomType: "group", roomName: "voices", joinExisting: true });
-  const speaker = room.participants.find((one) => one.userId !== ann.userId);
-  const { speakers } = await ann.hears("activeSpeakers", { roomId: room.roomId, speakers: { 0: { userId: speaker.userId } } });
+  const { room } = await ann.ask("createRoom", { roomType: "group", roomName: "voices" });
+  tell({ waiting: room.roomId });
+  const { userId } = await ann.hears("userJoined");
+  const { speakers } = await ann.hears("activeSpeakers", { roomId: room.roomId, speakers: { 0: { userId } } });
   assert.ok(speakers[0].level > 0 && speakers[0].level < 40, JSON.stringify(speakers));
-  process.kill(Number(readFileSync(`/proc/${serverPid}/task/${serverPid}/children`, "utf8").trim()), "SIGKILL");
-  await ann.hears("mediaReset", { roomId: room.roomId });
-  await ann.hears("newProducer", { userId: speaker.userId });
-  goodbye(ann);
+  return async () => {
+    process.kill(Number(readFileSync(`/proc/${serverPid}/task/${serverPid}/children`, "utf8").trim()), "SIGKILL");
+    await ann.hears("mediaReset", { roomId: room.roomId });
+    for (const seat of [1, 2]) await ann.hears("newProducer", { userId }); // before, and after
+    goodbye(ann);
+  };
 }
 
 // A certificate that nobody holds: signalling alone does not notice.
@@ -378,6 +381,8 @@ async function holds([name, section]) {
   }
 }
 
-const results = await Promise.all(Object.entries(sections).map(holds));
-results.push(await holds(["the worker dies", whenTheWorkerDies]));
+let whenTheWorkerDies;
+const listening = async () => (whenTheWorkerDies = await listenInTheRoomWithVoices());
+const results = await Promise.all([...Object.entries(sections), ["who speaks is told", listening]].map(holds));
+if (whenTheWorkerDies) results.push(await holds(["the worker dies", whenTheWorkerDies]));
 process.exit(results.every(Boolean) ? 0 : 1);

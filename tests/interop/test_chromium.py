@@ -114,8 +114,8 @@ async def test_a_voice_that_one_does_not_want_to_hear_pauses(world: World) -> No
 
 async def test_who_speaks_is_told(world: World) -> None:
     async with world.room("speakers") as room:
-        await room.enter("ann", hz=440)
         ben = await room.enter("ben")
+        await room.enter("ann", hz=440)
         (speaker,) = (await ben.call("hears", "activeSpeakers"))["speakers"]
         assert speaker["userId"] == "ann"
 
@@ -173,7 +173,7 @@ async def test_a_page_and_a_terminal_hear_each_other(world: World, tmp_path: Pat
         ann = await room.enter("ann", hz=440)
         async with running("call", world.server, "--room", "mixed", "--name", "ben", *sound, "--json", env=env) as ben:
             await ben.wait_event("mediaStarted", name="ann")
-            await ann.call("tones", {(await ben.wait_event("joined"))["userId"]: 880})
+            await ann.call("tones", {(await ann.call("hears", "userJoined"))["userId"]: 880})
             await trio.sleep(1.5)  # of sound, to measure
             await ben.end()
     assert abs(pitch(tmp_path / "heard.wav") - 440) <= NEAR

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,13 @@ class Run:
 async def run_every_event(transports: str, folder: Path, into: dict[str, Run]) -> None:
     env = {"XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder)}
     speaking = ("--room", "voices", "--name", "Vox", "--input", "tone:440", "--output", "null", "--json")
-    async with AsyncExitStack() as stack:
-        url, server = await stack.enter_async_context(serving("--ring-timeout", "2", env=env))
-        await stack.enter_async_context(running("call", url, *speaking, env=env))
-        pid = str(server.process.pid)
-        people = await stack.enter_async_context(node("every_event.js", url, transports, pid))
-        code = await people.wait(50)
+    async with (
+        serving("--ring-timeout", "2", env=env) as (url, server),
+        node("every_event.js", url, transports, str(server.process.pid)) as people,
+    ):
+        await people.wait_line(said("waiting"))
+        async with running("call", url, *speaking, env=env):
+            code = await people.wait(50)
         into[transports] = Run(code, [json.loads(line) for line in people.lines], "\n".join(people.errors))
 
 

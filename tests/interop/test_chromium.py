@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import wave
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -149,11 +149,12 @@ async def test_a_wrong_fingerprint_gets_nothing_and_is_told(world: World) -> Non
     async with world.room("strangers") as room:
         ann = await room.enter("ann", hz=440)
         eve = await room.enter("eve", wrongFingerprint=True)
-        assert (await eve.call("hears", "transportFailed"))["reason"] == "fingerprint"  # she receives
-        await eve.call("say", 880)
-        assert (await ann.call("hears", "producerClosed"))["userId"] == "eve"  # and sends
+        assert (await eve.call("hears", "transportFailed"))["reason"] == "fingerprint"  # for what she would receive
+        with suppress(PageError):  # the server may find out before she can produce
+            await eve.call("say", 880)
+        assert (await eve.call("hears", "transportFailed", 1))["reason"] == "fingerprint"  # for what she would send
         assert await eve.call("packets", "ann") == 0
-        assert await ann.call("tracks") == []
+        await ann.call("gone", "eve")
         ben = await room.enter("ben")
         await ben.call("tones", {"ann": 440})
 

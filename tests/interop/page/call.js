@@ -136,10 +136,15 @@ class Call {
     }
   }
 
-  // Once a notice of this kind was told: its payload.
-  async hears(event) {
-    const find = () => this.told.find((told) => told.event === event)?.payload;
+  // The payload of the first notice of this kind, or of a later one, once it was told.
+  async hears(event, index = 0) {
+    const find = () => this.told.filter((told) => told.event === event)[index]?.payload;
     return await until(find, () => `no ${event}, but ${JSON.stringify(this.told.map((told) => told.event))}`);
+  }
+
+  // Once nothing is received of somebody.
+  async gone(userId) {
+    await until(() => !this.voices.has(userId) && !this.pictures.has(userId), () => `${userId} is still received`);
   }
 
   // Once these are heard, each by the pitch in Hz, and nobody else.

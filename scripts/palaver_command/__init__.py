@@ -19,6 +19,7 @@ SCREEN: Final = "palaver_tui"
 COMMANDS: Final = {
     "serve": "palaver_server.main",
     "call": "palaver_client.line_mode",
+    "conformance": "palaver_conformance.main",
     "devices": "palaver_client.device_list",
     "bot echo": "palaver_bots.echo",
 }

@@ -22,7 +22,8 @@ async def ring(stage: Stage, caller: Person, callee: Person, *others: Person, **
     answer = await caller.does("callUser", callId=call_id, targetUserId=callee.user_id, **payload)
     check(0 < answer["ringsFor"] <= stage.target.ring * 1000 + 1, "ringsFor in ms", answer)
     for person in (callee, *others):
-        heard = await person.hears("incomingCallNew", callId=call_id, fromName=caller.name, **{"from": caller.user_id})
+        heard = await person.hears("incomingCallNew", callId=call_id, fromName=caller.name)
+        check_fields("incomingCallNew", heard, **{"from": caller.user_id})
         check(0 < heard.get("ringsFor", 1) <= stage.target.ring * 1000 + 1, "ringsFor in ms", heard)
     return call_id
 

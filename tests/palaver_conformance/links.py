@@ -18,7 +18,13 @@ from palaver_protocol.polling import SEPARATOR
 from .target import POLLING, WEBSOCKET, Target, http
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024  # bytes
-NETWORK: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, ConnectionClosed, h11.RemoteProtocolError)
+NETWORK: Final = (
+    OSError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    ConnectionClosed,
+    h11.RemoteProtocolError,
+)
 
 
 class LinkLost(Exception):
@@ -180,4 +186,3 @@ def read_sid(message: str) -> str:
         return str(orjson.loads(decode(message).data)["sid"])
     except (RemoteProtocolError, ValueError, KeyError, TypeError):
         return ""
-

@@ -18,9 +18,9 @@ from .target import Target, read_url
 NAME: Final = "palaver conformance"
 WRONG_USAGE: Final = 2  # exit code, also where nothing answered
 DESCRIPTION: Final = """\
-Try whether a server keeps the protocol of docs/protocol.md, whoever wrote it: one case per event, rule and refusal, over
-real sockets, looking at raw JSON. The cases bring people and rooms of their own, so a server that others use is not
-disturbed (they see a few strangers come and go).
+Try whether a server keeps the protocol of docs/protocol.md, whoever wrote it: one case per event, rule and refusal,
+over real sockets, looking at raw JSON. The cases bring people and rooms of their own, so a server that others use is
+not disturbed (they see a few strangers come and go).
 """
 EPILOG: Final = """\
 examples

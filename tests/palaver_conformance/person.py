@@ -177,11 +177,14 @@ class Person:
         answer = await self.ask(event, **payload)
         if not isinstance(answer, dict) or answer.get("success") is not True:
             raise Failed(f"{event} succeeds for {self.name}", shown(answer))
+        self.check()
         return answer
 
     async def refused(self, event: str, *codes: Code, **payload: Any) -> dict[str, Any]:
         """A request that is refused with one of these codes: the refusal."""
-        return check_refusal(f"{event} by {self.name}", await self.ask(event, **payload), *codes)
+        refusal = check_refusal(f"{event} by {self.name}", await self.ask(event, **payload), *codes)
+        self.check()
+        return refusal
 
     async def barrier(self) -> None:
         """Wait until all that the server has said so far is here: answers and notices come in order."""
@@ -198,7 +201,9 @@ class Person:
                 await self._news.wait()
             return
         last = [f"{heard.event} {shown(heard.payload)}" for heard in self.heard if heard.event not in AMBIENT][-2:]
-        raise Failed(f"{what} for {self.name}", f"nothing within {within:g} s; last heard: {'; '.join(last) or 'nothing'}")
+        raise Failed(
+            f"{what} for {self.name}", f"nothing within {within:g} s; last heard: {'; '.join(last) or 'nothing'}"
+        )
 
     async def hears(self, event: str, within: float | None = None, **fields: Any) -> Any:
         """The next notice of this name, which has these fields: its payload. Others may have come before."""
@@ -206,6 +211,7 @@ class Person:
         heard = self._next(event)
         assert heard is not None
         heard.is_expected = True
+        self.check()
         check_fields(f"{event} to {self.name}", heard.payload, **fields)
         return heard.payload
 
@@ -298,5 +304,3 @@ def check(is_so: bool, expected: str, came: Any) -> None:
     """Raise Failed unless it is so."""
     if not is_so:
         raise Failed(expected, shown(came))
-
-

@@ -10,7 +10,7 @@ from palaver_protocol.table import Code
 
 from .person import Person, check, check_fields
 from .rooms import check_time, participant
-from .stage import Stage, case
+from .stage import LACKING, Stage, case
 from .verdicts import Skipped
 
 
@@ -18,7 +18,7 @@ async def resumable(stage: Stage, name: str, user_id: str | None = None, token: 
     """Somebody who asks for resumption; skips the case where the server has none."""
     person = await stage.person(name, user_id, resume=token)
     if "resume" not in answer_of(person):
-        raise Skipped("an addition of Palaver's that this server lacks")
+        raise Skipped(LACKING)
     return person
 
 
@@ -36,7 +36,13 @@ async def away(stage: Stage, *names: str) -> tuple[str, list[Person]]:
     await bo.does("mediaStateChanged", roomId=room_id, isMuted=True, isVideoEnabled=False)
     await ada.hears("participantMediaStateUpdated", userId=bo.user_id, isMuted=True)
     await bo.cut()
-    gone = {"userId": bo.user_id, "name": bo.name, "isMuted": True, "isVideoEnabled": False, "isAway": True}
+    gone: dict[str, Any] = {
+        "userId": bo.user_id,
+        "name": bo.name,
+        "isMuted": True,
+        "isVideoEnabled": False,
+        "isAway": True,
+    }
     await ada.hears("participantMediaStateUpdated", **gone)
     return room_id, [ada, bo]
 

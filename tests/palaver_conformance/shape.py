@@ -67,12 +67,12 @@ def _typed_faults(schema: Schema, value: object, path: str) -> Iterator[str]:
 
 def _object_faults(schema: Schema, value: dict[str, Any], path: str) -> Iterator[str]:
     properties: dict[str, Schema] = schema.get("properties", {})
+    others: Schema = schema.get("additionalProperties", {})
     for name in schema.get("required", []):
         if name not in value:
             yield f"{path}.{name}: missing"
     for name, item in value.items():
-        inner = properties.get(name, schema.get("additionalProperties", {}))
-        yield from faults(inner, item, f"{path}.{name}")
+        yield from faults(properties.get(name, others), item, f"{path}.{name}")
 
 
 def _is(kind: str, value: object) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from palaver_protocol import socketio
 
@@ -16,6 +15,10 @@ from .person import Person
 from .shape import shown
 from .target import Target
 from .verdicts import Failed, Outcome, Skipped, Verdict
+
+GOOD_BYE: Final = 1.0  # s
+LACKING: Final = "an addition of Palaver's that this server lacks"
+UNKNOWN: Final = '"unknownEvent"'
 
 
 @define(eq=False)
@@ -119,30 +122,34 @@ def case(name: str, *about: str, is_slow: bool = False, is_addition: bool = Fals
 async def try_case(case: Case, target: Target) -> Verdict:
     """Play a case; never raises but for a bug of ours."""
     if case.is_slow and not target.tries_slow:
-        return Verdict(case.name, Outcome.SKIPPED, 0, reason="it waits for a timer: --slow")
+        return Verdict(case.name, Outcome.SKIPPED, reason="it waits for a timer: --slow")
     start = trio.current_time()
     async with trio.open_nursery() as nursery:
         stage = Stage(target, nursery)
-        verdict = functools.partial(Verdict, case.name)
-        try:
-            await case.play(stage)
-            await stage.check_quiet()
-            outcome = functools.partial(verdict, Outcome.PASSED)
-        except Failed as why:
-            outcome = _judge(case, stage, why, verdict)
-        except Skipped as why:
-            outcome = functools.partial(verdict, Outcome.SKIPPED, reason=str(why))
-        with trio.move_on_after(1):
+        verdict = await _play(case, stage)
+        with trio.move_on_after(GOOD_BYE):
             await stage.close()
         nursery.cancel_scope.cancel()
-    return outcome(seconds=trio.current_time() - start, seen=stage.seen())
+    return evolve(verdict, seconds=trio.current_time() - start, seen=stage.seen())
 
 
-def _judge(case: Case, stage: Stage, why: Failed, verdict: Callable[..., Verdict]) -> Callable[..., Verdict]:
-    if case.is_addition and '"unknownEvent"' in why.came:
-        return functools.partial(verdict, Outcome.SKIPPED, reason="an addition of Palaver's that this server lacks")
-    # a wrong shape says more than what it led to
-    wrong = next((f"{person.name} got {person.wrong[0]}" for person in stage.people if person.wrong), None)
-    if wrong is not None and not why.came.startswith(wrong):
-        return functools.partial(verdict, Outcome.FAILED, expected=why.expected, came=f"{why.came}; and {wrong}")
-    return functools.partial(verdict, Outcome.FAILED, expected=why.expected, came=why.came)
+async def _play(case: Case, stage: Stage) -> Verdict:
+    try:
+        await case.play(stage)
+        await stage.check_quiet()
+    except Skipped as why:
+        return Verdict(case.name, Outcome.SKIPPED, reason=str(why))
+    except Failed as why:
+        if case.is_addition and UNKNOWN in why.came:
+            return Verdict(case.name, Outcome.SKIPPED, reason=LACKING)
+        return Verdict(case.name, Outcome.FAILED, expected=why.expected, came=_with_shape(stage, why.came))
+    except (LookupError, TypeError, ValueError, AttributeError) as why:  # a case reads what is not there
+        came = _with_shape(stage, f"{type(why).__name__}: {why}")
+        return Verdict(case.name, Outcome.FAILED, expected="what the case reads in an answer or notice", came=came)
+    return Verdict(case.name, Outcome.PASSED)
+
+
+def _with_shape(stage: Stage, came: str) -> str:
+    """What came, and what was wrong with it by the schema: that says more than what it led to."""
+    wrong = next((f"{person.name} got {person.wrong[0]}" for person in stage.people if person.wrong), "")
+    return came if came.startswith(wrong) else f"{came}; and {wrong}"

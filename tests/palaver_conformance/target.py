@@ -71,7 +71,7 @@ async def http(target: Target, method: str, path: str, body: bytes = b"") -> tup
         while True:
             event = client.next_event()
             if event is h11.NEED_DATA:
-                client.receive_data(await stream.receive_some())
+                client.receive_data(bytes(await stream.receive_some()))
             elif isinstance(event, h11.Response):
                 status = event.status_code
             elif isinstance(event, h11.Data):

@@ -35,7 +35,7 @@ class Verdict:
 
     case: str
     outcome: Outcome
-    seconds: float
+    seconds: float = 0.0
     expected: str = ""
     came: str = ""
     reason: str = ""  # why it was skipped

@@ -19,7 +19,6 @@ from palaver_protocol import engineio, socketio
 from palaver_protocol.engineio import RemoteProtocolError
 from palaver_protocol.polling import SEPARATOR
 
-
 TEXT, CLOSE = 1, 8
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 

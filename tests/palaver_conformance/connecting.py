@@ -102,13 +102,13 @@ async def lists_first(stage: Stage) -> None:
 
 @case("connecting: another version of Engine.IO is refused")
 async def old_version(stage: Stage) -> None:
-    status, _ = await http(stage.target, "GET", POLLING.replace("EIO=4", "EIO=3"))
+    status, _ = await http(stage.target, "GET", POLLING.replace("EIO=4", "EIO=3"), b"", stage.target.patience)
     check(status == 400, "HTTP 400", status)
 
 
 @case("connecting: a session id that nobody has is refused")
 async def unknown_session(stage: Stage) -> None:
-    status, body = await http(stage.target, "GET", f"{POLLING}&sid=nobody")
+    status, body = await http(stage.target, "GET", f"{POLLING}&sid=nobody", b"", stage.target.patience)
     check(status == 400, "HTTP 400", f"{status} {body[:80]!r}")
 
 

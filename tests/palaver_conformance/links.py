@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final, cast
 
 import h11
@@ -17,6 +19,7 @@ from palaver_protocol.polling import SEPARATOR
 
 from .target import POLLING, WEBSOCKET, Target, http
 
+SEND: Final = 10.0  # s that a server may take to read a message
 MAX_MESSAGE: Final = 16 * 1024 * 1024  # bytes
 NETWORK: Final = (
     OSError,
@@ -61,10 +64,8 @@ class WebSocketLink(Link):
     socket: WebSocketConnection
 
     async def send(self, message: str | bytes) -> None:
-        try:
+        with trio.move_on_after(SEND), suppress(*NETWORK):
             await self.socket.send_message(message)
-        except NETWORK:
-            return
 
     async def messages(self) -> AsyncIterator[str | bytes]:
         while True:
@@ -88,15 +89,19 @@ async def open_websocket(target: Target, nursery: trio.Nursery, path: str = WEBS
     Raises:
         LinkLost: there is nobody, or he hangs up.
     """
-    try:
-        with trio.move_on_after(target.patience):
+    with trio.move_on_after(target.patience):
+        try:
             stream = await target.dial()
+        except (OSError, trio.BrokenResourceError) as why:
+            raise LinkLost(f"{target} cannot be reached ({why})") from None
+        try:
             socket = await wrap_client_stream(
                 nursery, cast(trio.SocketStream, stream), target.authority, path, max_message_size=MAX_MESSAGE
             )
-            return WebSocketLink(stream, socket)
-    except OSError as why:
-        raise LinkLost(f"{target} cannot be reached ({why})") from None
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return WebSocketLink(stream, socket)
     raise LinkLost(f"{target} opens no WebSocket within {target.patience:g} s")
 
 
@@ -123,13 +128,13 @@ class PollingLink(Link):
             await self.upgraded.send(message)
         elif not self._is_over:
             assert isinstance(message, str)  # this protocol has no binary events
-            await self._request("POST", message.encode())
+            await self._request("POST", message.encode(), SEND)
 
-    async def _request(self, method: str, body: bytes = b"") -> bytes | None:
+    async def _request(self, method: str, body: bytes = b"", patience: float = math.inf) -> bytes | None:
         """The body of the answer; None where the link is over."""
         try:
-            status, received = await http(self.target, method, self.path, body)
-        except NETWORK:
+            status, received = await http(self.target, method, self.path, body, patience)
+        except (*NETWORK, trio.TooSlowError):
             status, received = 0, b""
         self._is_over = self._is_over or status != 200
         return None if self._is_over else received

@@ -101,14 +101,12 @@ def seconds(text: str) -> float:
 
 
 def chosen(pattern: str | None) -> list[Case]:
-    """The cases that a pattern means."""
-    if pattern is None:
-        return list(CASES.values())
-    wanted = pattern.casefold()
+    """The cases that a pattern means, by name."""
+    wanted = (pattern or "").casefold()
     has_marks = any(mark in wanted for mark in "*?[")
     return [
         case
-        for name, case in CASES.items()
+        for name, case in sorted(CASES.items())
         if (fnmatchcase(name.casefold(), wanted) if has_marks else wanted in name.casefold())
     ]
 

@@ -82,6 +82,8 @@ class Person:
             self._tell_news()
             if self.link is None:
                 task_status.started()
+            else:
+                await self.link.cut()
 
     def _tell_news(self) -> None:
         self._news.set()

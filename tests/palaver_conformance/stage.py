@@ -11,6 +11,7 @@ from attrs import define, evolve, field, frozen
 
 from palaver_protocol import socketio
 
+from .links import NETWORK, LinkLost
 from .person import Person
 from .shape import shown
 from .target import Target
@@ -135,14 +136,18 @@ async def try_case(case: Case, target: Target) -> Verdict:
 
 async def _play(case: Case, stage: Stage) -> Verdict:
     try:
-        await case.play(stage)
-        await stage.check_quiet()
+        with trio.fail_after(stage.target.longest):
+            await case.play(stage)
+            await stage.check_quiet()
     except Skipped as why:
         return Verdict(case.name, Outcome.SKIPPED, reason=str(why))
     except Failed as why:
         if case.is_addition and UNKNOWN in why.came:
             return Verdict(case.name, Outcome.SKIPPED, reason=LACKING)
         return Verdict(case.name, Outcome.FAILED, expected=why.expected, came=_with_shape(stage, why.came))
+    except (LinkLost, *NETWORK, trio.TooSlowError) as why:
+        came = _with_shape(stage, str(why) or type(why).__name__)
+        return Verdict(case.name, Outcome.FAILED, expected="answers", came=came)
     except (LookupError, TypeError, ValueError, AttributeError) as why:  # a case reads what is not there
         came = _with_shape(stage, f"{type(why).__name__}: {why}")
         return Verdict(case.name, Outcome.FAILED, expected="what the case reads in an answer or notice", came=came)

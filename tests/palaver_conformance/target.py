@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from typing import Final
 from urllib.parse import urlsplit
@@ -32,6 +33,11 @@ class Target:
         """Host and port, as HTTP writes them."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def longest(self) -> float:
+        """What no case takes, whatever the server does."""
+        return 60 + 10 * self.patience + 2 * max(self.ring, self.host_grace, self.resume_grace)
+
     def __str__(self) -> str:
         return f"{'https' if self.is_secure else 'http'}://{self.authority}"
 
@@ -41,7 +47,11 @@ class Target:
         if not self.is_secure:
             return stream
         secure = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=self.host)
-        await secure.do_handshake()
+        try:
+            await secure.do_handshake()
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
         return secure
 
 
@@ -58,23 +68,34 @@ def read_url(url: str) -> tuple[str, int, bool]:
     return parts.hostname, parts.port or (443 if is_secure else 80), is_secure
 
 
-async def http(target: Target, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-    """The status and body of the answer to one HTTP request. Raises OSError or h11.RemoteProtocolError."""
-    client = h11.Connection(h11.CLIENT)
+async def http(
+    target: Target, method: str, path: str, body: bytes = b"", patience: float = math.inf
+) -> tuple[int, bytes]:
+    """The status and body of the answer to one HTTP request.
+
+    Raises:
+        OSError, h11.RemoteProtocolError, trio.BrokenResourceError: there is no HTTP to be had.
+        trio.TooSlowError: not within `patience` s.
+    """
     headers = [("Host", target.authority), ("Connection", "close"), ("Content-Length", str(len(body)))]
-    stream = await target.dial()
-    async with stream:
-        head = client.send(h11.Request(method=method, target=path, headers=headers))
-        await stream.send_all((head or b"") + (client.send(h11.Data(body)) or b""))
-        client.send(h11.EndOfMessage())
-        status, received = 0, b""
-        while True:
-            event = client.next_event()
-            if event is h11.NEED_DATA:
-                client.receive_data(bytes(await stream.receive_some()))
-            elif isinstance(event, h11.Response):
-                status = event.status_code
-            elif isinstance(event, h11.Data):
-                received += event.data
-            elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
-                return status, received
+    request = h11.Request(method=method, target=path, headers=headers)
+    with trio.fail_after(patience):
+        async with await target.dial() as stream:
+            client = h11.Connection(h11.CLIENT)
+            await stream.send_all((client.send(request) or b"") + (client.send(h11.Data(body)) or b""))
+            client.send(h11.EndOfMessage())
+            return await _read_answer(client, stream)
+
+
+async def _read_answer(client: h11.Connection, stream: trio.abc.Stream) -> tuple[int, bytes]:
+    status, received = 0, b""
+    while True:
+        event = client.next_event()
+        if event is h11.NEED_DATA:
+            client.receive_data(bytes(await stream.receive_some()))
+        elif isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            received += event.data
+        elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
+            return status, received

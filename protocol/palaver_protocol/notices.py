@@ -106,7 +106,8 @@ class CallRejected(Notice):
 @notice("callRejectedNew")
 @frozen
 class CallRejectedNew(Notice):
-    """One's call came to nothing: the reason is the callee's, or `rejected`, `busy`, `offline`, `full`, `error`."""
+    """One's call came to nothing: the reason is the callee's, or `rejected`, `busy`, `offline`, `full`, `cancelled`
+    (by oneself, elsewhere), `shutdown`."""
 
     call_id: CallId
     reason: Reason

@@ -178,6 +178,8 @@ def general_faults() -> Iterator[Fault]:
     yield Fault("CONNECT: resumed is wrong", ANY, On.CONNECT, only_welcome(altered("resumed")))
     yield Fault("CONNECT: without sid", ANY, On.CONNECT, only_welcome(without("sid")))
     yield Fault("CONNECT: without a message", ANY, On.CONNECT, unexplained)
+    for event in ("onlineUsersUpdated", "roomListUpdated"):
+        yield Fault(f"{event}: told again and again", event, On.NOTICE, lambda packet: [packet] * 50)
     for name in ("sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"):
         yield Fault(f"open packet: without {name}", ANY, On.LINK, link={f"open-{name}"})
     for name in ("stays-open", "no-pings", "hangs-up", "http-200", "http-500", "loses-polls", "no-probe"):

@@ -131,6 +131,17 @@ async def kept(stage: Stage) -> None:
     check(found == said[-200:], "the last 200 messages", len(found))
 
 
+@case("getMessages: a room keeps a mebibyte of text, the newest", "sendMessage", is_addition=True)
+async def kept_bytes(stage: Stage) -> None:
+    room_id, (ada,) = await stage.room_of("Ada")
+    text = "€" * 20_000  # 60,000 bytes
+    said = [await say(stage, room_id, ada, text, ada) for _ in range(20)]
+    answer = await ada.does("getMessages", roomId=room_id, limit=100)
+    kept_messages: list[Any] = answer["messages"]
+    check(kept_messages == said[-len(kept_messages) :], "the newest messages", len(kept_messages))
+    check(10 <= len(kept_messages) <= 17, "at most 1 MiB of them, and not much less", len(kept_messages))
+
+
 # -- reactions ---------------------------------------------------------------------------------------------------------
 @case("reactToMessage: everybody gets all reactions, and a second time takes one's own back", "messageReactionUpdated")
 async def react(stage: Stage) -> None:

@@ -129,24 +129,20 @@ async def upgrade(stage: Stage) -> None:
     check("websocket" in ada.handshake["upgrades"], "websocket among the upgrades", ada.handshake)
     room_id = await stage.room(ada, bo)
     assert isinstance(ada.link, PollingLink)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(say, bo, room_id, 10)
-        try:
-            await ada.link.upgrade()
-        except LinkLost as why:
-            raise Failed("an upgrade to a WebSocket", str(why)) from None
-    await say(bo, room_id, 10)
-    for number in [*range(10)] * 2:
-        await ada.hears("newMessage", content=f"number {number}")
+    posed = [await bo.pose("sendMessage", {"roomId": room_id, "content": f"{number}"}) for number in range(20)]
+    try:
+        await ada.link.upgrade()
+    except LinkLost as why:
+        raise Failed("an upgrade to a WebSocket", str(why)) from None
+    posed += [await bo.pose("sendMessage", {"roomId": room_id, "content": f"{number}"}) for number in range(20, 40)]
+    for number in posed:
+        check_fields("the answer to sendMessage", await bo.answer(number), success=True)
+    for number in range(40):
+        await ada.hears("newMessage", content=f"{number}")
+    await bo.barrier()
     bo.may_hear("newMessage")
     await ada.does("mediaStateChanged", roomId=room_id, isMuted=True, isVideoEnabled=False)
     await bo.hears("participantMediaStateUpdated", isMuted=True)
-
-
-async def say(person: Person, room_id: str, count: int) -> None:
-    """Say some numbers."""
-    for number in range(count):
-        await person.does("sendMessage", roomId=room_id, content=f"number {number}")
 
 
 @case("connecting: who says nothing for ten seconds is let go", is_slow=True)

@@ -88,7 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--ring-timeout", metavar="S", type=seconds, default=30.0, help="how long calls ring at this server (30)")
     add("--host-grace", metavar="S", type=seconds, default=30.0, help="how long it waits for a lost host (30)")
     add("--resume-grace", metavar="S", type=seconds, default=15.0, help="how long it holds a lost one's seat (15)")
-    add("--jobs", metavar="N", type=int, default=12, help="cases at once (12)")
+    add("--jobs", metavar="N", type=int, default=32, help="cases at once (32)")
     return parser
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -101,13 +102,13 @@ class Person:
             case engineio.PacketType.MESSAGE:
                 said = self._decoder.feed(packet.data)
                 if said is not None and said.namespace == "/":
-                    self._take(said)
+                    self._take(said, str(packet.data))
                 elif said is not None:
                     self.others.append(said)
             case _:
                 return
 
-    def _take(self, packet: socketio.Packet) -> None:
+    def _take(self, packet: socketio.Packet, text: str) -> None:
         match packet.type:
             case socketio.PacketType.CONNECT | socketio.PacketType.CONNECT_ERROR:
                 if self.welcome is not None:
@@ -116,7 +117,7 @@ class Person:
             case socketio.PacketType.ACK:
                 self._take_answer(packet)
             case socketio.PacketType.EVENT:
-                self._take_notice(packet.data)
+                self._take_notice(packet.data, text)
             case _:
                 self.wrong.append(f"an unexpected packet {packet.type.name}")
 
@@ -132,14 +133,9 @@ class Person:
         else:
             self.wrong += [f"the answer to {event}, {what}" for what in answer_faults(event, packet.data[0])]
 
-    def _take_notice(self, data: list[Any]) -> None:
-        event, payload = data[0], data[1] if len(data) > 1 else None
-        self.heard.append(Heard(event, payload, trio.current_time()))
-        if event in NOTICES:
-            schema = protocol()["notices"][event]["payload"]
-            self.wrong += [f"{event}, {what}" for what in faults(schema, payload)]
-            if len(data) != 2:
-                self.wrong.append(f"{event} has {len(data) - 1} arguments instead of one")
+    def _take_notice(self, data: list[Any], text: str) -> None:
+        self.heard.append(Heard(data[0], data[1] if len(data) > 1 else None, trio.current_time()))
+        self.wrong += notice_faults(text)
 
     # -- speaking ------------------------------------------------------------------------------------------------------
     async def send(self, message: str | bytes) -> None:
@@ -274,6 +270,19 @@ class Person:
             is_ambient = heard.event in AMBIENT and "seatMoved" not in str(heard.payload)
             if heard.event in NOTICES and not heard.is_expected and not is_ambient:
                 raise Failed(f"no further notice for {self.name}", f"{heard.event} {shown(heard.payload)}")
+
+
+@lru_cache(maxsize=256)
+def notice_faults(text: str) -> tuple[str, ...]:
+    """What is wrong with the packet of a notice. The lists come to everybody with the same text: looked at once."""
+    packet = socketio.Decoder().feed(text)
+    assert packet is not None
+    event, *arguments = packet.data
+    if event not in NOTICES:
+        return ()
+    if len(arguments) != 1:
+        return (f"{event} has {len(arguments)} arguments instead of one",)
+    return tuple(f"{event}, {what}" for what in faults(protocol()["notices"][event]["payload"], arguments[0]))
 
 
 def answer_faults(event: str, answer: Any) -> Iterator[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+import trio
 
 from palaver_protocol.table import Code
 
 from .connecting import me_in
 from .person import Person, check, check_fields
 from .stage import Stage, case, group
+
+MOST_LISTS: Final = 8  # of one kind, per second
 
 
 def room_in(payload: Any, room_id: str) -> Any:
@@ -90,6 +94,24 @@ async def unlisted(stage: Stage) -> None:
     marker = await stage.room(cy)
     seen = await cy.sees("roomListUpdated", lambda seen: room_in(seen, marker) is not None, "the later room")
     check(room_in(seen, direct["room"]["roomId"]) is None, "no direct room in the list", seen)
+
+
+@case("onlineUsersUpdated: however much happens, the lists come a few times a second", "roomListUpdated")
+async def coalesced(stage: Stage) -> None:
+    room_id, (_, bo) = await stage.room_of("Ada", "Bo")
+    cy = await stage.person("Cy")
+    start = trio.current_time()
+    for _ in range(20):
+        await bo.does("leaveRoom", roomId=room_id)
+        await bo.does("joinRoom", roomId=room_id)
+    await cy.barrier()
+    most = MOST_LISTS * (1 + trio.current_time() - start)
+    for event in ("onlineUsersUpdated", "roomListUpdated"):
+        told = sum(heard.event == event for heard in cy.heard)
+        check(told <= most, f"{event} at most {most:.0f} times", told)
+    for person in stage.people:
+        await person.barrier()
+        person.may_hear("userJoined", "userLeft")
 
 
 @case("connections: a seat belongs to the connection that took it", "sendMessage")

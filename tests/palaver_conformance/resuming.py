@@ -132,6 +132,15 @@ async def clean_end(stage: Stage) -> None:
     check_fields("the answer to CONNECT", answer_of(again), resumed=False)
 
 
+@case("resuming: who closes the WebSocket properly is gone at once", "userLeft", is_addition=True)
+async def clean_close(stage: Stage) -> None:
+    ada, bo = await stage.person("Ada"), await resumable(stage, "Bo")
+    room_id = await stage.room(ada, bo)
+    assert bo.link is not None
+    await bo.link.close()
+    await ada.hears("userLeft", userId=bo.user_id, roomId=room_id)
+
+
 @case("userLeft: the seat of who does not come back is given up when the grace is over", is_slow=True, is_addition=True)
 async def never_back(stage: Stage) -> None:
     start = trio.current_time()

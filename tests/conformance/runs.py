@@ -70,16 +70,33 @@ async def is_caught(upstream: tuple[str, int], fault: Fault, case: Case) -> bool
 
 def likely_cases(fault: Fault) -> list[Case]:
     """The cases that may catch a fault, the likeliest first."""
+    first = next((case for name, case in FOUND_BY.items() if fault.name.startswith(name)), f"{fault.event}: ")
 
     def unlikeliness(case: Case) -> int:
-        is_first = case.name.partition(":")[0] == fault.event
         speaks_of_it = ("refused" in case.name) == (fault.on is On.REFUSAL)
-        return (not is_first) * 2 + (not speaks_of_it) + (case.is_slow and not fault.delay) * 4
+        return (not case.name.startswith(first)) * 2 + (not speaks_of_it) + (case.is_slow and not fault.delay) * 4
 
     about = [case for case in CASES.values() if fault.event in case.about or fault.event == ANY]
     if fault.delay:
         about = [case for case in about if case.is_slow]
     return sorted(about, key=unlikeliness)
+
+
+# Which cases are about what belongs to no event.
+FOUND_BY = {
+    "open packet": "connecting: the open packet",
+    "CONNECT: resumed": "resuming",
+    "CONNECT: everybody": "connecting: CONNECT is answered",
+    "CONNECT": "connecting: CONNECT",
+    "link: stays-open": "limits",
+    "link: no-pings": "heartbeat",
+    "link: hangs-up": "acks",
+    "link": "connecting",
+    "refusals: without retryAfter": "limits: a flood",
+    "refusals": "acks: an unknown",
+    "answers": "acks",
+    "notices": "sendMessage",
+}
 
 
 def likely_faults(case: Case) -> list[Fault]:

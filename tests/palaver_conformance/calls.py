@@ -9,7 +9,8 @@ import trio
 
 from palaver_protocol.table import Code
 
-from .person import Person, check, check_fields
+from .checks import check, check_fields
+from .person import Person
 from .rooms import check_time, participant
 from .stage import Stage, case
 

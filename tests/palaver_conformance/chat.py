@@ -7,7 +7,8 @@ from uuid import uuid4
 
 from palaver_protocol.table import Code
 
-from .person import Person, check, check_fields
+from .checks import check, check_fields
+from .person import Person
 from .rooms import view
 from .stage import Stage, case
 

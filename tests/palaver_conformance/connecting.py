@@ -11,8 +11,9 @@ import trio
 from palaver_protocol.socketio import Packet, PacketType
 from palaver_protocol.table import Code
 
+from .checks import check, check_fields, check_refusal
 from .links import LinkLost, PollingLink
-from .person import Person, check, check_fields, check_refusal
+from .person import Person
 from .shape import faults, shown
 from .stage import Stage, case, group
 from .target import POLLING, http

@@ -9,8 +9,8 @@ from uuid import uuid4
 from palaver_protocol.requests import ToCall, ToRoom, ToSeat
 from palaver_protocol.table import REQUESTS, Code, RequestRow, Standing
 
+from .checks import check_refusal
 from .media import CAPABILITIES, dtls, rtp
-from .person import check_refusal
 from .shape import is_valid, protocol
 from .stage import Play, Stage, case
 

@@ -9,7 +9,8 @@ import trio
 
 from palaver_protocol.table import Code
 
-from .person import Person, check, check_fields
+from .checks import check, check_fields
+from .person import Person
 from .rooms import check_time, participant, view
 from .stage import Stage, case, group
 
@@ -39,6 +40,7 @@ async def say_yes(host: Person, invited: Person, room_id: str) -> dict[str, Any]
     await host.hears("userJoined", userId=invited.user_id)
     await invited.barrier()
     invited.may_hear("callAccepted")
+    check_fields("the room", room, roomId=room_id)
     check_fields("the invited one", participant(room, invited), status="accepted", isHost=False)
     return room
 

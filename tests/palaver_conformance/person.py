@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -16,8 +15,9 @@ from palaver_protocol import engineio, socketio
 from palaver_protocol.engineio import RemoteProtocolError
 from palaver_protocol.table import NOTICES, Code
 
+from .checks import answer_faults, check_fields, check_refusal, notice_faults
 from .links import Link, LinkLost, PollingLink, open_websocket
-from .shape import faults, protocol, shown
+from .shape import shown
 from .target import Target
 from .verdicts import Failed
 
@@ -270,48 +270,3 @@ class Person:
             is_ambient = heard.event in AMBIENT and "seatMoved" not in str(heard.payload)
             if heard.event in NOTICES and not heard.is_expected and not is_ambient:
                 raise Failed(f"no further notice for {self.name}", f"{heard.event} {shown(heard.payload)}")
-
-
-@lru_cache(maxsize=256)
-def notice_faults(text: str) -> tuple[str, ...]:
-    """What is wrong with the packet of a notice. The lists come to everybody with the same text: looked at once."""
-    packet = socketio.Decoder().feed(text)
-    assert packet is not None
-    event, *arguments = packet.data
-    if event not in NOTICES:
-        return ()
-    if len(arguments) != 1:
-        return (f"{event} has {len(arguments)} arguments instead of one",)
-    return tuple(f"{event}, {what}" for what in faults(protocol()["notices"][event]["payload"], arguments[0]))
-
-
-def answer_faults(event: str, answer: Any) -> Iterator[str]:
-    """What is wrong with an answer, by the schema."""
-    row = protocol()["requests"].get(event)
-    if row is not None and isinstance(answer, dict) and answer.get("success") is True:
-        yield from faults(row["ack"], answer)
-        return
-    yield from faults({"$ref": "#/$defs/Refusal"}, answer)
-    if row is not None and isinstance(answer, dict) and answer.get("code") not in row["refusals"]:
-        yield f"$.code: {answer.get('code')} is no refusal of {event}"
-
-
-def check_refusal(what: str, answer: Any, *codes: Code) -> dict[str, Any]:
-    """The refusal that an answer must be. Raises Failed."""
-    wanted = [code.value for code in codes]
-    if not isinstance(answer, dict) or answer.get("success") is not False or answer.get("code") not in wanted:
-        raise Failed(f"{what} is refused with {' or '.join(wanted)}", shown(answer))
-    return answer
-
-
-def check_fields(what: str, payload: Any, **fields: Any) -> None:
-    """Check some fields of an object. Raises Failed."""
-    for name, value in fields.items():
-        if not isinstance(payload, dict) or payload.get(name) != value:
-            raise Failed(f"{what} has {name} {shown(value)}", shown(payload))
-
-
-def check(is_so: bool, expected: str, came: Any) -> None:
-    """Raise Failed unless it is so."""
-    if not is_so:
-        raise Failed(expected, shown(came))

@@ -8,8 +8,9 @@ import trio
 
 from palaver_protocol.table import Code
 
+from .checks import check, check_fields
 from .connecting import me_in
-from .person import Person, check, check_fields
+from .person import Person
 from .stage import Stage, case, group
 
 MOST_LISTS: Final = 8  # of one kind, per second
@@ -130,8 +131,10 @@ async def seat_moves(stage: Stage) -> None:
     again = await stage.person("Bo", bo.user_id)
     room = (await again.does("joinRoom", roomId=room_id))["room"]
     check(len(room["participants"]) == 2, "the same two people in the room", room["participants"])
-    moved = "serverNotice seatMoved"
-    await bo.until(lambda: any("seatMoved" in str(heard.payload) for heard in bo.heard), moved)
+    await bo.barrier()
+    moved = [heard.payload for heard in bo.heard if heard.event == "serverNotice" and "seatMoved" in str(heard.payload)]
+    check(len(moved) == 1, "one serverNotice of code seatMoved", moved)
+    check_fields("serverNotice to Bo", moved[0], code="seatMoved", level="info")
     bo.may_hear("serverNotice")
     await bo.refused("sendMessage", Code.NOT_MEMBER, roomId=room_id, content="hi")
     await again.does("sendMessage", roomId=room_id, content="hi")

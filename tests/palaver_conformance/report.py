@@ -9,6 +9,8 @@ from typing import Final
 
 from attrs import define, field
 
+from palaver_protocol import text
+
 from .target import Target
 from .verdicts import Outcome, Verdict
 
@@ -70,5 +72,6 @@ def in_lines(verdict: Verdict) -> list[str]:
     """A verdict in the table."""
     lines = [f"{MARKS[verdict.outcome]}  {verdict.case}"]
     if verdict.outcome is Outcome.FAILED:
-        return [*lines, f"           expected: {verdict.expected}", f"           came:     {verdict.came}"]
+        said = {"expected": verdict.expected, "came": verdict.came}
+        return lines + [f"           {what + ':':<9} {text.one_line(why)}" for what, why in said.items()]
     return [f"{lines[0]} ({verdict.reason})"] if verdict.outcome is Outcome.SKIPPED else lines

@@ -8,7 +8,8 @@ import trio
 
 from palaver_protocol.table import Code
 
-from .person import Person, check, check_fields
+from .checks import check, check_fields
+from .person import Person
 from .rooms import check_time, participant
 from .stage import LACKING, Stage, case
 from .verdicts import Skipped

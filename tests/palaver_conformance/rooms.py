@@ -9,7 +9,8 @@ import trio
 
 from palaver_protocol.table import Code
 
-from .person import Person, check, check_fields
+from .checks import check, check_fields
+from .person import Person
 from .stage import Stage, case, group
 
 
@@ -21,6 +22,7 @@ def participant(room: dict[str, Any], person: Person) -> Any:
 async def view(person: Person, room_id: str) -> dict[str, Any]:
     """The room, as a member sees it: joinRoom of one's own room changes nothing."""
     room: dict[str, Any] = (await person.does("joinRoom", roomId=room_id))["room"]
+    check_fields("the room", room, roomId=room_id)
     return room
 
 
@@ -193,7 +195,7 @@ async def end_as_member(stage: Stage) -> None:
 async def transfer(stage: Stage) -> None:
     room_id, (ada, bo) = await stage.room_of("Ada", "Bo")
     room = (await ada.does("transferHost", roomId=room_id, userId=bo.user_id))["room"]
-    check_fields("the room", room, hostId=bo.user_id, hostName="Bo")
+    check_fields("the room", room, roomId=room_id, hostId=bo.user_id, hostName="Bo")
     for person in (ada, bo):
         await person.hears("hostChanged", roomId=room_id, hostId=bo.user_id, hostName="Bo", reason="transfer")
     await ada.refused("endCall", Code.NOT_HOST, roomId=room_id)

@@ -323,15 +323,16 @@ async def world(
 
 
 @asynccontextmanager
-async def visiting(url: str, name: str, user_id: str | None = None) -> AsyncIterator[Person]:
-    """Somebody online at a server with this http URL, for the length of the block."""
+async def visiting(url: str, name: str, user_id: str | None = None, resume: str | None = None) -> AsyncIterator[Person]:
+    """Somebody online at a server with this http URL, for the length of the block; with `resume`, one who resumes."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     stream = await trio.open_tcp_stream(host.strip("[]"), int(port))
     async with trio.open_nursery() as nursery:
         try:
             person = Person(await wrap_client_stream(nursery, stream, host, URL))
             nursery.start_soon(person.listen)
-            await person.connect({"userId": user_id or name, "name": name})
+            auth = {"userId": user_id or name, "name": name}
+            await person.connect(auth if resume is None else {**auth, "resume": resume})
             yield person
         finally:
             await trio.aclose_forcefully(stream)

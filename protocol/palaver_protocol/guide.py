@@ -105,6 +105,7 @@ LIMITS: Final = (
     Limit("reactions", 32, "emojis", "different ones to one message"),
     Limit("reactors", 200, "people", "who react to one message with the same emoji"),
     Limit("producers", 8, "tracks", "that one participant sends"),
+    Limit("invited", 100, "people", "in `invitedUserIds`"),
     Limit("rings", 3, "calls", "that ring at one callee at once"),
     Limit("ring", 30, "s", "that a call or invitation rings", "--ring-timeout"),
     Limit("rejections", 3, "rejections", "of a caller by a callee within `cooldown`; then `cooldown` is the answer"),
@@ -143,7 +144,7 @@ CONNECT: Final[dict[str, dict[str, Any]]] = {
         "required": ["userId", "name"],
     },
     "Welcome": {
-        "description": "The server's answer to CONNECT; the last three only to who asked for resumption.",
+        "description": "The server's answer to CONNECT; `resume` is for who asked for it.",
         "type": "object",
         "properties": {
             "sid": {"type": "string"},
@@ -181,9 +182,8 @@ large with 1009.""",
 A request is an event with one object, and Socket.IO's ack answers it with one object: `{"success": true, ...}` with
 the fields of its answer, or a [Refusal](#refusal). A request without an ack is obeyed and not answered. Any payload
 is answered; a wrong one never ends the connection. Fields that a server or client does not know are ignored, and so
-are events. Requests of one connection are handled in order, and an answer comes before the notices that its
-sender's next request causes. Each request has a cost in tokens; a connection that has spent its budget is refused
-(`rateLimited`).
+are events. Requests of one connection are handled in order; the notices that a request causes may come before its
+answer. Each request has a cost in tokens; a connection that has spent its budget is refused (`rateLimited`).
 
 Names are camelCase, times are integers in ms since the epoch (`ringsFor`: ms from now), integers are written
 without a fraction. What people wrote is sanitised: control characters, bidirectional marks and invisible characters
@@ -194,9 +194,9 @@ his person go to all of them, and a seat in a room belongs to the one that took 
 another one with `leaveCurrent: true` gives the first up, otherwise it is refused (`inRoom`). A connection whose
 seat was taken along by another one of the same user is told `serverNotice` `seatMoved`.""",
     "Coming back": """\
-A client that wants to resume sends `resume` in its CONNECT: at first an empty string, later the token of the last
-answer (each answer brings a new one). While its connection is broken its seat is held (`resumeGrace`): the others
-hear `participantMediaStateUpdated` with `isAway: true` and neither `userLeft` nor `userJoined`. It comes back with
+A client that wants to resume sends `resume` in its CONNECT: at first an empty string, later the `resume` of the
+last answer. While its connection is broken its seat is held (`resumeGrace`): the others hear
+`participantMediaStateUpdated` with `isAway: true` and neither `userLeft` nor `userJoined`. It comes back with
 `resumed: true`, the same `sid`, seat, role and mute state, hears `snapshot` first (missed notices are not
 repeated), and negotiates its media again; the others hear `isAway: false`. A clean end (Socket.IO's disconnect,
 WebSocket 1000 or 1001) or a client that never asked for resumption is gone at once: `userLeft`.""",
@@ -206,10 +206,10 @@ and `pending` until the second one accepts; a rejection or time-out ends it (`ca
 participants until they accept or join.
 
 The room's maker is its host. A host who leaves makes the room hostless at once (`roomHostless`), or ends it where
-the server has no hostless mode (`callEnded`, `hostLeft`). A host who is cut off keeps the role for `hostGrace`; if
-he comes back in time the others hear `hostChanged` with `returned`, else the room is hostless. In a hostless room
-every member may do what a host may. A room without participants and held seats ends. An ended room answers `ended`;
-`endCall` on it succeeds again.""",
+the server has no hostless mode (`callEnded`, `hostLeft`). A host whose connection ends keeps the role for
+`hostGrace`; if he comes back in time the others hear `hostChanged` with `returned`, else the room is hostless. In a
+hostless room every member may do what a host may. A room without participants and held seats ends. An ended room
+answers `ended`; `endCall` on it succeeds again.""",
     "Ringing": """\
 `callUser` rings on all connections of the callee (`incomingCallNew`). Exactly one thing comes of it, and the
 caller's connection hears it: `callAcceptedNew`, `callRejectedNew` or `callTimeout`, or his own `cancelCall`
@@ -218,8 +218,8 @@ succeeds. Connections of the callee that ring no longer without their doing hear
 
 One outgoing call per user; three may ring at one callee. A callee in a call is busy, unless he connected with
 `callWaiting: true`. If two call each other, both are accepted into one room, and each hears `callAcceptedNew` with
-his own `callId`. A call whose caller's connection is lost is cancelled; one whose callee has no connection left is
-rejected (`offline`).
+his own `callId`. A call whose caller's connection is gone (and not waited for, see above) is cancelled; one whose
+callee has no connection left is rejected (`offline`). A connection that comes while it rings rings as well.
 
 The older flow is an invitation to a room: `createRoom` with `targetUserId` or `invitedUserIds` rings at those who
 are online (`incomingCall`), and they answer with `acceptCall` or `rejectCall`. The members hear `callAccepted` or

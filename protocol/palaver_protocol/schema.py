@@ -98,7 +98,8 @@ class Definitions:
         return {"$ref": f"#/$defs/{name}"}
 
     def _enum(self, kind: type[enum.Enum], is_input: bool) -> Schema:
-        values = [member.value for member in kind]
+        members: list[enum.Enum] = list(kind)
+        values = [member.value for member in members]
         if kind is models.Direction and is_input:
             doc = f"{kind.__doc__} `recv` is one more word for `receive`."
             return self._refer("DirectionInput", {"description": doc, "enum": [*values, "recv"]})

@@ -18,7 +18,7 @@ UNSEEN = {
     "activeSpeakers": "nobody speaks: that needs a media engine",
     "mediaReset": "no media worker dies",
 }
-SAMPLE = 12  # of so many, one is tried always
+SAMPLE = 6  # of so many, one is tried always
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +77,10 @@ async def test_some_cases_find_a_fault(upstream: tuple[str, int]) -> None:
 
 
 async def test_some_faults_are_found(upstream: tuple[str, int]) -> None:
-    names = possible_faults()[::SAMPLE]
-    cases = {case.name: case for name in names for case in likely_cases(FAULTS[name]) if not case.is_slow}
-    assert "\n".join(await unseen_faults(upstream, names, set(cases))) == ""
+    quick = {name: [case for case in likely_cases(FAULTS[name]) if not case.is_slow] for name in possible_faults()}
+    names = [name for name, cases in quick.items() if cases][::SAMPLE]
+    passing = {case.name for cases in quick.values() for case in cases}
+    assert "\n".join(await unseen_faults(upstream, names, passing)) == ""
 
 
 @pytest.mark.long

@@ -46,6 +46,20 @@ async def rings(stage: Stage) -> None:
         await person.hears("callCancelled", callId=call_id)
 
 
+@case("incomingCallNew: a connection that comes while it rings rings as well", "callUser", "callCancelled")
+async def comes_later(stage: Stage) -> None:
+    ada, bo = await stage.cast("Ada", "Bo")
+    call_id = await ring(stage, ada, bo)
+    again = await stage.person("Bo", bo.user_id)
+    await again.hears("incomingCallNew", callId=call_id, fromName="Ada")
+    await again.does("acceptCallNew", callId=call_id)
+    await ada.hears("callAcceptedNew", callId=call_id)
+    await bo.hears("callCancelled", callId=call_id)
+    for person in (ada, again):
+        await person.barrier()
+        person.may_hear("userJoined")
+
+
 def refused_call(code: Code) -> Any:
     """Call somebody who is oneself or not there."""
 

@@ -21,7 +21,8 @@ from palaver_protocol.guide import BESIDES, CODES, LIMITS, refusals
 from palaver_protocol.requests import AnyRequest
 from palaver_protocol.schema import make_schema
 from palaver_protocol.table import NOTICES, REQUESTS, Code, Refusal, refusal
-from palaver_server import chat, connection, room_media, room_state, session
+from palaver_server import call_rules, calls, chat, connection, exchange, room_media, session
+from palaver_server.policy import Policy
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = make_schema()
@@ -51,7 +52,7 @@ def test_every_event_code_and_link_is_in_the_document():
 
 
 def test_the_limits_are_the_servers():
-    settings = Settings()
+    settings, policy = Settings(), Policy()
     stated = {limit.name: limit.value for limit in LIMITS}
     assert (
         stated
@@ -67,7 +68,13 @@ def test_the_limits_are_the_servers():
             "reactions": chat.MAX_REACTIONS,
             "reactors": chat.MAX_REACTORS,
             "producers": room_media.MAX_PRODUCERS,
-            "hostGrace": room_state.HOST_GRACE,
+            "invited": exchange.MAX_INVITED,
+            "rings": calls.MAX_RINGING,
+            "rejections": call_rules.REJECTIONS,
+            "cooldown": call_rules.COOLDOWN,
+            "ring": policy.ring_timeout,
+            "hostGrace": policy.host_grace,
+            "resumeGrace": policy.resume_grace,
             "connect": connection.CONNECT_PATIENCE,
             "pingInterval": settings.ping_interval,
             "pingTimeout": settings.ping_timeout,

@@ -17,7 +17,7 @@ from attrs import define, field
 
 PATIENCE: Final = 20.0  # s for a line to come, on a loaded machine
 ROOT: Final = Path(__file__).parent.parent
-PYTHONPATH: Final = os.pathsep.join(str(ROOT / folder) for folder in ("protocol", "server", "tui", "scripts"))
+PYTHONPATH: Final = os.pathsep.join(str(ROOT / folder) for folder in ("protocol", "server", "tui", "scripts", "tests"))
 
 
 @define(eq=False)

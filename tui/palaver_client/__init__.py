@@ -195,15 +195,15 @@ __all__ = [
 ]
 
 _HOMES: Final = (
+    ".errors",
+    ".state",
+    ".events",  # before the engine's messages, of which some have the same names
+    ".changes",
+    ".settings",
     "palaver_protocol.models",
     "palaver_protocol.notices",
     "palaver_protocol.table",
     "palaver_media.engine_messages",
-    ".errors",
-    ".state",
-    ".events",
-    ".changes",
-    ".settings",
     ".call",
     ".client",
 )

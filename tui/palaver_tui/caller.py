@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, assert_never
+from typing import Final
 
 import trio
 from attrs import define, evolve, field
@@ -29,9 +29,10 @@ from palaver_client.state import after
 from palaver_protocol.models import Name
 
 from . import labels
+from .asking import ask
 from .happenings import told
 from .messages import Offline, StateChanged, Trouble
-from .wishes import Choose, Connect, End, Join, Leave, ListDevices, Open, Retry, Say, SetMuted, Wish
+from .wishes import Choose, Connect, Edit, Join, Leave, Open, Request, Retry, Say, Wish
 
 FIRST_PAUSE: Final = 0.5  # s between the first two attempts to connect; doubled each time
 LONGEST_PAUSE: Final = 15.0  # s
@@ -56,8 +57,8 @@ class Caller:
     _retry: trio.Event = field(factory=trio.Event)
     _moved: trio.Event = field(factory=trio.Event)
     _changed: trio.Event = field(factory=trio.Event)
-    _said: tuple[trio.MemorySendChannel[str], trio.MemoryReceiveChannel[str]] = field(
-        factory=lambda: trio.open_memory_channel[str](MAX_SAID)
+    _said: tuple[trio.MemorySendChannel[Say], trio.MemoryReceiveChannel[Say]] = field(
+        factory=lambda: trio.open_memory_channel[Say](MAX_SAID)
     )
 
     # -- wishes --------------------------------------------------------------------------------------------------------
@@ -76,27 +77,21 @@ class Caller:
             case Leave():
                 self._want(None)
             case Say():
-                self._say(wish.text)
+                self._say(wish)
             case Choose():
                 self._choose(wish)
-            case End():
-                self._ask(lambda client: client.end_room())
-            case SetMuted():
-                self._ask(lambda client: client.set_muted(wish.is_muted))
-            case ListDevices():
-                self._ask(lambda client: client.list_devices())
             case _:
-                assert_never(wish)
+                self._ask(wish)
 
     def _want(self, seat: Join | Open | None) -> None:
         self.wanted = seat
         self._moved.set()
 
-    def _say(self, text: str) -> None:
+    def _say(self, said: Say) -> None:
         try:
-            self._said[0].send_nowait(text)
+            self._said[0].send_nowait(said)
         except trio.WouldBlock:
-            self.tell(Trouble(labels.TOO_MUCH_SAID, text))
+            self.tell(Trouble(labels.TOO_MUCH_SAID, said.text))
 
     def _choose(self, choice: Choose) -> None:
         """Use a device from now on, in this call and later ones."""
@@ -111,11 +106,12 @@ class Caller:
         else:
             self._show(self.state)
 
-    def _ask(self, do: Callable[[Client], Awaitable[object]]) -> None:
+    def _ask(self, wish: Request) -> None:
+        unsaid = wish.text if isinstance(wish, Edit) else ""
         if self._client is None:
-            self.tell(Trouble(labels.NOT_CONNECTED))
+            self.tell(Trouble(labels.NOT_CONNECTED, unsaid))
         else:
-            self._tasks.start_soon(self._attempt, do, self._client)
+            self._tasks.start_soon(self._attempt, partial(ask, wish=wish), self._client, unsaid)
 
     async def _attempt(self, do: Callable[[Client], Awaitable[object]], client: Client, unsaid: str = "") -> None:
         """Do what was asked, or tell why it cannot be done."""
@@ -185,8 +181,9 @@ class Caller:
 
     async def _send(self, client: Client) -> None:
         """Send messages in the order in which they were written."""
-        async for text in self._said[1]:
-            await self._attempt(partial(Client.say, content=text), client, text)
+        async for said in self._said[1]:
+            say = partial(Client.say, content=said.text, reply_to=said.reply_to)
+            await self._attempt(say, client, said.text)
 
     # -- the seat ------------------------------------------------------------------------------------------------------
     async def _keep_seat(self, client: Client) -> None:

@@ -9,10 +9,12 @@ from textual.content import Content
 from textual.widgets import Static
 
 from palaver_client.state import ClientState
+from palaver_protocol.models import RoomType
 from palaver_tui import labels
 
 from .cells import plain
-from .chat import ChatInput, ChatLog
+from .chat import ChatLog
+from .chat_input import ChatInput, TaskLine
 from .follow import follow
 from .participants import Participants
 
@@ -40,6 +42,7 @@ class Room(Container):
         yield Participants()
         with Vertical(id="chat"):
             yield ChatLog()
+            yield TaskLine(id="task", markup=False)
             yield ChatInput()
 
     def on_mount(self) -> None:
@@ -53,9 +56,15 @@ class Room(Container):
 
 
 def title(state: ClientState) -> str:
-    """The room's name, its host, and how many are in it."""
+    """The room's name, its host, how many are in it, and whether somebody records; of a call, with whom it is."""
     room = state.room
     if room is None:
         return ""
-    host = "no host" if room.is_hostless else f"host {room.host_name}"
-    return f"{room.room_name} · {host} · {labels.people(len(room.participants))}"
+    is_recorded = any(person.is_recording for person in room.participants)
+    if room.room_type is RoomType.DIRECT:
+        others = [person.name for person in room.participants if person.user_id != state.me]
+        parts = [labels.call_with(others)]
+    else:
+        host = "no host" if room.is_hostless else f"host {room.host_name}"
+        parts = [room.room_name, host, labels.people(len(room.participants))]
+    return " · ".join([*parts, *(["being recorded"] if is_recorded else [])])

@@ -1,0 +1,138 @@
+"""The line to write in, and what one writes there: something new, an answer, or a message put differently."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from attrs import frozen
+from textual.binding import Binding
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from palaver_protocol.models import ChatMessage
+from palaver_tui import labels
+from palaver_tui.wishes import Edit, Say
+
+from .cells import plain
+from .line import Line
+
+MAX_TEXT: Final = 20_000  # code points in a message
+BREAK: Final = "↵"  # a line break of a message that is edited in one line
+
+
+@frozen
+class Answering:
+    """The next message answers this one."""
+
+    said: ChatMessage
+
+
+@frozen
+class Editing:
+    """The line puts this message differently; `draft` was half written before, and comes back."""
+
+    said: ChatMessage
+    draft: str
+
+
+Task: TypeAlias = Answering | Editing | None
+
+
+class ChatInput(Line):
+    """Enter sends what is written, Esc goes back to the single keys."""
+
+    BINDINGS = [
+        Binding("escape", "done", "Stop writing"),
+        Binding("ctrl+t", "screen.mute", "Mute", key_display="^t"),
+    ]
+
+    class Written(Message):
+        """Something is to be sent."""
+
+        def __init__(self, wish: Say | Edit) -> None:
+            super().__init__()
+            self.wish = wish
+
+    class TaskChanged(Message):
+        """Something else is being written now."""
+
+        def __init__(self, task: Task) -> None:
+            super().__init__()
+            self.task = task
+
+    def __init__(self) -> None:
+        super().__init__(id="say", placeholder=labels.WRITE, max_length=MAX_TEXT, compact=True)
+        self._task: Task = None
+
+    def answer(self, said: ChatMessage) -> None:
+        """Write an answer; what is half written becomes one."""
+        self._begin(Answering(said))
+
+    def edit(self, said: ChatMessage) -> None:
+        """Write a message anew."""
+        self._begin(Editing(said, self.value))
+        self.value = said.content.replace("\n", BREAK)
+        self.cursor_position = len(self.value)
+
+    def stop(self) -> None:
+        """Write an ordinary message again."""
+        self._begin(None)
+
+    def _begin(self, task: Task) -> None:
+        if isinstance(self._task, Editing):
+            self.value = self._task.draft
+            self.cursor_position = len(self.value)
+        self._task = task
+        self.post_message(self.TaskChanged(task))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Send what was written."""
+        event.stop()
+        text = event.value.strip()
+        if not text:
+            return
+        match self._task:
+            case Editing(said=said):
+                wish: Say | Edit = Edit(said.message_id, text.replace(BREAK, "\n"))
+            case Answering(said=said):
+                wish = Say(text, said.message_id)
+                self.clear()
+            case None:
+                wish = Say(text)
+                self.clear()
+        self.stop()
+        self.post_message(self.Written(wish))
+
+    def put_back(self, text: str) -> None:
+        """Give back what could not be sent, unless something else is being written."""
+        if not self.value:
+            self.value = text
+
+    def action_done(self) -> None:
+        """Write an ordinary message again, or no more."""
+        if self._task is not None:
+            self.stop()
+        else:
+            self.screen.focus_next("#rooms")
+
+
+class TaskLine(Static):
+    """What is being written, where it is no ordinary message; a click ends that."""
+
+    class Dropped(Message):
+        """It shall be an ordinary message."""
+
+    def show(self, task: Task) -> None:
+        """Tell it."""
+        self.display = task is not None
+        match task:
+            case Answering(said=said):
+                self.update(plain(labels.answering(said)).truncate(self.size.width or 200, ellipsis=True))
+            case Editing(said=said):
+                self.update(plain(labels.EDITING))
+            case None:
+                return
+
+    def on_click(self) -> None:
+        """Drop it."""
+        self.post_message(self.Dropped())

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 NUMBER: Final = (int, float)
 MAYBE: Final = (int, float, type(None))
+TEXT: Final = (str, type(None))
 PERSON: Final = {"userId": str, "name": str}
+MESSAGE: Final = {**PERSON, "messageId": str, "text": str, "timestamp": int, "replyTo": TEXT}
 VOICE: Final = {
     **PERSON,
     "jitter_ms": NUMBER,
@@ -18,22 +20,30 @@ VOICE: Final = {
 }
 
 EVENTS: Final[dict[str, dict[str, Any]]] = {
-    "connected": PERSON,
+    "connected": {**PERSON, "isResumed": bool},
+    "incomingCall": {**PERSON, "callId": str, "roomId": TEXT, "roomType": TEXT, "ringsFor": MAYBE},
+    "calling": {**PERSON, "callId": str},
+    "callAccepted": {**PERSON, "callId": str},
+    "callRejected": {**PERSON, "callId": str, "reason": str},
+    "callOver": {"callId": str, "reason": str},
+    "invited": {"roomId": str, "userIds": list},
+    "recording": {**PERSON, "isRecording": bool},
+    "older": {"roomId": str, "messages": [MESSAGE], "more": bool},
     "connectionLost": {"reason": str, "retryIn": MAYBE},
-    "joined": {"roomId": str, "roomName": str, "participants": [{**PERSON, "isHost": bool, "isMuted": bool}]},
+    "joined": {
+        "roomId": str,
+        "roomName": str,
+        "roomType": str,
+        "participants": [{**PERSON, "isHost": bool, "isMuted": bool}],
+        "isAgain": bool,
+    },
     "left": {"reason": str},
     "userJoined": PERSON,
     "userLeft": PERSON,
     "media": {"state": str, "reason": str},
     "mediaStarted": PERSON,
-    "mediaState": {**PERSON, "isMuted": bool, "isVideoEnabled": bool},
-    "message": {
-        **PERSON,
-        "messageId": str,
-        "text": str,
-        "timestamp": int,
-        "replyTo": (str, type(None)),
-    },
+    "mediaState": {**PERSON, "isMuted": bool, "isVideoEnabled": bool, "isAway": bool},
+    "message": MESSAGE,
     "messageDeleted": {"messageId": str},
     "messageEdited": {"messageId": str, "text": str, "editedAt": int},
     "reactions": {"messageId": str, "reactions": [{"emoji": str, "count": int, "userIds": list}]},

@@ -6,17 +6,17 @@ import pytest
 import trio
 from attrs import evolve
 
-from client.worlds import BOB, in_room, message
+from client.worlds import BOB, in_room, message, reduced
 from palaver_client import LevelsChanged, MediaConnected
+from palaver_client.after import after
 from palaver_client.changes import MAX_QUEUED, Changes
-from palaver_client.state import after, reduce
 
 
 @pytest.mark.trio
 async def test_old_is_the_new_that_was_read_before() -> None:
     first = in_room()
-    second = reduce(first, message(1))
-    third = reduce(second, message(2))
+    second = reduced(first, message(1))
+    third = reduced(second, message(2))
     changes = Changes(first)
     changes.put(message(1), second)
     changes.put(message(2), third)

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 
 from client.json_schema import EVENTS, check
-from client.worlds import ANN, BOB, CEM, in_room, notices, person, room
+from client.worlds import ANN, BOB, CEM, LOBBY, in_room, message, notices, person, reduced, room
 from palaver_client import (
+    CallId,
+    Calling,
     CallStats,
     Change,
     Connected,
@@ -15,6 +17,7 @@ from palaver_client import (
     ConsumerStats,
     Devices,
     DevicesChanged,
+    Invited,
     Joined,
     Left,
     LevelsChanged,
@@ -25,7 +28,11 @@ from palaver_client import (
     MediaLost,
     MediaStarted,
     MuteChanged,
+    Name,
+    OlderRead,
+    OutgoingRing,
     RetryFailed,
+    RingOver,
     Side,
     SoundChosen,
     SoundProblem,
@@ -33,8 +40,8 @@ from palaver_client import (
     SpeakingChanged,
     StatsChanged,
 )
+from palaver_client.after import after
 from palaver_client.json_lines import JsonLines
-from palaver_client.state import after, reduce
 from palaver_client.words import YOU_LEFT
 from palaver_protocol.models import EndReason
 
@@ -48,7 +55,13 @@ LOCAL: list[tuple[LocalEvent, str | None]] = [
     (ConnectionLost("banned", None, None), "connectionLost"),
     (RetryFailed("cable", 1.0, 2.0), "connectionLost"),
     (Joined(room(person(ANN), person(BOB))), "joined"),
+    (Joined(room(), is_again=True), "joined"),
     (Left("full"), "left"),
+    (Calling(OutgoingRing(CallId("c"), BOB, Name("Bob"))), None),
+    (Calling(OutgoingRing(CallId("c"), BOB, Name("Bob"), 30.0)), "calling"),
+    (RingOver(CallId("c")), "callOver"),
+    (Invited(room(), (BOB, CEM)), "invited"),
+    (OlderRead(LOBBY, (message(1),), more=True), "older"),
     (Left(YOU_LEFT), None),
     (MuteChanged(True), "muted"),
     (MuteChanged(False), None),
@@ -78,7 +91,7 @@ def test_what_happens_here(event: LocalEvent, kind: str | None) -> None:
 @given(notices)
 def test_what_the_server_tells(told: object) -> None:
     old = in_room(person(BOB))
-    line = LINES.of_change(Change(old, reduce(old, told), told))  # type: ignore[arg-type] # any notice
+    line = LINES.of_change(Change(old, reduced(old, told), told))  # type: ignore[arg-type] # any notice
     if line is not None:
         check(line)
 

@@ -9,12 +9,15 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.worlds import ANN, BOB, CEM, ELSEWHERE, LOBBY, in_room, message, notices, person, room
+from client.worlds import ANN, BOB, CEM, ELSEWHERE, LOBBY, NOW, in_room, message, notices, person, reduced, room
 from palaver_client import (
+    Calling,
     ClientState,
     Connected,
     ConnectionLost,
     ConnectionState,
+    IncomingRing,
+    Invited,
     Joined,
     Left,
     LevelsChanged,
@@ -24,7 +27,10 @@ from palaver_client import (
     MediaLost,
     MediaState,
     MuteChanged,
+    OlderRead,
+    OutgoingRing,
     RetryFailed,
+    RingOver,
     Side,
     SideState,
     SoundChosen,
@@ -32,15 +38,39 @@ from palaver_client import (
     SoundStarted,
     SpeakingChanged,
 )
-from palaver_client.state import MAX_MESSAGES, MAX_NOTICES, after, reduce
-from palaver_protocol.models import EndReason, Name, NoticeLevel, ProducerId, Reason
+from palaver_client.after import after
+from palaver_client.reduce import MAX_NOTICES, MAX_RINGS
+from palaver_client.room_changes import MAX_MESSAGES
+from palaver_protocol.models import (
+    CallId,
+    EndReason,
+    Name,
+    NoticeLevel,
+    ProducerId,
+    Reason,
+    Ringing,
+    RoomType,
+    User,
+    UserStatus,
+)
 from palaver_protocol.notices import (
+    AnyNotice,
+    CallAccepted,
+    CallAcceptedNew,
+    CallCancelled,
     CallEnded,
+    CallRejected,
+    CallRejectedNew,
+    CallTimeout,
+    IncomingCall,
+    IncomingCallNew,
     NewProducer,
     ParticipantMediaStateUpdated,
     ProducerClosed,
+    RecordingStateChanged,
     RoomHostless,
     ServerNotice,
+    Snapshot,
     UserJoined,
     UserLeft,
 )
@@ -54,8 +84,9 @@ def ids(state: ClientState) -> list[str]:
 
 @given(st.lists(notices, max_size=30), st.booleans())
 def test_any_notices_in_any_order_leave_a_sound_state(told: list, is_in_room: bool) -> None:
-    state = fold(reduce, told, in_room(person(BOB)) if is_in_room else ClientState(ANN, Name("Ann")))
+    state = fold(reduced, told, in_room(person(BOB)) if is_in_room else ClientState(ANN, Name("Ann")))
     assert len(state.notices) <= MAX_NOTICES
+    assert len({ring.call_id for ring in state.incoming}) == len(state.incoming) <= MAX_RINGS
     if state.room is None:
         assert state.media is MediaState.NONE
         assert state.sound.speaking == frozenset()
@@ -71,48 +102,49 @@ def test_any_notices_in_any_order_leave_a_sound_state(told: list, is_in_room: bo
 
 @given(notices)
 def test_a_notice_about_a_room_does_not_put_one_into_it(told: object) -> None:
-    assert reduce(ClientState(ANN, Name("Ann")), told).room is None  # type: ignore[arg-type] # any notice
+    is_in = isinstance(told, Snapshot) and told.room is not None
+    assert (reduced(ClientState(ANN, Name("Ann")), told).room is not None) is is_in  # type: ignore[arg-type] # any notice
 
 
 def test_who_joins_sits_there_once() -> None:
     joined = UserJoined(BOB, Name("Bob"), "s2")
-    state = reduce(reduce(in_room(), joined), joined)
+    state = reduced(reduced(in_room(), joined), joined)
     assert ids(state) == [ANN, BOB]
 
 
 def test_who_leaves_takes_level_and_light_along() -> None:
     state = in_room(person(BOB), person(CEM))
     state = after(state, SpeakingChanged(BOB, True))
-    state = reduce(state, UserLeft(BOB, LOBBY))
+    state = reduced(state, UserLeft(BOB, LOBBY))
     assert ids(state) == [ANN, CEM]
     assert set(state.sound.levels) == {CEM}
     assert state.sound.speaking == frozenset()
 
 
 def test_leaving_another_room_is_none_of_ours() -> None:
-    assert ids(reduce(in_room(person(BOB)), UserLeft(BOB, ELSEWHERE))) == [ANN, BOB]
+    assert ids(reduced(in_room(person(BOB)), UserLeft(BOB, ELSEWHERE))) == [ANN, BOB]
 
 
 def test_our_own_seat_given_up_elsewhere_is_the_end() -> None:
-    assert reduce(in_room(person(BOB)), UserLeft(ANN, LOBBY)).room is None
+    assert reduced(in_room(person(BOB)), UserLeft(ANN, LOBBY)).room is None
 
 
 def test_the_last_messages_are_kept_in_order() -> None:
-    state = fold(reduce, [message(number) for number in range(MAX_MESSAGES + 5)], in_room(person(BOB)))
+    state = fold(reduced, [message(number) for number in range(MAX_MESSAGES + 5)], in_room(person(BOB)))
     assert state.room is not None
     assert [each.message_id for each in state.room.messages][::199] == ["m5", "m204"]
 
 
 def test_tracks_come_and_go() -> None:
-    state = reduce(in_room(person(BOB)), NewProducer(ProducerId("p"), BOB, Kind.AUDIO))
+    state = reduced(in_room(person(BOB)), NewProducer(ProducerId("p"), BOB, Kind.AUDIO))
     bob = state.participant(BOB)
     assert bob is not None
     assert [track.producer_id for track in bob.producer_ids] == ["p"]
-    assert reduce(state, ProducerClosed(ProducerId("p"), BOB)).participant(BOB) == person(BOB)
+    assert reduced(state, ProducerClosed(ProducerId("p"), BOB)).participant(BOB) == person(BOB)
 
 
 def test_mute_marks_follow_the_notices_and_our_own_switch() -> None:
-    state = reduce(in_room(person(BOB)), ParticipantMediaStateUpdated(BOB, Name("Bob"), True, False))
+    state = reduced(in_room(person(BOB)), ParticipantMediaStateUpdated(BOB, Name("Bob"), True, False))
     state = after(state, MuteChanged(True))
     assert state.is_muted
     assert [each.is_muted for each in (state.room or room()).participants] == [True, True]
@@ -126,7 +158,7 @@ def test_a_muted_one_is_muted_in_the_room_that_he_joins() -> None:
 
 
 def test_without_a_host_nobody_is_one() -> None:
-    state = reduce(in_room(), RoomHostless(LOBBY, Reason("")))
+    state = reduced(in_room(), RoomHostless(LOBBY, Reason("")))
     assert state.room is not None
     assert state.room.is_hostless
     assert not any(each.is_host for each in state.room.participants)
@@ -136,7 +168,7 @@ def test_without_a_host_nobody_is_one() -> None:
 def test_the_end_of_a_room_keeps_only_what_was_chosen(end: CallEnded | Left) -> None:
     state = after(in_room(person(BOB)), SoundChosen(Side.SOURCE, "tone:440"))
     state = after(after(state, SoundStarted(Side.SOURCE, "440 Hz")), MediaConnected())
-    state = reduce(state, end) if isinstance(end, CallEnded) else after(state, end)
+    state = reduced(state, end) if isinstance(end, CallEnded) else after(state, end)
     assert state.room is None
     assert state.media is MediaState.NONE
     assert state.sound.source == SideState("tone:440")
@@ -145,7 +177,7 @@ def test_the_end_of_a_room_keeps_only_what_was_chosen(end: CallEnded | Left) -> 
 
 def test_notices_of_the_server_are_kept_the_last_first_to_go() -> None:
     told = [ServerNotice(NoticeLevel.INFO, str(number), Reason("")) for number in range(MAX_NOTICES + 2)]
-    assert [each.code for each in fold(reduce, told, in_room()).notices] == ["2", "3", "4", "5", "6"]
+    assert [each.code for each in fold(reduced, told, in_room()).notices] == ["2", "3", "4", "5", "6"]
 
 
 def test_the_connection_comes_and_goes_and_the_room_stays_until_it_is_over() -> None:
@@ -186,5 +218,104 @@ def test_levels_and_lights() -> None:
 def test_the_state_is_not_changed_in_place() -> None:
     state = in_room(person(BOB))
     before = evolve(state)
-    reduce(state, message(1))
+    reduced(state, message(1))
     assert state == before
+
+
+# -- rings -------------------------------------------------------------------------------------------------------------
+CALL = CallId("c1")
+RINGING = IncomingCallNew(CALL, BOB, Name("Bob"), 30_000)
+INVITING = IncomingCall(ELSEWHERE, RoomType.GROUP, CEM, Name("Cem"), 20_000)
+OURS = OutgoingRing(CALL, BOB, Name("Bob"), NOW + 30)
+
+
+def test_calls_and_invitations_ring_until_they_are_settled() -> None:
+    state = fold(reduced, (RINGING, INVITING, RINGING), in_room())
+    call = IncomingRing(CALL, BOB, Name("Bob"), NOW + 30)
+    invitation = IncomingRing(CallId(ELSEWHERE), CEM, Name("Cem"), NOW + 20, ELSEWHERE, RoomType.GROUP)
+    assert state.incoming == (invitation, call)
+    assert state.ring(CALL) == call
+    assert reduced(state, CallCancelled(CALL)).incoming == (invitation,)
+    assert reduced(state, CallTimeout(CallId(ELSEWHERE))).incoming == (call,)
+    assert reduced(state, CallEnded(ELSEWHERE)).incoming == (call,)
+    assert after(state, RingOver(CALL)).incoming == (invitation,)
+
+
+@pytest.mark.parametrize(
+    "settled",
+    [
+        CallAcceptedNew(CALL, LOBBY, room()),
+        CallRejectedNew(CALL, Reason("busy")),
+        CallTimeout(CALL),
+    ],
+    ids=lambda told: type(told).__name__,
+)
+def test_our_call_rings_until_it_is_settled(settled: AnyNotice) -> None:
+    state = after(in_room(), Calling(OURS))
+    assert state.outgoing == OURS
+    assert reduced(state, settled).outgoing is None
+    assert reduced(state, CallTimeout(CallId("another"))).outgoing == OURS
+
+
+def test_a_new_connection_knows_no_rings_and_a_resumed_one_all() -> None:
+    state = after(reduced(in_room(), RINGING), Calling(OURS))
+    assert after(state, Connected()).incoming == ()
+    assert after(state, Connected()).outgoing is None
+    resumed = after(state, Connected(is_resumed=True))
+    assert (resumed.incoming, resumed.outgoing) == (state.incoming, state.outgoing)
+
+
+def test_who_answers_an_invitation_is_invited_no_more() -> None:
+    state = after(in_room(), Invited(evolve(room(), invited_user_ids=(BOB, CEM)), (BOB, CEM)))
+    assert state.room is not None
+    assert state.room.invited_user_ids == (BOB, CEM)
+    state = reduced(state, CallRejected(BOB, Name("Bob"), LOBBY))
+    state = reduced(state, CallAccepted(CEM, LOBBY))
+    assert state.room is not None
+    assert state.room.invited_user_ids == ()
+
+
+# -- people and history ------------------------------------------------------------------------------------------------
+def test_who_is_away_or_records_is_marked() -> None:
+    state = reduced(in_room(person(BOB)), ParticipantMediaStateUpdated(BOB, Name("Bob"), True, False, is_away=True))
+    state = reduced(state, RecordingStateChanged(LOBBY, BOB, True))
+    state = reduced(state, RecordingStateChanged(ELSEWHERE, ANN, True))
+    assert state.room is not None
+    assert [(each.is_away, each.is_recording) for each in state.room.participants] == [(False, False), (True, True)]
+
+
+def test_older_messages_come_before_the_known_ones_once() -> None:
+    state = fold(reduced, [message(number) for number in range(3, 5)], in_room())
+    state = after(state, OlderRead(LOBBY, tuple(message(number) for number in range(1, 4)), more=False))
+    assert state.room is not None
+    assert [each.message_id for each in state.room.messages] == ["m1", "m2", "m3", "m4"]
+    again = evolve(room(person(ANN)), messages=(message(4), message(5)))
+    state = after(state, Joined(again, is_again=True))
+    assert state.room is not None
+    assert [each.message_id for each in state.room.messages] == ["m1", "m2", "m3", "m4", "m5"]
+
+
+# -- a snapshot --------------------------------------------------------------------------------------------------------
+ME = User(ANN, Name("Ann"), UserStatus.IN_CALL, 1_000)
+
+
+def test_a_snapshot_puts_all_right_but_what_is_ours() -> None:
+    state = after(reduced(in_room(person(BOB)), RINGING), MuteChanged(True))
+    calls = (
+        Ringing(CallId("in"), CEM, Name("Cem"), ANN, Name("Ann"), 5_000),
+        Ringing(CallId("out"), ANN, Name("Ann"), BOB, Name("Bob"), 6_000),
+        Ringing(CallId(LOBBY), ANN, Name("Ann"), BOB, Name("Bob"), 7_000, LOBBY, RoomType.GROUP),
+    )
+    state = reduced(state, Snapshot(ME, (ME,), (), calls, room(person(ANN), person(CEM))))
+    assert ids(state) == [ANN, CEM]
+    assert state.users == (ME,)
+    assert state.incoming == (IncomingRing(CallId("in"), CEM, Name("Cem"), NOW + 5),)
+    assert state.outgoing == OutgoingRing(CallId("out"), BOB, Name("Bob"), NOW + 6)
+    me = state.participant(ANN)
+    assert me is not None
+    assert me.is_muted
+
+
+def test_a_snapshot_without_a_room_is_the_end_of_ours() -> None:
+    state = reduced(after(in_room(), MediaConnected()), Snapshot(ME, (), (), ()))
+    assert (state.room, state.media) == (None, MediaState.NONE)

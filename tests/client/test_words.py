@@ -5,34 +5,59 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 
-from client.worlds import ANN, BOB, CEM, LOBBY, in_room, message, notices, person, room
-from palaver_client import Change, ClientState, Joined, MediaStarted, MuteChanged, Refusal, SpeakingChanged, words
+from client.worlds import ANN, BOB, CEM, ELSEWHERE, LOBBY, in_room, message, notices, person, reduced, room
+from palaver_client import (
+    Calling,
+    Change,
+    ClientState,
+    Connected,
+    ConnectionState,
+    Joined,
+    MediaStarted,
+    MuteChanged,
+    OutgoingRing,
+    Refusal,
+    SpeakingChanged,
+    words,
+)
+from palaver_client.after import after
 from palaver_client.plain_lines import PlainLines
-from palaver_client.state import after, reduce
-from palaver_protocol.models import Name
-from palaver_protocol.notices import UserJoined, UserLeft
+from palaver_protocol.models import CallId, Name, Reason, RoomType
+from palaver_protocol.notices import (
+    CallAccepted,
+    CallAcceptedNew,
+    CallCancelled,
+    CallRejected,
+    CallRejectedNew,
+    CallTimeout,
+    IncomingCall,
+    IncomingCallNew,
+    ParticipantMediaStateUpdated,
+    RecordingStateChanged,
+    UserJoined,
+    UserLeft,
+)
+from palaver_protocol.table import Notice
 
 
 def said_of(state: ClientState, event: object) -> str | None:
-    new = after(state, event) if not hasattr(event, "room_id") else reduce(state, event)  # type: ignore[arg-type]
+    new = reduced(state, event) if isinstance(event, Notice) else after(state, event)  # type: ignore[arg-type]
     return words.of_event(Change(state, new, event))  # type: ignore[arg-type] # any event
 
 
 @given(notices)
 def test_every_notice_has_words_or_none(told: object) -> None:
     state = in_room(person(BOB))
-    line = words.of_event(Change(state, reduce(state, told), told))  # type: ignore[arg-type] # any notice
+    line = words.of_event(Change(state, reduced(state, told), told))  # type: ignore[arg-type] # any notice
     assert line is None or line.strip() == line
 
 
 def test_who_comes_and_goes_is_named() -> None:
-    state = in_room(person(BOB))
-    joined = UserJoined(CEM, Name("Cem"), "s")
-    assert words.of_event(Change(state, reduce(state, joined), joined)) == "Cem joined"
-    left = UserLeft(BOB, LOBBY)
-    assert words.of_event(Change(state, reduce(state, left), left)) == "Bob left"
+    assert said_of(in_room(person(BOB)), UserJoined(CEM, Name("Cem"), "s")) == "Cem joined"
+    assert said_of(in_room(person(BOB)), UserLeft(BOB, LOBBY)) == "Bob left"
 
 
 def test_somebody_unknown_is_somebody() -> None:
@@ -53,7 +78,52 @@ def test_joining_tells_with_whom(people: tuple, line: str) -> None:
 
 
 def test_joining_again_is_coming_back() -> None:
-    assert said_of(in_room(), Joined(room(person(ANN)))) == "you are back in Lobby, alone so far"
+    assert said_of(in_room(), Joined(room(person(ANN)), is_again=True)) == "you are back in Lobby, alone so far"
+
+
+def test_a_room_that_had_to_be_made_anew_has_lost_its_chat() -> None:
+    line = said_of(in_room(), Joined(room(person(ANN), room_id=ELSEWHERE), is_again=True))
+    assert line == "you are in a new room Lobby, alone so far; the one before and its chat are gone"
+
+
+CALL = CallId("c1")
+RUNG = reduced(ClientState(ANN, Name("Ann")), IncomingCallNew(CALL, BOB, Name("Bob"), 30_000))
+CALLING = after(ClientState(ANN, Name("Ann")), Calling(OutgoingRing(CALL, BOB, Name("Bob"), 130.0)))
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "line"),
+    [
+        (in_room(), IncomingCallNew(CALL, BOB, Name("Bob"), 30_000), "Bob calls you; it rings for 30 s"),
+        (in_room(), IncomingCall(LOBBY, RoomType.GROUP, BOB, Name("Bob")), "Bob invites you to a room"),
+        (RUNG, CallCancelled(CALL), "the call from Bob is over"),
+        (RUNG, CallTimeout(CALL), "you missed a call from Bob"),
+        (in_room(), CallCancelled(CALL), None),
+        (CALLING, CallTimeout(CALL), "Bob does not answer"),
+        (CALLING, CallAcceptedNew(CALL, LOBBY, room()), "Bob accepts the call"),
+        (CALLING, CallRejectedNew(CALL, Reason("busy")), "Bob is in a call"),
+        (CALLING, CallRejectedNew(CALL, Reason("in a meeting")), "Bob says no: in a meeting"),
+        (in_room(), CallRejected(BOB, Name("Bob"), LOBBY), "Bob says no"),
+        (in_room(person(BOB)), CallAccepted(BOB, LOBBY), "Bob accepts the invitation"),
+        (in_room(person(BOB)), RecordingStateChanged(LOBBY, BOB, True), "Bob records the call"),
+        (CALLING, Connected(), "connected again; your call to Bob is over"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_calls_are_told(state: ClientState, event: object, line: str | None) -> None:
+    assert said_of(evolve(state, connection=ConnectionState.RECONNECTING), event) == line
+
+
+def test_a_lost_connection_of_somebody_is_told_and_nothing_that_did_not_change() -> None:
+    def told(is_muted: bool, is_away: bool) -> ParticipantMediaStateUpdated:
+        return ParticipantMediaStateUpdated(BOB, Name("Bob"), is_muted, False, is_away)
+
+    here = in_room(person(BOB))
+    away = reduced(here, told(False, True))
+    assert said_of(here, told(False, True)) == "Bob lost the connection; the seat is kept"
+    assert said_of(away, told(False, False)) == "Bob is back"
+    assert said_of(here, told(False, False)) is None
+    assert said_of(here, told(True, False)) == "Bob is muted"
 
 
 def test_long_lists_are_cut() -> None:

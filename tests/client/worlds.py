@@ -5,7 +5,9 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from palaver_client import ClientState, Sound
+from palaver_client.reduce import reduce
 from palaver_protocol.models import (
+    CallId,
     ChatMessage,
     EndReason,
     HostChange,
@@ -16,10 +18,12 @@ from palaver_protocol.models import (
     ProducerId,
     ProducerRef,
     Reason,
+    Ringing,
     RoomId,
     RoomStatus,
     RoomType,
     RoomView,
+    Speaker,
     Text,
     TransportId,
     User,
@@ -27,9 +31,18 @@ from palaver_protocol.models import (
     UserStatus,
 )
 from palaver_protocol.notices import (
+    ActiveSpeakers,
     AnyNotice,
+    CallAccepted,
+    CallAcceptedNew,
+    CallCancelled,
     CallEnded,
+    CallRejected,
+    CallRejectedNew,
+    CallTimeout,
     HostChanged,
+    IncomingCall,
+    IncomingCallNew,
     MediaReset,
     MessageDeleted,
     MessageEdited,
@@ -38,9 +51,11 @@ from palaver_protocol.notices import (
     OnlineUsersUpdated,
     ParticipantMediaStateUpdated,
     ProducerClosed,
+    RecordingStateChanged,
     RoomHostless,
     RoomListUpdated,
     ServerNotice,
+    Snapshot,
     TransportFailed,
     UserJoined,
     UserLeft,
@@ -49,6 +64,7 @@ from palaver_protocol.rtp_models import Kind
 
 ANN, BOB, CEM = UserId("ann"), UserId("bob"), UserId("cem")
 LOBBY, ELSEWHERE = RoomId("lobby"), RoomId("elsewhere")
+NOW = 100.0  # s on Trio's clock
 
 
 def person(user_id: UserId, *tracks: str, is_host: bool = False) -> Participant:
@@ -74,6 +90,11 @@ def message(number: int, content: str = "hello", user_id: UserId = BOB) -> NewMe
     )
 
 
+def reduced(state: ClientState, told: AnyNotice) -> ClientState:
+    """The state after a notice at `NOW`."""
+    return reduce(state, told, NOW)
+
+
 users = st.sampled_from([ANN, BOB, CEM])
 rooms = st.sampled_from([LOBBY, ELSEWHERE])
 producers = st.sampled_from([ProducerId(f"p{number}") for number in range(3)])
@@ -82,9 +103,21 @@ names = st.sampled_from([Name("Ann"), Name("Bob")])
 message_ids = st.sampled_from([MessageId(f"m{number}") for number in range(4)])
 reasons = st.sampled_from([Reason(""), Reason("because")])
 
+call_ids = st.sampled_from([CallId("c1"), CallId("c2"), CallId(LOBBY)])
+rings_for = st.sampled_from([None, 30_000])
+ringing = st.builds(Ringing, call_ids, users, names, users, names, st.just(1_000), st.none() | rooms)
+
 notices: st.SearchStrategy[AnyNotice] = st.one_of(
     st.builds(OnlineUsersUpdated, st.just((User(BOB, Name("Bob"), UserStatus.IDLE, 1_000),))),
     st.builds(RoomListUpdated, st.just(())),
+    st.builds(IncomingCall, rooms, st.sampled_from(RoomType), users, names, rings_for),
+    st.builds(IncomingCallNew, call_ids, users, names, rings_for),
+    st.builds(CallAccepted, users, rooms),
+    st.builds(CallAcceptedNew, call_ids, rooms, st.just(room(person(ANN), person(BOB)))),
+    st.builds(CallRejected, users, names, rooms, st.none() | reasons),
+    st.builds(CallRejectedNew, call_ids, reasons | st.just(Reason("busy"))),
+    st.builds(CallCancelled, call_ids),
+    st.builds(CallTimeout, call_ids),
     st.builds(UserJoined, users, names, st.just("s")),
     st.builds(UserLeft, users, rooms),
     st.builds(message, st.integers(0, 3), user_id=users),
@@ -93,7 +126,17 @@ notices: st.SearchStrategy[AnyNotice] = st.one_of(
     st.builds(HostChanged, rooms, users, names, st.sampled_from(HostChange)),
     st.builds(NewProducer, producers, users, kinds),
     st.builds(ProducerClosed, producers, users),
-    st.builds(ParticipantMediaStateUpdated, users, names, st.booleans(), st.booleans()),
+    st.builds(ParticipantMediaStateUpdated, users, names, st.booleans(), st.booleans(), st.booleans()),
+    st.builds(RecordingStateChanged, rooms, users, st.booleans()),
+    st.builds(ActiveSpeakers, rooms, st.just((Speaker(BOB, ProducerId("p0"), 30),))),
+    st.builds(
+        Snapshot,
+        st.just(User(ANN, Name("Ann"), UserStatus.IN_CALL, 1_000)),
+        st.just(()),
+        st.just(()),
+        st.tuples(ringing, ringing),
+        st.none() | st.just(room(person(ANN), person(BOB))),
+    ),
     st.builds(RoomHostless, rooms, reasons),
     st.builds(CallEnded, rooms, st.none(), st.sampled_from(EndReason)),
     st.builds(TransportFailed, st.just(TransportId("t")), reasons),

@@ -15,13 +15,12 @@ from palaver_media import engine_messages as reports
 from palaver_media.codec import Pcm
 from palaver_media.engine_messages import CloseCall, EngineReport, OpenCall, SetMuted, SetSink, SetSource, Side
 from palaver_protocol import notices
-from palaver_protocol.models import EndReason, RoomView, UserId
+from palaver_protocol.models import EndReason, RoomType, RoomView, UserId
 
 from . import words
 from .changes import AnyEvent
 from .engine import Engine
 from .events import (
-    CallStats,
     ConnectionLost,
     Left,
     LevelsChanged,
@@ -38,7 +37,7 @@ from .media import Media
 from .scopes import helpers
 from .session import Session
 from .speaking import Speakers
-from .state import SILENCE
+from .state import SILENCE, CallStats
 
 RATE: Final = 48_000  # Hz, of PCM
 BYTES_PER_SECOND: Final = RATE * 2
@@ -127,10 +126,13 @@ class Call:
     # -- life ----------------------------------------------------------------------------------------------------------
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Have sound, and keep it connected wherever we sit."""
+        """Have sound, and keep it connected wherever we sit, also when we go from one room to another."""
         self._session.happen(SoundChosen(Side.SOURCE, self._source))
         self._session.happen(SoundChosen(Side.SINK, self._sink))
         with self._session.followed(self._on_event):
+            if self._session.state.room is not None:
+                self._room = self._session.state.room
+                self._media.begin()
             async with helpers() as nursery:
                 nursery.start_soon(self._open_in_each_engine)
                 nursery.start_soon(self._media.run)
@@ -173,6 +175,8 @@ class Call:
                 self._end(event.reason or EndReason.ENDED)
             case notices.UserLeft() if event.user_id == self._session.state.me:
                 self._end(EndReason.ENDED)
+            case notices.UserLeft() if self._is_left_alone():
+                self._end(EndReason.EMPTY)
             case MuteChanged():
                 self._engine.tell(SetMuted(self._id, event.is_muted))
             case Left():  # by our own will, or because the seat could not be had again
@@ -181,6 +185,11 @@ class Call:
                 self._end(EndReason.ERROR)
             case _:
                 return
+
+    def _is_left_alone(self) -> bool:
+        """Whether the other one of a call between two has hung up."""
+        room = self._session.state.room
+        return room is not None and room.room_type is RoomType.DIRECT and len(room.participants) <= 1
 
     def on_engine_death(self) -> None:
         """The engine is gone; the next one is told all anew."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
@@ -15,7 +15,18 @@ from palaver_media import engine_messages
 from palaver_media.engine_messages import Devices, EngineReport, ListDevices
 from palaver_media.process import START
 from palaver_protocol.converter import read_name
-from palaver_protocol.models import ChatMessage, Emoji, MessageId, Name, RoomId, RoomType, RoomView, Text, UserId
+from palaver_protocol.models import (
+    CallId,
+    ChatMessage,
+    Emoji,
+    MessageId,
+    Name,
+    RoomId,
+    RoomType,
+    RoomView,
+    Text,
+    UserId,
+)
 from palaver_protocol.requests import (
     CreateRoom,
     DeleteMessage,
@@ -27,19 +38,20 @@ from palaver_protocol.requests import (
     MessagesAck,
     ReactToMessage,
     SendMessage,
+    SetRecording,
     TransferHost,
 )
 from palaver_protocol.table import Code, Refusal, refusal
 
-from . import words
+from . import rings, words
 from .call import Call
 from .changes import Changes
 from .engine import NO_DEVICES, Engine
 from .errors import ConnectFailed, Disconnected
-from .events import DevicesChanged, Left, MuteChanged
+from .events import DevicesChanged, Left, MuteChanged, OlderRead
 from .scopes import helpers
 from .session import Session
-from .state import ClientState
+from .state import ClientState, OutgoingRing
 from .url import parse_url
 
 NOT_THERE: Final = (Code.NOT_MEMBER.value, Code.NOT_FOUND.value, Code.ENDED.value)
@@ -93,7 +105,7 @@ class Client:
         try:
             await self._session.ask(LeaveRoom(room.room_id))
         except Disconnected:
-            pass  # a connection that is lost takes its seat with it, and the next one does not ask for it
+            self._session.give_up(room.room_id)  # else the next connection would find the seat kept
         except Refusal as no:
             if no.code not in NOT_THERE:
                 raise
@@ -124,6 +136,15 @@ class Client:
         """Read the newest messages, or those before one, 1 to 100 at once. Raises Refusal or Disconnected."""
         return await self._session.ask(GetMessages(self._here().room_id, before, limit))
 
+    async def older(self, limit: int = 50) -> MessagesAck:
+        """Read the messages before those that the state has, into the state too. Raises Refusal or Disconnected."""
+        room = self._here()
+        before = room.messages[0].message_id if room.messages else None
+        return await self._session.ask(
+            GetMessages(room.room_id, before, limit),
+            lambda ack: self._session.happen(OlderRead(room.room_id, ack.messages, ack.more)),
+        )
+
     async def transfer_host(self, user_id: UserId) -> RoomView:
         """Hand the host's role to somebody in our room. Raises Refusal or Disconnected."""
         return (await self._session.ask(TransferHost(self._here().room_id, user_id))).room
@@ -133,6 +154,34 @@ class Client:
         self._session.happen(MuteChanged(is_muted))
         if self.state.room is not None:
             await self._session.tell_muted()
+
+    async def set_recording(self, is_recording: bool) -> None:
+        """Tell the room that we record it, or no longer do. Raises Refusal or Disconnected."""
+        await self._session.ask(SetRecording(self._here().room_id, is_recording))
+
+    # -- calls ---------------------------------------------------------------------------------------------------------
+    async def ring(self, user_id: UserId, *, leave_current: bool = False) -> OutgoingRing:
+        """Call somebody; it rings until `state.outgoing` is None, and `Joined` says that he accepted.
+
+        With `leave_current` the seat that we have is given up when he does. Raises Refusal or Disconnected.
+        """
+        return await rings.ring(self._session, user_id, leave_current=leave_current)
+
+    async def cancel_ring(self) -> None:
+        """Ring no longer at whomever we call. Raises Refusal or Disconnected."""
+        await rings.cancel(self._session)
+
+    async def accept(self, call_id: CallId, *, leave_current: bool = False) -> RoomView:
+        """Take a seat in the room to which a ring of `state.incoming` leads. Raises Refusal or Disconnected."""
+        return await rings.accept(self._session, call_id, leave_current=leave_current)
+
+    async def reject(self, call_id: CallId, reason: str | None = None) -> None:
+        """Say no to a ring of `state.incoming`. Raises Refusal or Disconnected."""
+        await rings.reject(self._session, call_id, reason)
+
+    async def invite(self, user_ids: Iterable[UserId]) -> RoomView:
+        """Ring at people, to come into our group room. Raises Refusal or Disconnected."""
+        return await rings.invite(self._session, user_ids)
 
     def _here(self) -> RoomView:
         if self.state.room is None:
@@ -158,16 +207,43 @@ class Client:
             Refusal: the server does not let us in.
             Disconnected: the connection was lost meanwhile.
         """
+
+        async def sit() -> RoomView:
+            if room_id is None:
+                return await self.create_room(room, join_existing=True, leave_current=True)
+            return await self.join_room(room_id, leave_current=True)
+
+        async with self.talk(sit, source=source, sink=sink, is_muted=is_muted) as call:
+            yield call
+
+    @asynccontextmanager
+    async def talk(
+        self,
+        sit: Callable[[], Awaitable[object]] | None = None,
+        *,
+        source: str = "device",
+        sink: str = "device",
+        is_muted: bool | None = None,
+    ) -> AsyncIterator[Call]:
+        """Talk in the room in which `sit` takes a seat, or without it where we sit; leaving the block leaves the room.
+
+        Whoever moves to another room meanwhile (by `accept`, for instance) talks on there. `is_muted` None keeps the
+        microphone as it is.
+
+        Raises:
+            Refusal: the server does not let us in.
+            Disconnected: the connection was lost meanwhile.
+        """
         if self._call is not None:
             raise RuntimeError("one call at a time")
-        self._session.happen(MuteChanged(is_muted))
+        if is_muted is not None:
+            self._session.happen(MuteChanged(is_muted))
         call = self._call = Call(self._session, self._running_engine(), source, sink)
         try:
             async with call.running():
-                if room_id is None:
-                    await self.create_room(room, join_existing=True, leave_current=True)
-                else:
-                    await self.join_room(room_id, leave_current=True)
+                if sit is not None:
+                    await sit()
+                self._here()
                 yield call
         finally:
             self._call = None
@@ -204,15 +280,19 @@ class Client:
 
 
 @asynccontextmanager
-async def connect(url: str, name: str, user_id: str | None = None) -> AsyncIterator[Client]:
+async def connect(
+    url: str, name: str, user_id: str | None = None, *, takes_waiting_calls: bool = False
+) -> AsyncIterator[Client]:
     """A client of the server at `url`; it reconnects by itself until the block ends.
+
+    With `takes_waiting_calls` it rings here also while we talk in a room; else callers hear that we are busy.
 
     Raises:
         ConnectFailed: the first connection cannot be made.
     """
     try:
         state = ClientState(UserId(user_id or str(uuid.uuid4())), read_name(name))
-        session = Session(parse_url(url), state)
+        session = Session(parse_url(url), state, takes_waiting_calls)
     except ValueError as why:
         raise ConnectFailed(str(why), "") from None
     async with helpers() as nursery:

@@ -7,22 +7,17 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from palaver_media.engine_messages import ConsumerStats, Devices, Side
-from palaver_protocol.models import RoomView, UserId
+from palaver_media.engine_messages import Devices, Side
+from palaver_protocol.models import CallId, ChatMessage, RoomId, RoomView, UserId
 
-
-@frozen
-class CallStats:
-    """How a call's sound travels; `rtt_ms` is None until it was measured, `users` are those who are heard."""
-
-    rtt_ms: float | None
-    out_kbps: float
-    users: Mapping[UserId, ConsumerStats]
+from .state import CallStats, OutgoingRing
 
 
 @frozen
 class Connected:
-    """The server let us in, at first or again."""
+    """The server let us in, at first or again; resumed, all that we had there is still ours."""
+
+    is_resumed: bool = False
 
 
 @frozen
@@ -48,9 +43,10 @@ class RetryFailed:
 
 @frozen
 class Joined:
-    """We have a seat in this room, at first or again."""
+    """We have a seat in this room; `is_again` after the connection was lost, perhaps in a new room of that name."""
 
     room: RoomView
+    is_again: bool = False
 
 
 @frozen
@@ -58,6 +54,38 @@ class Left:
     """We have no seat any more, by our own will or because we could not have it back: `reason` says it to people."""
 
     reason: str
+
+
+@frozen
+class Calling:
+    """We ring at somebody: told when it is asked for, and again when the server has said for how long."""
+
+    ring: OutgoingRing
+
+
+@frozen
+class RingOver:
+    """A call or invitation, ours or to us, is settled, and no notice says so; `reason` may say it to people."""
+
+    call_id: CallId
+    reason: str = ""
+
+
+@frozen
+class Invited:
+    """It rings at these people, who are invited to our room."""
+
+    room: RoomView
+    user_ids: tuple[UserId, ...]
+
+
+@frozen
+class OlderRead:
+    """Older messages of our room were read; `more` says whether there are still older ones."""
+
+    room_id: RoomId
+    messages: tuple[ChatMessage, ...]
+    more: bool
 
 
 @frozen
@@ -159,6 +187,10 @@ LocalEvent: TypeAlias = (
     | RetryFailed
     | Joined
     | Left
+    | Calling
+    | RingOver
+    | Invited
+    | OlderRead
     | MuteChanged
     | SoundChosen
     | SoundStarted

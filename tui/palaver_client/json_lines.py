@@ -18,8 +18,8 @@ from palaver_protocol.table import Notice
 
 from . import events, words
 from .changes import Change
-from .events import CallStats, LocalEvent
-from .state import ClientState
+from .events import LocalEvent
+from .state import CallStats, ClientState
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -53,6 +53,21 @@ class JsonLines:
 
 def _of_notice(told: AnyNotice, change: Change) -> str | None:
     match told:
+        case notices.IncomingCall() | notices.IncomingCallNew():
+            return write("incomingCall", **_incoming(told))
+        case notices.CallAccepted():
+            return write("callAccepted", callId=told.room_id, **_person(told.user_id, change.new, change.old))
+        case notices.CallAcceptedNew():
+            return write("callAccepted", callId=told.call_id, **_callee(change.old))
+        case notices.CallRejected():
+            reason = told.reason or "rejected"
+            return write("callRejected", callId=told.room_id, userId=told.user_id, name=told.user_name, reason=reason)
+        case notices.CallRejectedNew():
+            return write("callRejected", callId=told.call_id, **_callee(change.old), reason=told.reason)
+        case notices.CallCancelled():
+            return write("callOver", callId=told.call_id, reason="cancelled")
+        case notices.CallTimeout():
+            return write("callOver", callId=told.call_id, reason="timeout")
         case notices.UserJoined():
             return write("userJoined", userId=told.user_id, name=told.user_name)
         case notices.UserLeft():
@@ -74,13 +89,18 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
                 name=told.name,
                 isMuted=told.is_muted,
                 isVideoEnabled=told.is_video_enabled,
+                isAway=told.is_away,
             )
+        case notices.RecordingStateChanged():
+            return write("recording", **_person(told.user_id, change.new), isRecording=told.is_recording)
         case notices.RoomHostless():
             return write("roomHostless", message=told.message)
         case notices.ServerNotice():
             return write("notice", level=told.level.value, code=text.one_line(told.code), message=told.message)
         case notices.CallEnded() | notices.OnlineUsersUpdated() | notices.RoomListUpdated():
             return None  # the end of our own room is told by `ended`
+        case notices.ActiveSpeakers() | notices.Snapshot():
+            return None  # `speaking` is what we hear ourselves, and `connected` says that all was kept
         case notices.NewProducer() | notices.ProducerClosed():
             return None
         case notices.TransportFailed() | notices.MediaReset():
@@ -92,15 +112,32 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
 def _of_local(event: LocalEvent, change: Change) -> str | None:
     match event:
         case events.Connected():
-            return write("connected", userId=change.new.me, name=change.new.name)
+            return write("connected", userId=change.new.me, name=change.new.name, isResumed=event.is_resumed)
         case events.ConnectionLost() | events.RetryFailed():
             return write("connectionLost", reason=event.reason, retryIn=event.retry_in)
         case events.Joined():
             room = event.room
             people = [_participant(person) for person in room.participants]
-            return write("joined", roomId=room.room_id, roomName=room.room_name, participants=people)
+            return write(
+                "joined",
+                roomId=room.room_id,
+                roomName=room.room_name,
+                roomType=room.room_type.value,
+                participants=people,
+                isAgain=event.is_again,
+            )
         case events.Left():
             return None if event.reason == words.YOU_LEFT else write("left", reason=event.reason)
+        case events.Calling():
+            ring = event.ring
+            return write("calling", callId=ring.call_id, userId=ring.to_id, name=ring.to_name) if ring.ends_at else None
+        case events.RingOver():
+            return write("callOver", callId=event.call_id, reason=event.reason or "settled")
+        case events.Invited():
+            return write("invited", roomId=event.room.room_id, userIds=list(event.user_ids))
+        case events.OlderRead():
+            older = [_message(said) for said in event.messages]
+            return write("older", roomId=event.room_id, messages=older, more=event.more)
         case events.MuteChanged():
             return write("muted", isMuted=event.is_muted) if event.is_muted != change.old.is_muted else None
         case events.SoundStarted():
@@ -129,6 +166,21 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
 
 def _person(user_id: UserId, *states: ClientState) -> Fields:
     return {"userId": user_id, "name": words.name_of(user_id, *states)}
+
+
+def _callee(old: ClientState) -> Fields:
+    calling = old.outgoing
+    return {"userId": calling.to_id if calling else "", "name": calling.to_name if calling else words.SOMEBODY}
+
+
+def _incoming(told: notices.IncomingCall | notices.IncomingCallNew) -> Fields:
+    if isinstance(told, notices.IncomingCallNew):
+        who: Fields = {"callId": told.call_id, "userId": told.from_, "name": told.from_name}
+        where: Fields = {"roomId": None, "roomType": None}
+    else:
+        who = {"callId": told.room_id, "userId": told.from_user_id, "name": told.from_user_name}
+        where = {"roomId": told.room_id, "roomType": told.room_type.value}
+    return {**who, **where, "ringsFor": told.rings_for}
 
 
 def _participant(person: Participant) -> Fields:

@@ -40,11 +40,16 @@ MAX_WORDS: Final = 200  # code points of a server's refusal
 
 @define(eq=False)
 class Link:
-    """One connection, from the first byte to the last. `on_notice` is called for each notice; it must not block."""
+    """One connection, from the first byte to the last.
+
+    `on_notice` is called for each notice, and before them `on_welcome` with what the server says when it lets us in;
+    neither may block.
+    """
 
     url: ServerUrl
     auth: dict[str, Any]
     on_notice: Callable[[AnyNotice], None]
+    on_welcome: Callable[[dict[str, Any]], None] = lambda welcome: None
     _socketio: socketio.ClientLink = field(factory=socketio.ClientLink)
     _asked: dict[int, _Asked[Any]] = field(factory=lambda: dict[int, _Asked[Any]]())
     _scope: trio.CancelScope = field(factory=trio.CancelScope)
@@ -157,8 +162,10 @@ class Link:
 
     def _understand(self, event: socketio.ClientEvent | None) -> None:
         match event:
-            case None | socketio.Welcomed():
+            case None:
                 return
+            case socketio.Welcomed():
+                self.on_welcome(event.data)
             case socketio.Refused():
                 raise LinkRefused(text.one_line(event.message[:MAX_WORDS]) or "the server does not let us in")
             case socketio.Event():

@@ -62,6 +62,11 @@ class Media:
                 await self._news.wait()
                 failures = 0
 
+    def begin(self) -> None:
+        """We have a seat, at first or another one."""
+        self._seated.set()
+        self._start_anew("you took your seat again")
+
     def user_of(self, consumer: str) -> UserId | None:
         """Whose voice a consumer carries."""
         return None if self._negotiation is None else self._negotiation.user_of(consumer)
@@ -72,9 +77,8 @@ class Media:
             self._stand_up("you are in no room")
             return
         match event:
-            case Joined():
-                self._seated.set()
-                self._start_anew("you took your seat again")
+            case Joined() | notices.Snapshot():
+                self.begin()
             case ConnectionLost():
                 self._stand_up("the connection to the server was lost")
             case notices.MediaReset():

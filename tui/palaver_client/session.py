@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
-from palaver_protocol.models import RoomType, RoomView
-from palaver_protocol.notices import SEAT_MOVED, AnyNotice, ServerNotice
-from palaver_protocol.requests import CreateRoom, JoinRoom, MediaStateChanged, RoomAck
+from palaver_protocol.models import CallId, RoomId, RoomType, RoomView
+from palaver_protocol.notices import SEAT_MOVED, AnyNotice, CallAcceptedNew, ServerNotice, Snapshot
+from palaver_protocol.requests import AcceptedAck, CreateRoom, JoinRoom, LeaveRoom, MediaStateChanged, RoomAck
 from palaver_protocol.table import Ack, Code, Notice, Refusal, Request
 
 from . import words
+from .after import after
 from .changes import AnyEvent, Changes
 from .errors import ConnectFailed, Disconnected, LinkLost, LinkRefused
-from .events import Connected, ConnectionLost, Joined, Left, RetryFailed
+from .events import Connected, ConnectionLost, Joined, Left, RetryFailed, RingOver
 from .link import Link
-from .state import ClientState, after, reduce
+from .reduce import reduce
+from .state import ClientState
 from .upgrade import open_stream
 from .url import ServerUrl
 
 A = TypeVar("A", bound=Ack)
+Seat = TypeVar("Seat", RoomAck, AcceptedAck)
 FIRST_PAUSE: Final = 0.5  # s until the first attempt to reconnect; doubled each time
 LONGEST_PAUSE: Final = 15.0  # s
+MAX_TOKEN: Final = 1_000  # characters
 GONE: Final = (Code.NOT_FOUND.value, Code.ENDED.value)
 
 
@@ -36,16 +41,24 @@ class Session:
 
     url: ServerUrl
     state: ClientState
+    takes_waiting_calls: bool = False
     closed: trio.Event = field(factory=trio.Event)
     close_reason: str = ""
     _open: Callable[[ServerUrl], Awaitable[trio.abc.Stream]] = open_stream
     _link: Link | None = None
+    _resume_token: str = ""
+    _is_muted_there: bool = False  # as the server knows it
+    _moved: trio.Event = field(factory=trio.Event)
+    _given_up: RoomId | None = None  # a seat that we left while nobody could be told
     _readers: set[Changes] = field(factory=set[Changes])
     _followers: list[Callable[[AnyEvent], None]] = field(factory=list[Callable[[AnyEvent], None]])
 
     def happen(self, event: AnyEvent) -> None:
         """Change the state, and tell those who follow it."""
-        self.state = reduce(self.state, event) if isinstance(event, Notice) else after(self.state, event)
+        if isinstance(event, Notice):
+            self.state = reduce(self.state, event, trio.current_time())
+        else:
+            self.state = after(self.state, event)
         for reader in self._readers:
             reader.put(event, self.state)
         for follow in tuple(self._followers):
@@ -91,27 +104,39 @@ class Session:
         return await self._link.ask(asked, then)
 
     # -- our seat ------------------------------------------------------------------------------------------------------
-    async def sit(self, asked: Request[RoomAck]) -> RoomView:
-        """Take a seat with this request. Raises Refusal or Disconnected."""
-        ack = await self.ask(asked, lambda ack: self.happen(Joined(ack.room)))
-        if self.state.is_muted:
-            await self.tell_muted()
+    async def sit(self, asked: Request[Seat], *, settles: CallId | None = None, is_again: bool = False) -> RoomView:
+        """Take a seat with this request, which settles what rings under that id. Raises Refusal or Disconnected."""
+
+        def seated(ack: RoomAck | AcceptedAck) -> None:
+            self._is_muted_there = False
+            if settles is not None:
+                self.happen(RingOver(settles))
+            self.happen(Joined(ack.room, is_again))
+
+        ack = await self.ask(asked, seated)
+        await self.tell_muted()
         return ack.room
 
     async def tell_muted(self) -> None:
-        """Tell the room whether we are muted. Raises Refusal or Disconnected."""
-        if self.state.room is not None:
-            await self.ask(MediaStateChanged(self.state.room.room_id, self.state.is_muted, is_video_enabled=False))
+        """Tell the room whether we are muted, if it does not know. Raises Refusal or Disconnected."""
+        is_muted = self.state.is_muted
+        if self.state.room is not None and is_muted != self._is_muted_there:
+            await self.ask(MediaStateChanged(self.state.room.room_id, is_muted, is_video_enabled=False))
+            self._is_muted_there = is_muted
+
+    def give_up(self, room_id: RoomId) -> None:
+        """Leave a room that cannot be told now; it is told as soon as it can be, if our seat was kept."""
+        self._given_up = room_id
 
     async def _sit_again(self, room: RoomView) -> None:
         """Take the seat that we had before the connection was lost, or one in a new room of that name."""
         try:
-            await self.sit(JoinRoom(room.room_id, leave_current=True))
+            await self.sit(JoinRoom(room.room_id, leave_current=True), is_again=True)
         except Refusal as no:
             if no.code not in GONE or room.room_type is not RoomType.GROUP:
                 raise
             again = CreateRoom(RoomType.GROUP, room.room_name, join_existing=True, leave_current=True)
-            await self.sit(again)
+            await self.sit(again, is_again=True)
 
     # -- the connection ------------------------------------------------------------------------------------------------
     async def keep_connected(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -136,36 +161,89 @@ class Session:
 
     async def _connect(self, on_up: Callable[[], None]) -> LinkLost:
         """One connection from its opening to its loss, and why it is lost."""
-        link = Link(self.url, {"userId": self.state.me, "name": self.state.name}, self._told)
+        auth: dict[str, Any] = {"userId": self.state.me, "name": self.state.name, "resume": self._resume_token}
+        if self.takes_waiting_calls:
+            auth["callWaiting"] = True
+        is_resumed = False
 
-        async def come_up() -> None:
+        def let_in(welcome: dict[str, Any]) -> None:
+            nonlocal is_resumed
+            is_resumed = welcome.get("resumed") is True
+            self._resume_token = _token(welcome.get("resume"))
             self._link = link
-            self.happen(Connected())
+            self.happen(Connected(is_resumed))
             on_up()
-            if self.state.room is not None:
-                await self._come_back(self.state.room)
 
+        async def keep_up() -> None:
+            try:
+                await (self._go_on() if is_resumed else self._return_to_room())
+                await self._tell_muted_where_we_are_moved()
+            except Disconnected:
+                return  # the next connection tries again
+
+        link = Link(self.url, auth, self._told, let_in)
         try:
-            await link.run(await self._open(self.url), come_up)
+            await link.run(await self._open(self.url), keep_up)
         except LinkLost as why:
             return why
 
     def _told(self, notice: AnyNotice) -> None:
-        """The server told something. A seat that was taken along to another connection is ours no more."""
+        """The server told something, which may have moved us."""
+        before = self.state.room
+        if isinstance(notice, Snapshot) and notice.room is not None and notice.room.room_id == self._given_up:
+            notice = evolve(notice, room=None)
         self.happen(notice)
-        if isinstance(notice, ServerNotice) and notice.code == SEAT_MOVED and self.state.room is not None:
-            self.happen(Left(notice.message))
+        match notice:
+            case CallAcceptedNew():
+                self._move(notice.room)
+            case Snapshot(room=None) if before is not None:
+                self.happen(Left(words.ROOM_GONE))
+            case Snapshot(room=RoomView() as room) if before is None or before.room_id != room.room_id:
+                self._move(room)
+            case ServerNotice(code=code) if code == SEAT_MOVED and before is not None:
+                self.happen(Left(notice.message))  # it was taken along to another connection
+            case _:
+                return
 
-    async def _come_back(self, room: RoomView) -> None:
+    def _move(self, room: RoomView) -> None:
+        """The server has given us a seat by itself."""
+        self._is_muted_there = False
+        self._moved.set()
+        self.happen(Joined(room))
+
+    async def _tell_muted_where_we_are_moved(self) -> None:
+        while True:
+            await self._moved.wait()
+            self._moved = trio.Event()
+            with contextlib.suppress(Refusal):  # we may be out of that room already
+                await self.tell_muted()
+
+    async def _go_on(self) -> None:
+        """The server has kept all that was ours: tell it what has changed here since."""
+        with contextlib.suppress(Refusal):
+            if self._given_up is not None:
+                await self.ask(LeaveRoom(self._given_up))
+        self._given_up = None  # not before: the snapshot, which comes first, still has that room
+        with contextlib.suppress(Refusal):
+            await self.tell_muted()
+
+    async def _return_to_room(self) -> None:
+        """The server has kept nothing, or it is our first connection."""
+        self._given_up = None
+        if self.state.room is None:
+            return
         try:
-            await self._sit_again(room)
+            await self._sit_again(self.state.room)
         except Refusal as no:
             self.happen(Left(words.of_refusal(no)))
-        except Disconnected:
-            return  # the next connection tries again
 
     async def _wait_to_retry(self, failure: LinkLost, pause: float) -> None:
         was_up, self._link = self._link is not None, None
         lost = ConnectionLost if was_up else RetryFailed
         self.happen(lost(str(failure), pause, trio.current_time() + pause))
         await trio.sleep(pause)
+
+
+def _token(given: object) -> str:
+    """What a server says to present the next time; empty where it knows no resumption."""
+    return given if isinstance(given, str) and len(given) <= MAX_TOKEN else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 from palaver_media.engine_messages import Side
@@ -11,10 +12,10 @@ from palaver_protocol.models import (
     EndReason,
     HostChange,
     MessageId,
-    Name,
     NoticeLevel,
+    Participant,
     Reaction,
-    RoomView,
+    RoomType,
     UserId,
 )
 from palaver_protocol.notices import AnyNotice
@@ -27,6 +28,7 @@ from .events import LocalEvent
 from .state import ClientState, ConnectionState
 
 YOU_LEFT: Final = "you left the room"
+ROOM_GONE: Final = "your room is no more"
 SOMEBODY: Final = "somebody"
 
 SIDES: Final = {Side.SOURCE: "microphone", Side.SINK: "speaker"}
@@ -39,6 +41,15 @@ _ENDED: Final = {
     EndReason.TIMEOUT: "nobody answered",
     EndReason.SHUTDOWN: "the server stops",
     EndReason.ERROR: "the server had a problem",
+}
+
+_REJECTED: Final = {
+    "rejected": "says no",
+    "busy": "is in a call",
+    "offline": "is not online",
+    "timeout": "does not answer",
+    "full": "cannot be called: the server has no place for another call",
+    "error": "cannot be called: the server had a problem",
 }
 
 _TRANSPORT: Final = {
@@ -70,6 +81,18 @@ def of_event(change: Change) -> str | None:
 
 def _of_notice(told: AnyNotice, change: Change) -> str | None:
     match told:
+        case notices.IncomingCall() | notices.IncomingCallNew():
+            return of_ringing(told, change.new)
+        case notices.CallAccepted():
+            return f"{name_of(told.user_id, change.new, change.old)} accepts the invitation"
+        case notices.CallAcceptedNew():
+            return f"{_callee(change.old)} accepts the call"
+        case notices.CallRejected():
+            return of_rejection(told.user_name, told.reason)
+        case notices.CallRejectedNew():
+            return of_rejection(_callee(change.old), told.reason)
+        case notices.CallCancelled() | notices.CallTimeout():
+            return _of_settled(told, change.old)
         case notices.UserJoined():
             return None if change.old.participant(told.user_id) else f"{told.user_name} joined"
         case notices.UserLeft():
@@ -86,14 +109,17 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
             is_back = told.reason is HostChange.RETURNED
             return f"{told.host_name} is back as the host" if is_back else f"{told.host_name} is the host now"
         case notices.ParticipantMediaStateUpdated():
-            return f"{told.name} is {'muted' if told.is_muted else 'unmuted'}"
+            return _of_media_state(told, change.old.participant(told.user_id))
+        case notices.RecordingStateChanged():
+            name = name_of(told.user_id, change.new)
+            return f"{name} records the call" if told.is_recording else f"{name} records the call no longer"
         case notices.RoomHostless():
             return "the host left; everybody may now do what a host may"
         case notices.CallEnded():
             return None if change.old.room is None else f"the room is over: {ending(told.reason)}"
         case notices.ServerNotice():
             return f"{_LEVELS[told.level]}: {told.message or told.code}"
-        case notices.OnlineUsersUpdated() | notices.RoomListUpdated():
+        case notices.OnlineUsersUpdated() | notices.RoomListUpdated() | notices.ActiveSpeakers() | notices.Snapshot():
             return None
         case notices.NewProducer() | notices.ProducerClosed():
             return None
@@ -101,6 +127,44 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
             return None  # what became of the sound is told by MediaLost
         case _:
             assert_never(told)
+
+
+def of_ringing(told: notices.IncomingCall | notices.IncomingCallNew, state: ClientState) -> str:
+    """Who calls, or invites to which room, and for how long it rings."""
+    patience = "" if told.rings_for is None else f"; it rings for {duration(told.rings_for / 1000)}"
+    if isinstance(told, notices.IncomingCallNew):
+        return f"{told.from_name} calls you{patience}"
+    if told.room_type is RoomType.DIRECT:
+        return f"{told.from_user_name} calls you{patience}"
+    room = next((room.room_name for room in state.rooms if room.room_id == told.room_id), "a room")
+    return f"{told.from_user_name} invites you to {room}{patience}"
+
+
+def of_rejection(name: str, reason: str | None) -> str:
+    """Why somebody does not come; any reason but the known ones is his own words."""
+    known = _REJECTED.get(reason or "rejected")
+    return f"{name} {known}" if known else f"{name} says no: {reason}"
+
+
+def _of_settled(told: notices.CallCancelled | notices.CallTimeout, old: ClientState) -> str | None:
+    if (ring := old.ring(told.call_id)) is not None:
+        is_missed = isinstance(told, notices.CallTimeout)
+        return f"you missed a call from {ring.from_name}" if is_missed else f"the call from {ring.from_name} is over"
+    if old.outgoing is not None and old.outgoing.call_id == told.call_id:
+        return of_rejection(old.outgoing.to_name, "timeout")
+    return None
+
+
+def _callee(old: ClientState) -> str:
+    return SOMEBODY if old.outgoing is None else old.outgoing.to_name
+
+
+def _of_media_state(told: notices.ParticipantMediaStateUpdated, old: Participant | None) -> str | None:
+    if told.is_away != (old is not None and old.is_away):
+        return f"{told.name} lost the connection; the seat is kept" if told.is_away else f"{told.name} is back"
+    if old is not None and old.is_muted == told.is_muted:
+        return None
+    return f"{told.name} is {'muted' if told.is_muted else 'unmuted'}"
 
 
 _LEVELS: Final = {
@@ -113,15 +177,21 @@ _LEVELS: Final = {
 def _of_local(event: LocalEvent, change: Change) -> str | None:
     match event:
         case events.Connected():
-            return "connected" if change.old.connection is ConnectionState.CONNECTING else "connected again"
+            return _of_connecting(change.old, change.new)
         case events.ConnectionLost(retry_in=None):
             return f"disconnected: {event.reason}"
         case events.ConnectionLost():
             return f"connection lost: {event.reason}; connecting again"
         case events.Joined():
-            return of_joining(event.room, change.old, change.new)
+            return of_joining(event, change.old, change.new)
         case events.Left():
             return event.reason
+        case events.Calling():
+            return None if event.ring.ends_at is None else f"it rings at {event.ring.to_name}"
+        case events.RingOver():
+            return event.reason or None
+        case events.Invited():
+            return f"it rings at {listing([name_of(user_id, change.new) for user_id in event.user_ids])}"
         case events.MuteChanged():
             if change.old.is_muted == event.is_muted:
                 return None
@@ -142,7 +212,7 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
             return f"{name_of(event.user_id, change.new)} speaks" if event.is_speaking else None
         case events.RetryFailed() | events.SoundChosen() | events.MediaConnecting():
             return None
-        case events.LevelsChanged() | events.StatsChanged() | events.DevicesChanged():
+        case events.LevelsChanged() | events.StatsChanged() | events.DevicesChanged() | events.OlderRead():
             return None
         case _:
             assert_never(event)
@@ -169,11 +239,23 @@ def _whose(message_id: MessageId, state: ClientState) -> str:
     return "an older message" if said is None else f"a message of {said.user_name}"
 
 
-def of_joining(room: RoomView, old: ClientState, new: ClientState) -> str:
-    """Where we are, and with whom."""
+def of_joining(event: events.Joined, old: ClientState, new: ClientState) -> str:
+    """Where we are, and with whom; and what was lost where the room had to be made anew."""
+    room = event.room
     others = [person.name for person in room.participants if person.user_id != new.me]
-    again = "back in" if old.room is not None else "in"
-    return f"you are {again} {room.room_name}, {'with ' + listing(others) if others else 'alone so far'}"
+    company = f"with {listing(others)}" if others else "alone so far"
+    place = "a call" if room.room_type is RoomType.DIRECT else room.room_name
+    if event.is_again and old.room is not None and old.room.room_id != room.room_id:
+        return f"you are in a new room {place}, {company}; the one before and its chat are gone"
+    return f"you are {'back in' if event.is_again else 'in'} {place}, {company}"
+
+
+def _of_connecting(old: ClientState, new: ClientState) -> str:
+    if old.connection is ConnectionState.CONNECTING:
+        return "connected"
+    if old.outgoing is not None and new.outgoing is None:
+        return f"connected again; your call to {old.outgoing.to_name} is over"
+    return "connected again"
 
 
 def ending(reason: EndReason | None) -> str:
@@ -217,7 +299,7 @@ def name_of(user_id: UserId, *states: ClientState) -> str:
     return SOMEBODY
 
 
-def listing(names: list[Name]) -> str:
+def listing(names: Sequence[str]) -> str:
     """`ann`, `ann and bob`, `ann, bob and 3 others`."""
     if len(names) > 4:
         return f"{', '.join(names[:3])} and {len(names) - 3} others"

@@ -25,7 +25,7 @@ from palaver_client import (
     connect,
     words,
 )
-from palaver_client.state import after
+from palaver_client.after import after
 from palaver_protocol.models import Name
 
 from . import labels

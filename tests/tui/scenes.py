@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import define, evolve, field
 from textual.pilot import Pilot
 
-from palaver_client.events import CallStats
-from palaver_client.state import ClientState, ConnectionState, MediaState, SideState, Sound
+from palaver_client.state import CallStats, ClientState, ConnectionState, MediaState, SideState, Sound
 from palaver_media.engine_messages import ConsumerStats
 from palaver_protocol.models import (
     ChatMessage,

@@ -11,7 +11,7 @@ from palaver_media.engine_messages import Device, Devices, Side
 from palaver_protocol.models import RoomId
 from palaver_tui.keys import APP_KEYS, MAIN_KEYS
 from palaver_tui.messages import Happened, Offline, StateChanged, Trouble
-from palaver_tui.widgets.chat import ChatInput
+from palaver_tui.widgets.chat_input import ChatInput
 from palaver_tui.wishes import Choose, Connect, End, Join, Leave, ListDevices, Open, Retry, Say, SetMuted
 from tui.scenes import (
     LOBBY,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 from textual.message import Message
 
 from palaver_client import (
@@ -17,6 +19,7 @@ from palaver_client import (
     ClientState,
     ConnectFailed,
     ConnectionState,
+    Joined,
     Refusal,
     RetryFailed,
     Settings,
@@ -26,7 +29,7 @@ from palaver_client import (
     words,
 )
 from palaver_client.after import after
-from palaver_protocol.models import Name
+from palaver_protocol.models import Name, RoomType, RoomView
 
 from . import labels
 from .asking import ask
@@ -39,6 +42,16 @@ LONGEST_PAUSE: Final = 15.0  # s
 MAX_SAID: Final = 100  # messages that may wait to be sent
 
 
+@frozen
+class Stay:
+    """A seat that we have already: somebody called, or accepted our call."""
+
+    room: RoomView
+
+
+Seat: TypeAlias = Join | Open | Stay
+
+
 @define(eq=False)
 class Caller:
     """Takes wishes with `take`, on the Trio side only, and gives news with `tell`."""
@@ -49,7 +62,7 @@ class Caller:
     sink: str
     tell: Callable[[Message], object]
     state: ClientState
-    wanted: Join | Open | None = None
+    wanted: Seat | None = None
     _client: Client | None = None
     _call: Call | None = None
     _tasks: trio.Nursery = field(init=False)
@@ -83,7 +96,7 @@ class Caller:
             case _:
                 self._ask(wish)
 
-    def _want(self, seat: Join | Open | None) -> None:
+    def _want(self, seat: Seat | None) -> None:
         self.wanted = seat
         self._moved.set()
 
@@ -134,10 +147,11 @@ class Caller:
             while True:
                 self._retry = trio.Event()
                 try:
-                    async with connect(self.url, self.settings.name, self.settings.user_id) as client:
+                    name, user_id = self.settings.name, self.settings.user_id
+                    async with connect(self.url, name, user_id, takes_waiting_calls=True) as client:
                         pause = FIRST_PAUSE
                         await self._serve(client)
-                    self.wanted = self.wanted and Open(self.wanted.room_name)  # a new server knows no ids of old
+                    self.wanted = again(self.wanted)
                 except ConnectFailed as why:
                     await self._wait_to_retry(why, pause)
                     pause = min(pause * 2, LONGEST_PAUSE)
@@ -169,15 +183,24 @@ class Caller:
             self._show(client.state)
             async for change in changes:
                 self._show(change.new)
+                if isinstance(change.event, Joined):
+                    self._joined(client, change.event.room)
                 for message in told(change):
                     self.tell(message)
+
+    def _joined(self, client: Client, room: RoomView) -> None:
+        """Where we sit is where we want to sit, also when another one's yes or a call that we took brought us there."""
+        if self._call is not None or self.wanted is not None:
+            self.wanted = Stay(room)  # the call that goes on moves there by itself
+        elif client.state.room is not None:
+            self._want(Stay(room))
 
     def _show(self, state: ClientState) -> None:
         if self._call is None:  # the client knows of specs in a call only
             sound = evolve(state.sound, source=SideState(self.source), sink=SideState(self.sink))
             state = evolve(state, sound=sound)
         self.state = state
-        self.tell(StateChanged(state))
+        self.tell(StateChanged(on_clock_of_the_screen(state)))
 
     async def _send(self, client: Client) -> None:
         """Send messages in the order in which they were written."""
@@ -192,28 +215,34 @@ class Caller:
             self._moved = trio.Event()
             async with trio.open_nursery() as nursery:
                 if self.wanted is not None:
-                    nursery.start_soon(self._sit, client, self.wanted)
+                    nursery.start_soon(self._sit, client, self.wanted, self._moved)
                 await self._moved.wait()
                 nursery.cancel_scope.cancel()
 
-    async def _sit(self, client: Client, seat: Join | Open) -> None:
+    async def _sit(self, client: Client, seat: Seat, moved: trio.Event) -> None:
         """Be in a call until it ends, by itself or by cancellation."""
         await self._attempt(lambda client: self._talk(client, seat), client)
-        if self.wanted is seat:
+        if not moved.is_set():
             self.wanted = None
 
-    async def _talk(self, client: Client, seat: Join | Open) -> None:
-        room_id = seat.room_id if isinstance(seat, Join) else None
-        is_muted = client.state.is_muted
-        async with client.call(
-            seat.room_name, room_id=room_id, source=self.source, sink=self.sink, is_muted=is_muted
-        ) as call:
-            self._keep(evolve(self.settings, room=seat.room_name))
+    async def _talk(self, client: Client, seat: Seat) -> None:
+        async with self._seated(client, seat) as call:
+            if not isinstance(seat, Stay):
+                self._keep(evolve(self.settings, room=seat.room_name))
             self._call = call
             try:
                 await call.wait_ended()
             finally:
                 self._call = None
+
+    def _seated(self, client: Client, seat: Seat) -> AbstractAsyncContextManager[Call]:
+        """A call at that seat."""
+        if isinstance(seat, Stay):
+            return client.talk(source=self.source, sink=self.sink)
+        room_id = seat.room_id if isinstance(seat, Join) else None
+        return client.call(
+            seat.room_name, room_id=room_id, source=self.source, sink=self.sink, is_muted=client.state.is_muted
+        )
 
     # -- settings ------------------------------------------------------------------------------------------------------
     def _keep(self, settings: Settings) -> None:
@@ -229,3 +258,26 @@ class Caller:
                 await trio.to_thread.run_sync(self.settings.save)
             except OSError as why:
                 self.tell(Trouble(labels.not_kept(why)))
+
+
+def again(seat: Seat | None) -> Join | Open | None:
+    """What to want from a server that may know no ids of old; a call between two is over with it."""
+    match seat:
+        case Stay(room=room):
+            return Open(room.room_name) if room.room_type is RoomType.GROUP else None
+        case Join() | Open():
+            return Open(seat.room_name)
+        case None:
+            return None
+
+
+def on_clock_of_the_screen(state: ClientState) -> ClientState:
+    """The state with the ends of what rings on the monotonic clock, for only Trio's side knows Trio's."""
+    ahead = time.monotonic() - trio.current_time()
+
+    def moved(ends_at: float | None) -> float | None:
+        return None if ends_at is None else round(ends_at + ahead, 1)  # rounded, so that it is the same each time
+
+    incoming = tuple(evolve(ring, ends_at=moved(ring.ends_at)) for ring in state.incoming)
+    outgoing = state.outgoing and evolve(state.outgoing, ends_at=moved(state.outgoing.ends_at))
+    return evolve(state, incoming=incoming, outgoing=outgoing)

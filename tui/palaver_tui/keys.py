@@ -67,10 +67,10 @@ CHAT_KEYS: Final = (
     Key("down", "move(1)", "", "↓", "select the message below"),
 )
 RING_KEYS: Final = (
-    Key("ctrl+y", "accept", "Accept", "^y", "accept the call that rings", is_global=True),
-    Key("ctrl+n", "reject", "Reject", "^n", "reject it", is_global=True),
-    Key("ctrl+r", "reject_because", "Reject…", "^r", "reject it with a reason", is_global=True),
-    Key("ctrl+g", "next_ring", "Next call", "^g", "go to the next one, where several ring", is_global=True),
+    Key("ctrl+y", "accept", "", "^y", "accept the call that rings", is_global=True),
+    Key("ctrl+n", "reject", "", "^n", "reject it", is_global=True),
+    Key("ctrl+r", "reject_because", "", "^r", "reject it with a reason", is_global=True),
+    Key("ctrl+g", "next_ring", "", "^g", "go to the next one, where several ring", is_global=True),
 )
 APP_KEYS: Final = (
     Key("ctrl+q", "quit", "Quit", "^q", "leave the room and Palaver", is_global=True),

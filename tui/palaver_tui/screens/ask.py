@@ -1,4 +1,4 @@
-"""Small windows that ask one thing."""
+"""Small windows that ask one thing each."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from palaver_protocol.converter import read_name
 from palaver_tui.widgets.line import Line
 
+from .window import Window
+
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class AskName(ModalScreen[str | None]):
+class AskName(Window[str | None]):
     """Ask for a name of a person or a room; gives it, or None where the question may be left open."""
 
     BINDINGS = [("escape", "leave", "Cancel")]
 
     def __init__(self, title: str, question: str, suggestion: str, *, must_answer: bool = False) -> None:
-        super().__init__(classes="window")
+        super().__init__()
         self._title = title
         self._question = question
         self._suggestion = suggestion
@@ -72,13 +73,13 @@ class AskName(ModalScreen[str | None]):
             self.dismiss(None)
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Window[bool]):
     """Ask whether to do what cannot be undone."""
 
     BINDINGS = [("escape,n", "answer(False)", "No"), ("y", "answer(True)", "Yes")]
 
     def __init__(self, question: str, yes: str) -> None:
-        super().__init__(classes="window")
+        super().__init__()
         self._question = question
         self._yes = yes
 

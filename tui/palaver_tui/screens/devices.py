@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, OptionList, Static
 
 from palaver_client.state import ClientState, SideState
@@ -20,6 +19,8 @@ from palaver_tui.widgets.follow import follow
 from palaver_tui.widgets.meter import meter
 from palaver_tui.wishes import Choose, ListDevices
 
+from .window import Window
+
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
@@ -27,13 +28,10 @@ DEVICE = "device"  # the spec of the system's default
 NONE = "null"
 
 
-class ChooseDevices(ModalScreen[None]):
+class ChooseDevices(Window[None]):
     """Inputs and outputs side by side, what is in use marked, and the microphone's level."""
 
     BINDINGS = [("escape,s", "dismiss", "Close"), ("r", "look_again", "Look again")]
-
-    def __init__(self) -> None:
-        super().__init__(classes="window")
 
     def compose(self) -> ComposeResult:
         """Two lists, a level, and what is wrong."""

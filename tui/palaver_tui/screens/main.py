@@ -10,18 +10,21 @@ from textual.widgets import Footer, Input
 
 from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState, ConnectionState
-from palaver_protocol.models import RoomId
+from palaver_protocol.models import ChatMessage, RoomId, RoomType, User
 from palaver_tui import labels
 from palaver_tui.keys import MAIN_KEYS
 from palaver_tui.messages import Asked
 from palaver_tui.widgets.banner import Banner
-from palaver_tui.widgets.chat import ChatInput, ChatLog
+from palaver_tui.widgets.chat import ChatLog, Deed
+from palaver_tui.widgets.chat_input import AimLine, ChatInput
 from palaver_tui.widgets.follow import follow
-from palaver_tui.widgets.people import PeopleList
+from palaver_tui.widgets.participants import Participants, may_end
+from palaver_tui.widgets.people import PeopleList, may_invite
+from palaver_tui.widgets.ringing import Ringing
 from palaver_tui.widgets.room import Room, Welcome
 from palaver_tui.widgets.rooms import RoomList
 from palaver_tui.widgets.status import StatusBar
-from palaver_tui.wishes import End, Join, Leave, Open, Retry, Say, SetMuted, Wish
+from palaver_tui.wishes import Delete, End, Invite, Join, Leave, Open, React, Retry, SetMuted, TransferHost, Wish
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -33,8 +36,6 @@ class Main(Screen[None]):
     """What one looks at most of the time. Its actions turn keys and clicks into wishes."""
 
     BINDINGS = [key.binding() for key in MAIN_KEYS]
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-normal"), (130, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-tall")]
 
     def __init__(self, state: ClientState, last_room: str) -> None:
         super().__init__(id="main")
@@ -51,13 +52,14 @@ class Main(Screen[None]):
                 yield PeopleList()
             yield Welcome()
             yield Room()
+        yield Ringing()
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Watch what decides about panes and keys."""
         self.watch(self.app, "state", self._remember)
         follow(self, our_room, self._enter)
-        follow(self, lambda state: (may_end(state), state.connection), lambda _: self.refresh_bindings())
+        follow(self, lambda state: (may_end(state), state.connection, state.room is None), self._renew_keys)
         self.query_one(RoomList).focus()
 
     def _remember(self, state: ClientState) -> None:
@@ -70,6 +72,9 @@ class Main(Screen[None]):
         self.remove_class("-lists")
         if room_id is None and isinstance(self.focused, ChatInput):
             self.query_one(RoomList).focus()
+        self.refresh_bindings()
+
+    def _renew_keys(self, _: object) -> None:
         self.refresh_bindings()
 
     def _ask(self, wish: Wish) -> None:
@@ -91,15 +96,20 @@ class Main(Screen[None]):
     # -- keys ----------------------------------------------------------------------------------------------------------
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Which keys are of use just now."""
+        room = self._state.room
         match action:
-            case "mute" | "chat" | "leave":
-                return self._state.room is not None
+            case "mute" | "chat":
+                return room is not None
+            case "leave":
+                return room is not None and room.room_type is RoomType.GROUP
+            case "hang_up":
+                return room is not None and room.room_type is RoomType.DIRECT
             case "end":
-                return may_end(self._state)
+                return may_end(self._state) and self.check_action("leave", ())
             case "retry":
                 return self._state.connection in _OFFLINE
             case "view":
-                return self.has_class("-narrow") and self._state.room is not None
+                return self.has_class("-narrow") and room is not None
             case _:
                 return True
 
@@ -112,8 +122,17 @@ class Main(Screen[None]):
         self.remove_class("-lists")
         self.query_one(ChatInput).focus()
 
+    def action_people(self) -> None:
+        """Go to the people who are online."""
+        self.add_class("-lists")
+        self.query_one(PeopleList).focus()
+
     def action_leave(self) -> None:
         """Leave the room."""
+        self._ask(Leave())
+
+    def action_hang_up(self) -> None:
+        """Leave a call between two, which ends it."""
         self._ask(Leave())
 
     def action_retry(self) -> None:
@@ -166,8 +185,39 @@ class Main(Screen[None]):
         self._join(event.room_id)
 
     def on_people_list_picked(self, event: PeopleList.Picked) -> None:
-        """Join the room of the chosen person."""
-        self._join(event.room_id)
+        """Join the chosen person, or ask what else to do."""
+        room_id = event.user.current_room_id
+        if room_id is not None and any(room.room_id == room_id for room in self._state.rooms):
+            self._join(room_id)
+        else:
+            self._ask_about(event.user)
+
+    def _ask_about(self, user: User) -> None:
+        from .person import AskPerson
+
+        def do(answer: str | None) -> None:
+            if answer == "call":
+                self.post_message(PeopleList.Called(user))
+            elif answer == "invite":
+                self._ask(Invite(user.user_id))
+
+        room = self._state.room.room_name if self._state.room is not None and may_invite(self._state) else None
+        self.app.push_screen(AskPerson(user.name, room), do)
+
+    def on_people_list_invited(self, event: PeopleList.Invited) -> None:
+        """Invite the chosen person."""
+        self._ask(Invite(event.user.user_id))
+
+    def on_participants_chosen(self, event: Participants.Chosen) -> None:
+        """Hand over the role of the host, once that is confirmed."""
+        from .ask import Confirm
+
+        def hand_over(is_sure: bool | None) -> None:
+            if is_sure:
+                self._ask(TransferHost(event.person.user_id))
+
+        question = labels.confirm_host(event.person.name, event.person.user_id == self._state.me)
+        self.app.push_screen(Confirm(question, "Yes"), hand_over)
 
     def _join(self, room_id: RoomId) -> None:
         room = next((room for room in self._state.rooms if room.room_id == room_id), None)
@@ -176,9 +226,54 @@ class Main(Screen[None]):
         elif room is not None:
             self._ask(Join(room_id, room.room_name))
 
+    # -- chat ----------------------------------------------------------------------------------------------------------
+    def on_chat_log_wanted(self, event: ChatLog.Wanted) -> None:
+        """Begin with what is wanted of a message."""
+        match event.deed:
+            case Deed.REPLY:
+                self.query_one(ChatInput).answer(event.said)
+                self.action_chat()
+            case Deed.EDIT:
+                self.query_one(ChatInput).edit(event.said)
+                self.action_chat()
+            case Deed.REACT:
+                self._react(event.said)
+            case Deed.DELETE:
+                self._delete(event.said)
+
+    def _react(self, said: ChatMessage) -> None:
+        from .emoji import ChooseEmoji
+
+        def react(emoji: str | None) -> None:
+            if emoji is not None:
+                self._ask(React(said.message_id, emoji))
+
+        self.app.push_screen(ChooseEmoji(labels.quote(said.user_name, said.content)), react)
+
+    def _delete(self, said: ChatMessage) -> None:
+        from .ask import Confirm
+
+        def delete(is_sure: bool | None) -> None:
+            if is_sure:
+                self._ask(Delete(said.message_id))
+
+        self.app.push_screen(Confirm(labels.confirm_delete(said.content), "Delete it"), delete)
+
     def on_chat_input_said(self, event: ChatInput.Said) -> None:
-        """Send the message."""
-        self._ask(Say(event.text))
+        """Send what was written."""
+        self._ask(event.wish)
+
+    def on_chat_input_aim_changed(self, event: ChatInput.AimChanged) -> None:
+        """Tell what is being written."""
+        self.query_one(AimLine).show(event.aim)
+
+    def on_aim_line_dropped(self) -> None:
+        """Write an ordinary message again."""
+        self.query_one(ChatInput).stop()
+
+    def older_shown(self, has_older: bool) -> None:
+        """A page of older messages was read."""
+        self.query_one(ChatLog).older_shown(has_older)
 
     def on_descendant_focus(self) -> None:
         """Other keys are of use while writing."""
@@ -188,8 +283,3 @@ class Main(Screen[None]):
 def our_room(state: ClientState) -> RoomId | None:
     """The room we are in."""
     return None if state.room is None else state.room.room_id
-
-
-def may_end(state: ClientState) -> bool:
-    """Whether we are the host, or the room has none."""
-    return state.room is not None and (state.room.is_hostless or state.room.host_id == state.me)

@@ -35,7 +35,7 @@ class Editing:
     draft: str
 
 
-Task: TypeAlias = Answering | Editing | None
+Aim: TypeAlias = Answering | Editing | None
 
 
 class ChatInput(Line):
@@ -46,23 +46,23 @@ class ChatInput(Line):
         Binding("ctrl+t", "screen.mute", "Mute", key_display="^t"),
     ]
 
-    class Written(Message):
+    class Said(Message):
         """Something is to be sent."""
 
         def __init__(self, wish: Say | Edit) -> None:
             super().__init__()
             self.wish = wish
 
-    class TaskChanged(Message):
+    class AimChanged(Message):
         """Something else is being written now."""
 
-        def __init__(self, task: Task) -> None:
+        def __init__(self, aim: Aim) -> None:
             super().__init__()
-            self.task = task
+            self.aim = aim
 
     def __init__(self) -> None:
         super().__init__(id="say", placeholder=labels.WRITE, max_length=MAX_TEXT, compact=True)
-        self._task: Task = None
+        self._aim: Aim = None
 
     def answer(self, said: ChatMessage) -> None:
         """Write an answer; what is half written becomes one."""
@@ -78,12 +78,12 @@ class ChatInput(Line):
         """Write an ordinary message again."""
         self._begin(None)
 
-    def _begin(self, task: Task) -> None:
-        if isinstance(self._task, Editing):
-            self.value = self._task.draft
+    def _begin(self, aim: Aim) -> None:
+        if isinstance(self._aim, Editing):
+            self.value = self._aim.draft
             self.cursor_position = len(self.value)
-        self._task = task
-        self.post_message(self.TaskChanged(task))
+        self._aim = aim
+        self.post_message(self.AimChanged(aim))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Send what was written."""
@@ -91,7 +91,7 @@ class ChatInput(Line):
         text = event.value.strip()
         if not text:
             return
-        match self._task:
+        match self._aim:
             case Editing(said=said):
                 wish: Say | Edit = Edit(said.message_id, text.replace(BREAK, "\n"))
             case Answering(said=said):
@@ -101,7 +101,7 @@ class ChatInput(Line):
                 wish = Say(text)
                 self.clear()
         self.stop()
-        self.post_message(self.Written(wish))
+        self.post_message(self.Said(wish))
 
     def put_back(self, text: str) -> None:
         """Give back what could not be sent, unless something else is being written."""
@@ -110,25 +110,25 @@ class ChatInput(Line):
 
     def action_done(self) -> None:
         """Write an ordinary message again, or no more."""
-        if self._task is not None:
+        if self._aim is not None:
             self.stop()
         else:
             self.screen.focus_next("#rooms")
 
 
-class TaskLine(Static):
+class AimLine(Static):
     """What is being written, where it is no ordinary message; a click ends that."""
 
     class Dropped(Message):
         """It shall be an ordinary message."""
 
-    def show(self, task: Task) -> None:
+    def show(self, aim: Aim) -> None:
         """Tell it."""
-        self.display = task is not None
-        match task:
+        self.display = aim is not None
+        match aim:
             case Answering(said=said):
-                self.update(plain(labels.answering(said)).truncate(self.size.width or 200, ellipsis=True))
-            case Editing(said=said):
+                self.update(plain(labels.answering(said.user_name, said.content)))
+            case Editing():
                 self.update(plain(labels.EDITING))
             case None:
                 return

@@ -53,7 +53,7 @@ class ChatLines(VerticalScroll):
         self.top = Top.EMPTY
         self._me = UserId("")
         self._room: RoomId | None = None  # whose lines are shown
-        self._name = ""
+        self._room_name = ""
         self._is_out = True
         self._known: dict[MessageId, ChatLine] = {}  # the messages of the state
         self._kept: list[ChatLine] = []  # all lines
@@ -96,8 +96,8 @@ class ChatLines(VerticalScroll):
 
     def enter(self, seen: Written) -> None:
         """Begin with a room: on an empty page, or below the lines of a lost room that had this name."""
-        is_successor = seen.room_id != self._room and seen.room_name == self._name and bool(self._kept)
-        self._room, self._name, self._is_out, self._known = seen.room_id, seen.room_name, False, {}
+        is_successor = seen.room_id != self._room and seen.room_name == self._room_name and bool(self._kept)
+        self._room, self._room_name, self._is_out, self._known = seen.room_id, seen.room_name, False, {}
         self.show_top(Top.OLDER if len(seen.messages) >= FIRST_PAGE else Top.EMPTY)
         if is_successor:
             for line in self._kept:

@@ -14,7 +14,7 @@ from palaver_tui import labels
 
 from .cells import plain
 from .chat import ChatLog
-from .chat_input import ChatInput, TaskLine
+from .chat_input import AimLine, ChatInput
 from .follow import follow
 from .participants import Participants
 
@@ -42,7 +42,7 @@ class Room(Container):
         yield Participants()
         with Vertical(id="chat"):
             yield ChatLog()
-            yield TaskLine(id="task", markup=False)
+            yield AimLine(id="aim", markup=False)
             yield ChatInput()
 
     def on_mount(self) -> None:

@@ -23,7 +23,9 @@ from palaver_protocol import engineio, socketio
 from palaver_protocol.models import RoomId
 from palaver_server.connection import serve_link
 from palaver_server.exchange import Exchange
+from palaver_server.policy import DEFAULT, Policy
 from palaver_server.publisher import publish_lists
+from palaver_server.restoring import Restoring
 from palaver_server.room import Room
 from palaver_server.room_media import Place
 from palaver_server.websocket_link import WebSocketLink
@@ -220,6 +222,24 @@ class RecordingRouters:
 
 
 @define(eq=False)
+class Shelf:
+    """What a world leaves to the next one: each value is taken at once, as if the server were killed then."""
+
+    kept: dict[str, bytes] = field(factory=dict)
+    skipped: float = 0.0  # s between two worlds, on the wall's clock
+
+    def mark(self, key: str, snapshot: Callable[[], bytes | None]) -> None:
+        if (value := snapshot()) is None:
+            self.kept.pop(key, None)
+        else:
+            self.kept[key] = value
+
+    def wall(self) -> int:
+        """Wall time, which follows the test's clock."""
+        return 1_800_000_000_000 + round((trio.current_time() + self.skipped) * 1000)
+
+
+@define(eq=False)
 class World:
     """An exchange, and the streams that lead to it."""
 
@@ -270,15 +290,19 @@ class World:
 
     def state(self, room_id: str) -> Any:
         """A room's state, to look into or to poison."""
-        return self.exchange.rooms[RoomId(room_id)].state
+        return self.exchange.rooms.open[RoomId(room_id)].state
 
 
 @asynccontextmanager
-async def world(settings: engineio.Settings | None = None) -> AsyncIterator[World]:
-    """A world that ends with its block."""
+async def world(
+    settings: engineio.Settings | None = None, policy: Policy = DEFAULT, shelf: Shelf | None = None
+) -> AsyncIterator[World]:
+    """A world that ends with its block; what is on the shelf comes back."""
+    shelf = shelf or Shelf()
     async with trio.open_nursery() as nursery:
         routers = RecordingRouters()
-        exchange = Exchange(nursery, routers)
+        exchange = Exchange(nursery, routers, policy, shelf.wall, shelf.mark)
+        Restoring(exchange, dict(shelf.kept)).restore()
         nursery.start_soon(publish_lists, exchange)
         yield World(nursery, exchange, routers, settings or engineio.Settings())
         nursery.cancel_scope.cancel()

@@ -123,7 +123,7 @@ class CallCancelled(Notice):
 @notice("callTimeout")
 @frozen
 class CallTimeout(Notice):
-    """Nobody answered the call in time; told to both. An invitation's id is its room's."""
+    """Nobody answered the call in time; told to both."""
 
     call_id: CallId
 

@@ -382,28 +382,23 @@ class SetRecording(ToRoom[Done]):
 
 ExchangeRequest: TypeAlias = CreateRoom | CallUser
 CallRequest: TypeAlias = AcceptCallNew | RejectCallNew | CancelCall
+InvitationRequest: TypeAlias = AcceptCall | RejectCall
 ChatRequest: TypeAlias = SendMessage | ReactToMessage | EditMessage | DeleteMessage | GetMessages
-RoomRequest: TypeAlias = (
-    JoinRoom
-    | AcceptCall
-    | RejectCall
-    | LeaveRoom
-    | EndCall
-    | TransferHost
-    | ChatRequest
-    | MediaStateChanged
+MediaRequest: TypeAlias = (
+    MediaStateChanged
     | GetRouterRtpCapabilities
     | CreateTransport
     | ConnectTransport
+    | RestartIce
     | Produce
     | CloseProducer
     | Consume
     | ResumeConsumer
     | PauseConsumer
-    | RestartIce
     | SetRecording
 )
-AnyRequest: TypeAlias = ExchangeRequest | CallRequest | RoomRequest
+RoomRequest: TypeAlias = JoinRoom | LeaveRoom | EndCall | TransferHost | ChatRequest | MediaRequest
+AnyRequest: TypeAlias = ExchangeRequest | CallRequest | InvitationRequest | RoomRequest
 
 if missing := {row.cls for row in REQUESTS.values()} ^ set(get_args(AnyRequest)):
     raise AssertionError(f"in the table or in the union only: {missing}")

@@ -7,7 +7,7 @@ which no other packet's may interleave.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 import orjson
@@ -288,10 +288,10 @@ class ServerLink:
         refusals, self._refusals = self._refusals, []
         return refusals
 
-    def accept(self, namespace: str, sid: str) -> list[str | bytes]:
-        """Let the client into a namespace."""
+    def accept(self, namespace: str, sid: str, more: Mapping[str, Any] | None = None) -> list[str | bytes]:
+        """Let the client into a namespace; `more` is told beside the sid."""
         self.connected.add(namespace)
-        return encode(Packet(PacketType.CONNECT, {"sid": sid}, namespace))
+        return encode(Packet(PacketType.CONNECT, {"sid": sid, **(more or {})}, namespace))
 
     def refuse(self, namespace: str, message: str) -> list[str | bytes]:
         """Refuse a namespace; the client shows the message as its connect_error."""

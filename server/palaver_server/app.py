@@ -56,7 +56,7 @@ async def serve(
         if patience.cancelled_caught:
             raise StartError("the media workers did not start; the log above says why")
         async with trio.open_nursery() as places:
-            exchange = Exchange(places, pool)
+            exchange = Exchange(places, pool, config.policy)
             places.start_soon(publish_lists, exchange)
             async with trio.open_nursery() as doors:
                 async with trio.open_nursery() as listening:
@@ -117,8 +117,8 @@ def make_door(config: Config, exchange: Exchange, pool: Pool, doors: trio.Nurser
         transports = sum(worker.transports for worker in pool.workers)
         return {
             "status": "ok",
-            "connections": len(exchange.sessions),
-            "rooms": len(exchange.rooms),
+            "connections": len(exchange.people.sessions),
+            "rooms": len(exchange.rooms.open),
             "transports": transports,
         }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
 from typing import Final
 
 from attrs import define, evolve, field
@@ -20,16 +22,38 @@ MAX_REACTORS: Final = 200  # people who react with the same emoji
 
 @define
 class Chat:
-    """The last messages of a room, within limits of number and size."""
+    """The last messages of a room, within limits of number and size; `changed` is called for each that changes."""
 
+    changed: Callable[[MessageId], None] = lambda _: None
     _messages: dict[MessageId, ChatMessage] = field(factory=dict[MessageId, ChatMessage])  # the oldest first
+    _places: dict[MessageId, int] = field(factory=dict[MessageId, int])  # in the order of saying
+    _next_place: count[int] = field(factory=count)
     _bytes: int = 0
 
     def add(self, said: ChatMessage) -> None:
         """Keep a message, and let go of the oldest ones that no longer fit."""
+        self._places[said.message_id] = next(self._next_place)
         self._messages[said.message_id] = said
         self._bytes += _size(said)
+        self.changed(said.message_id)
         self._trim()
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        for message_id in list(self._messages):
+            self._drop(message_id)
+
+    def kept(self, message_id: MessageId) -> tuple[int, ChatMessage] | None:
+        """A message and its place in the order of saying, if it is still kept."""
+        said = self._messages.get(message_id)
+        return None if said is None else (self._places[message_id], said)
+
+    def restore(self, kept: list[tuple[int, ChatMessage]]) -> None:
+        """Take up what was kept before."""
+        for place, said in sorted(kept, key=lambda one: one[0]):
+            self._messages[said.message_id], self._places[said.message_id] = said, place
+            self._bytes += _size(said)
+            self._next_place = count(place + 1)
 
     def last(self, count: int = IN_A_VIEW) -> tuple[ChatMessage, ...]:
         """The newest messages, the oldest of them first."""
@@ -79,8 +103,7 @@ class Chat:
     def delete(self, message_id: MessageId, user_id: UserId) -> ChatMessage:
         """Take one's own message back. Raises Refusal."""
         said = self._own(message_id, user_id)
-        del self._messages[message_id]
-        self._bytes -= _size(said)
+        self._drop(message_id)
         return said
 
     def _own(self, message_id: MessageId, user_id: UserId) -> ChatMessage:
@@ -92,12 +115,18 @@ class Chat:
     def _replace(self, said: ChatMessage) -> ChatMessage:
         self._bytes += _size(said) - _size(self._messages[said.message_id])
         self._messages[said.message_id] = said
+        self.changed(said.message_id)
         self._trim()
         return said
 
     def _trim(self) -> None:
         while len(self._messages) > MAX_MESSAGES or self._bytes > MAX_BYTES:
-            self._bytes -= _size(self._messages.pop(next(iter(self._messages))))
+            self._drop(next(iter(self._messages)))
+
+    def _drop(self, message_id: MessageId) -> None:
+        self._bytes -= _size(self._messages.pop(message_id))
+        del self._places[message_id]
+        self.changed(message_id)
 
 
 def _toggled(reactions: tuple[Reaction, ...], user_id: UserId, emoji: Emoji) -> tuple[Reaction, ...]:

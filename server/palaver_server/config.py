@@ -13,6 +13,10 @@ from typing import Any, Final
 import attrs
 from attrs import field, frozen
 
+from .policy import DEFAULT, Policy
+
+MAX_SECONDS: Final = 86_400
+
 
 class ConfigError(Exception):
     """A setting is wrong; the message says which, and what would be right."""
@@ -47,6 +51,16 @@ def _to_workers(value: object) -> int:
     return number
 
 
+def _to_seconds(value: object) -> float:
+    try:
+        number = float(str(value))
+    except ValueError:
+        raise ValueError("expected seconds") from None
+    if not 0 < number <= MAX_SECONDS:
+        raise ValueError(f"more than 0 and up to {MAX_SECONDS} seconds")
+    return number
+
+
 def _to_ip(value: object) -> str:
     return str(ipaddress.ip_address(str(value))) if value else ""
 
@@ -78,6 +92,15 @@ class Config:
     workers: int = field(factory=lambda: os.cpu_count() or 1, converter=_to_workers)
     insecure: bool = field(default=False, converter=_to_bool)
     allow_origin: tuple[str, ...] = field(default=(), converter=_to_list)
+    ring_timeout: float = field(default=DEFAULT.ring_timeout, converter=_to_seconds)
+    host_grace: float = field(default=DEFAULT.host_grace, converter=_to_seconds)
+    resume_grace: float = field(default=DEFAULT.resume_grace, converter=_to_seconds)
+    hostless: bool = field(default=DEFAULT.has_hostless, converter=_to_bool)
+
+    @property
+    def policy(self) -> Policy:
+        """What is decided about calls and rooms."""
+        return Policy(self.ring_timeout, self.host_grace, self.resume_grace, self.hostless)
 
     @property
     def is_loopback(self) -> bool:
@@ -166,6 +189,10 @@ def make_parser() -> argparse.ArgumentParser:
         action="append",
         help="web pages of this origin may connect (repeatable; * = all)",
     )
+    add("--ring-timeout", metavar="S", help="seconds that a call or an invitation rings (30)")
+    add("--host-grace", metavar="S", help="seconds that a room waits for a host who was cut off (30)")
+    add("--resume-grace", metavar="S", help="seconds that a seat is held for one who was cut off (15)")
+    add("--no-hostless", dest="hostless", action="store_false", default=None, help="end a room when its host is gone")
     add("--config", metavar="FILE", help="TOML file with settings")
     return parser
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from typing import Any, Final
 
 import trio
 from attrs import define, field
 
 from palaver_protocol import socketio
-from palaver_protocol.converter import read_id, read_name, read_request, write_ack, write_notice, write_refusal
+from palaver_protocol.converter import read_id, read_name, read_request, write_ack, write_refusal
 from palaver_protocol.engineio import RemoteProtocolError
 from palaver_protocol.models import NoticeLevel, Reason, UserId
 from palaver_protocol.notices import ServerNotice
@@ -19,6 +18,7 @@ from palaver_protocol.table import REQUESTS, Code, Refusal, refusal
 
 from .exchange import Exchange
 from .links import Link, message
+from .people import Newcomer
 from .publisher import welcome
 from .session import Session
 
@@ -37,6 +37,7 @@ class Connection:
     address: str  # at which the client reached us
     notices: tuple[ServerNotice, ...] = ()  # what every client is told first
     session: Session | None = None
+    has_left: bool = False  # it said goodbye
     _packets: ServerLink = field(factory=ServerLink)
 
     async def serve(self) -> None:
@@ -48,7 +49,8 @@ class Connection:
                 nursery.cancel_scope.cancel()
         finally:
             if self.session is not None:
-                self.exchange.depart(self.session)
+                is_clean = self.has_left or self.link.has_left
+                self.exchange.part(self.session, self.link.outbox, is_clean=is_clean)
 
     async def _expect_connect(self) -> None:
         await trio.sleep(CONNECT_PATIENCE)
@@ -66,6 +68,7 @@ class Connection:
                 case Connecting():
                     self.connect(event.auth)
                 case Disconnected():
+                    self.has_left = True
                     self.link.outbox.close()
                 case Event():
                     self.answer(event)
@@ -81,19 +84,40 @@ class Connection:
         """
         if self.session is not None:
             raise RemoteProtocolError("connected again on the same link")
+        who = self.read_auth(auth)
+        if who is None:
+            return
+        self.session, is_resumed = self.exchange.arrive(who, self.address, self.link.outbox)
+        self.send(self._packets.accept(ROOT, self.session.socket_id, self.describe(self.session, is_resumed)))
+        self.greet(self.session, is_resumed)
+
+    def read_auth(self, auth: dict[str, Any]) -> Newcomer | None:
+        """What a client says of itself; None when it is refused, and told why."""
+        resume, takes_waiting = auth.get("resume"), auth.get("callWaiting", False)
         try:
             user_id = UserId(read_id(auth.get("userId"), None))
             name = read_name(auth.get("name"))
         except ValueError as error:
             which = "userId" if "an id" in str(error) else "name"
             self.send(self._packets.refuse(ROOT, f"auth.{which}: {error}"))
-            return
-        socket_id = secrets.token_urlsafe(12)
-        self.send(self._packets.accept(ROOT, socket_id))
-        self.session = self.exchange.arrive(user_id, name, socket_id, self.address, self.link.outbox)
-        welcome(self.exchange, self.session)
+            return None
+        return Newcomer(user_id, name, resume[:64] if isinstance(resume, str) else None, takes_waiting is True)
+
+    @staticmethod
+    def describe(session: Session, is_resumed: bool) -> dict[str, Any]:
+        """What a client learns when it is let in; `resume` is for one that asked for it."""
+        known: dict[str, Any] = {"userId": session.user_id, "resumed": is_resumed}
+        return {**known, "resume": session.token} if session.token else known
+
+    def greet(self, session: Session, is_resumed: bool) -> None:
+        """Tell somebody how things stand, and what rings."""
+        if is_resumed:
+            self.exchange.tell_session(session, self.exchange.snapshot(session))
+        else:
+            welcome(self.exchange, session)
+            self.exchange.calls.arrived(session)
         for notice in self.notices:
-            self.link.outbox.put("4" + socketio.encode_event(*write_notice(notice)))
+            self.exchange.tell_session(session, notice)
 
     def answer(self, event: Event) -> None:
         """Handle a request and answer it, if an answer was asked for."""

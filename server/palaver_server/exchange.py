@@ -1,84 +1,123 @@
-"""The telephone exchange: who is online, which rooms are open; and where a request goes."""
+"""The telephone exchange: who is online, which rooms are open, what rings; and where a request goes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 from typing import Final, assert_never
-from uuid import uuid4
 
 import trio
 from attrs import define, field
 
-from palaver_protocol import socketio
-from palaver_protocol.converter import write_notice
-from palaver_protocol.models import (
-    EndReason,
-    Name,
-    RoomId,
-    RoomSummary,
-    RoomType,
-    User,
-    UserId,
-    UserStatus,
-)
-from palaver_protocol.notices import AnyNotice
+from palaver_protocol.models import EndReason, Name, RoomType, User, UserId, UserStatus
+from palaver_protocol.notices import AnyNotice, Snapshot
 from palaver_protocol.requests import (
+    AcceptCall,
+    AcceptCallNew,
     AnyRequest,
+    CallUser,
+    CancelCall,
     CreateRoom,
     Done,
     EndCall,
-    ExchangeRequest,
+    InvitationRequest,
     JoinRoom,
+    RejectCall,
+    RejectCallNew,
     RoomAck,
-    ToRoom,
     ToSeat,
 )
 from palaver_protocol.table import Ack, Code, answer, refusal
 
-from .room import Room, Routers, run_room
-from .room_state import Moved, RoomState, Tell
+from .call import Call
+from .calls import Calls
+from .keeper import Keeper, Mark
+from .people import Newcomer, People
+from .policy import DEFAULT, Policy
+from .room import Room, Routers
+from .rooms import Rooms, encode_notice
 from .seat import By
 from .session import Outbox, Session
 
-REMEMBERED: Final = 10_000  # ended rooms whose ids still answer `ended`
+MAX_INVITED: Final = 100  # people by one request
 
 
 @define(eq=False)
 class Exchange:
-    """Everything that is shared: users, rooms, and the way of a request to whom it concerns."""
+    """Everything that is shared: people, rooms, calls, and the way of a request to whom it concerns."""
 
-    nursery: trio.Nursery  # of rooms
+    nursery: trio.Nursery  # of rooms, calls and absences
     routers: Routers
+    policy: Policy = DEFAULT
     wall: Callable[[], int] = lambda: int(time.time() * 1000)
-    sessions: dict[int, Session] = field(factory=dict[int, Session])
-    users: dict[UserId, list[Session]] = field(factory=dict[UserId, list[Session]])
-    rooms: dict[RoomId, Room] = field(factory=dict[RoomId, Room])
-    where: dict[UserId, Room] = field(factory=dict[UserId, Room])  # one room per user
-    ended: dict[RoomId, None] = field(factory=dict[RoomId, None])
-    lists_changed: trio.Event = field(factory=trio.Event)
-    _numbers: count[int] = field(factory=count)
+    mark: Mark = lambda _key, _snapshot: None  # of the store
+    people: People = field(factory=People)
+    keeper: Keeper = field(init=False)
+    rooms: Rooms = field(init=False)
+    calls: Calls = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.keeper = Keeper(self.mark, self.wall)
+        self.calls = Calls(self)
+        self.rooms = Rooms(self.nursery, self.routers, self.policy, self.people, self.keeper, self.calls.room_closed)
 
     # -- connections ---------------------------------------------------------------------------------------------------
-    def arrive(self, user_id: UserId, name: Name, socket_id: str, address: str, outbox: Outbox) -> Session:
-        """Somebody connected."""
-        session = Session(next(self._numbers), user_id, name, socket_id, address, self.wall(), outbox)
-        self.sessions[session.number] = session
-        self.users.setdefault(user_id, []).append(session)
-        self.listed()
-        return session
+    def arrive(self, who: Newcomer, address: str, outbox: Outbox) -> tuple[Session, bool]:
+        """Somebody connected: his session, and whether it is the one that he had before."""
+        if (session := self.people.resumed(who)) is not None:
+            self.resume(session, address, outbox)
+            return session, True
+        session = self.people.add(who, address, self.wall(), outbox)
+        self.keep_session(session)
+        self.rooms.listed()
+        return session, False
+
+    def resume(self, session: Session, address: str, outbox: Outbox) -> None:
+        """Somebody is back; a link of his that we still believed in is cut, and its loss will mean nothing."""
+        if session.outbox is not None:
+            session.outbox.scope.cancel()
+        session.outbox, session.address = outbox, address
+        session.is_back.set()
+        if (room := self.rooms.where.get(session.user_id)) is not None:
+            room.happen(partial(room.state.back, self.by(session)))
+
+    def part(self, session: Session, outbox: Outbox, *, is_clean: bool) -> None:
+        """A link ended. Who was cut off and may resume is waited for."""
+        if session.outbox is not outbox:
+            return
+        session.outbox = None
+        if is_clean or not session.token:
+            self.depart(session)
+            return
+        if (room := self.rooms.where.get(session.user_id)) is not None:
+            room.happen(partial(room.state.away, self.by(session)))
+        self.hold(session)
+
+    def hold(self, session: Session) -> None:
+        """Wait for somebody who is away."""
+        session.is_back = trio.Event()
+        self.nursery.start_soon(self.wait_for, session, session.is_back)
+
+    async def wait_for(self, session: Session, is_back: trio.Event) -> None:
+        """An absence: it ends with his return, or his session ends with it."""
+        with trio.move_on_after(self.policy.resume_grace):
+            await is_back.wait()
+        if not is_back.is_set():
+            self.depart(session)
 
     def depart(self, session: Session) -> None:
-        """A connection is gone."""
-        del self.sessions[session.number]
-        self.users[session.user_id].remove(session)
-        if not self.users[session.user_id]:
-            del self.users[session.user_id]
-        self.listed()
-        if (room := self.where.get(session.user_id)) is not None:
+        """A session is over."""
+        self.people.remove(session)
+        self.keep_session(session)
+        self.rooms.listed()
+        if (room := self.rooms.where.get(session.user_id)) is not None:
             room.happen(partial(room.state.lost, self.by(session)))
+        self.calls.left(session)
+
+    def keep_session(self, session: Session) -> None:
+        """Tell the store that somebody came or went."""
+        self.keeper.session(session, lambda: session.number not in self.people.sessions)
 
     def by(self, session: Session) -> By:
         """A session, as rooms know it."""
@@ -92,6 +131,15 @@ class Exchange:
             self.wall(),
         )
 
+    def shut_down(self) -> None:
+        """End every call and room and close every connection, saying why."""
+        self.calls.shut_down()
+        for room in list(self.rooms.open.values()):
+            room.happen(partial(room.state.end, None, EndReason.SHUTDOWN))
+        for session in self.people.sessions.values():
+            if session.outbox is not None:
+                session.outbox.close()
+
     # -- requests ------------------------------------------------------------------------------------------------------
     def handle(self, session: Session, asked: AnyRequest) -> Ack:
         """Answer a request at once; nothing here waits.
@@ -99,141 +147,138 @@ class Exchange:
         Raises:
             Refusal: not allowed, or not possible.
         """
-        if isinstance(asked, EndCall) and self.has_ended(asked.room_id):
-            return answer(asked, Done("ended"))
-        if isinstance(asked, JoinRoom):
-            return answer(asked, self.join(session, self.room(asked.room_id), asked.leave_current))
-        if isinstance(asked, ToRoom):
-            return self.room(asked.room_id).ask(self.by(session), asked)
-        if isinstance(asked, ToSeat):
-            return self.seat_of(session).ask(self.by(session), asked)
-        return self.ask_exchange(session, asked)
-
-    def ask_exchange(self, session: Session, asked: ExchangeRequest) -> Ack:
-        """Answer what concerns the server as a whole."""
         match asked:
             case CreateRoom():
                 return answer(asked, self.create_room(session, asked))
+            case CallUser():
+                return answer(asked, self.calls.call_user(session, asked))
+            case AcceptCallNew() | RejectCallNew() | CancelCall():
+                return self.calls.ask(session, asked)
+            case AcceptCall() | RejectCall():
+                return self.answer_invitation(session, asked)
+            case JoinRoom():
+                return answer(asked, self.join(session, self.rooms.get(asked.room_id), asked))
+            case EndCall() if self.rooms.has_ended(asked.room_id):
+                return answer(asked, Done("ended"))
+            case ToSeat():
+                return self.rooms.of(session).ask(self.by(session), asked)
+            case _:
+                return self.rooms.get(asked.room_id).ask(self.by(session), asked)
+
+    def create_room(self, session: Session, asked: CreateRoom) -> RoomAck:
+        """Open a room with its host in it, or join the one of that name; and ring at those invited."""
+        invited = (*((asked.target_user_id,) if asked.target_user_id else ()), *asked.invited_user_ids)
+        people = {user_id: self.people.name_of(user_id) for user_id in invited}
+        if len(people) > MAX_INVITED:
+            raise refusal(Code.INVALID_PAYLOAD, f"at most {MAX_INVITED} can be invited at once")
+        if asked.room_type is RoomType.DIRECT:
+            return self.create_direct(session, asked, people)
+        name = asked.room_name or Name(f"{session.name[:24]}'s room")
+        room = self.rooms.named(name) if asked.join_existing else None
+        self.make_free(session, room, leave_current=asked.leave_current)
+        room = room or self.rooms.open_group(session, name, self.wall())
+        self.sit(session, room)
+        self.calls.invite(session, room, people)
+        return RoomAck(room.state.view())
+
+    def create_direct(self, session: Session, asked: CreateRoom, people: dict[UserId, Name]) -> RoomAck:
+        """A room for two, which waits for the one invited; or, if he rings here at this moment, his."""
+        if len(people) != 1:
+            raise refusal(Code.INVALID_PAYLOAD, "a direct room is for one other person: name him in targetUserId")
+        (other,) = people
+        self.calls.rules.check_there(session.user_id, other)
+        if (crossed := self.calls.book.crossed(session.user_id, other)) is not None:
+            return RoomAck(self.calls.accept(session, crossed, leave_current=asked.leave_current).state.view())
+        self.calls.rules.check_willing(session.user_id, other)
+        self.make_free(session, None, leave_current=asked.leave_current)
+        room = self.rooms.open_direct(session, other, asked.room_name, self.wall(), is_pending=True)
+        self.sit(session, room)
+        self.calls.invite(session, room, people)
+        return RoomAck(room.state.view())
+
+    def answer_invitation(self, session: Session, asked: InvitationRequest) -> Ack:
+        """Say yes or no to an invitation. To a group room one may also say yes when it rings no longer."""
+        room = self.rooms.get(asked.room_id)
+        room.check(self.by(session), asked)
+        call = self.calls.book.invitations.get((asked.room_id, session.user_id))
+        match asked:
+            case AcceptCall():
+                if call is None:
+                    return answer(asked, self.join(session, room, asked))
+                self.calls.accept(session, call, leave_current=asked.leave_current)
+                return answer(asked, RoomAck(room.state.view()))
+            case RejectCall():
+                if call is None:
+                    raise refusal(Code.NOT_FOUND, "no invitation to this room rings here")
+                self.calls.reject(call, asked.reason)
+                return answer(asked, Done("rejected"))
             case _:
                 assert_never(asked)
 
-    def create_room(self, session: Session, asked: CreateRoom) -> RoomAck:
-        """Open a room with its host in it, or join the one of that name."""
-        if asked.room_type is not RoomType.GROUP or asked.invited_user_ids or asked.target_user_id:
-            raise refusal(Code.UNSUPPORTED, "this server has group rooms without invitations only")
-        name = asked.room_name or Name(f"{session.name[:24]}'s room")
-        if asked.join_existing and (room := self.find_room(name)) is not None:
-            return self.join(session, room, asked.leave_current)
-        self.make_free(session, None, leave_current=asked.leave_current)
-        return self.join(session, self.open_room(session, name), leave_current=False)
+    # -- seats ---------------------------------------------------------------------------------------------------------
+    def join(self, session: Session, room: Room, asked: JoinRoom | AcceptCall) -> RoomAck:
+        """Take a seat in a room, if one may."""
+        room.check(self.by(session), asked)
+        self.make_free(session, room, leave_current=asked.leave_current)
+        self.sit(session, room)
+        return RoomAck(room.state.view())
 
-    def join(self, session: Session, room: Room, leave_current: bool) -> RoomAck:
-        """Take a seat in a room."""
-        self.make_free(session, room, leave_current=leave_current)
-        ack = room.ask(self.by(session), JoinRoom(room.state.room_id))
-        assert isinstance(ack, RoomAck)
-        return ack
+    def sit(self, session: Session, room: Room) -> None:
+        """Seat somebody, who may be away at the moment. Raises Refusal if the room breaks."""
+        is_new = self.rooms.where.get(session.user_id) is not room
+        room.ask(self.by(session), JoinRoom(room.state.room_id))
+        if session.outbox is None:
+            room.happen(partial(room.state.away, self.by(session)))
+        if is_new:
+            self.calls.seated(session, room)
 
     def make_free(self, session: Session, wanted: Room | None, *, leave_current: bool) -> None:
-        """One room per user: leave the one he sits in, if it is not the wanted one and he said so."""
-        current = self.where.get(session.user_id)
+        """One room per user: leave the one he sits in, if it is not the wanted one and he said so. Raises Refusal."""
+        current = self.rooms.where.get(session.user_id)
         if current is None or current is wanted:
             return
         if not leave_current:
             raise refusal(Code.IN_ROOM, f"you are in the room {current.state.name}: leave it first")
         current.do(partial(current.state.leave, self.by(session)))  # also a seat of another connection of his
 
-    # -- rooms ---------------------------------------------------------------------------------------------------------
-    def room(self, room_id: RoomId) -> Room:
-        """An open room."""
-        room = self.rooms.get(room_id)
-        if room is not None and not room.state.is_ended:
-            return room
-        if self.has_ended(room_id):
-            raise refusal(Code.ENDED, "this room has ended")
-        raise refusal(Code.NOT_FOUND, "there is no such room")
+    # -- what calls reach (`calls.Switch`) -----------------------------------------------------------------------------
+    def tell_session(self, session: Session, notice: AnyNotice) -> None:
+        """Give a notice to a connection."""
+        session.put(encode_notice(notice))
 
-    def has_ended(self, room_id: RoomId) -> bool:
-        """Whether there was such a room; one may still be winding down."""
-        room = self.rooms.get(room_id)
-        return room_id in self.ended if room is None else room.state.is_ended
-
-    def seat_of(self, session: Session) -> Room:
-        """The room in which a connection has its seat."""
-        if (room := self.where.get(session.user_id)) is None:
-            raise refusal(Code.NOT_MEMBER, "you are in no room")
+    def connect(self, call: Call, answerer: Session) -> Room:
+        """Seat both in the call's room. Raises Refusal if it breaks."""
+        room = self.rooms.find(call.room_id)
+        if room is None:
+            self.make_free(call.caller, None, leave_current=call.leave_current)
+            room = self.rooms.open_direct(call.caller, call.callee, None, self.wall(), is_pending=False)
+            self.sit(call.caller, room)
+        self.sit(answerer, room)
         return room
 
-    def find_room(self, name: Name) -> Room | None:
-        """The open group room of that name."""
-        wanted = name.casefold()
-        for room in self.rooms.values():
-            if not room.state.is_ended and room.state.name.casefold() == wanted:
-                return room
-        return None
+    def keep_call(self, call: Call) -> None:
+        """Tell the store that a call has begun or ended."""
+        self.keeper.call(call)
 
-    def open_room(self, host: Session, name: Name) -> Room:
-        """A new room, running."""
-        state = RoomState(RoomId(str(uuid4())), name, host.user_id, host.name, self.wall())
-        room = self.rooms[state.room_id] = Room(state, self)
-        self.nursery.start_soon(self.live, room)
-        return room
-
-    async def live(self, room: Room) -> None:
-        """A room's life, and its end in the books. A bug in one of its tasks ends this room and no other."""
-        try:
-            await run_room(room, self.routers)
-        except* Exception:
-            room.break_off()
-            room.carry_out()
-        finally:
-            del self.rooms[room.state.room_id]
-            self.ended[room.state.room_id] = None
-            if len(self.ended) > REMEMBERED:
-                del self.ended[next(iter(self.ended))]
-
-    def shut_down(self) -> None:
-        """End every room and close every connection, saying why."""
-        for room in list(self.rooms.values()):
-            room.happen(partial(room.state.end, None, EndReason.SHUTDOWN))
-        for session in self.sessions.values():
-            session.outbox.close()
-
-    # -- what rooms reach (`room.Surroundings`) ------------------------------------------------------------------------
-    def tell(self, to: tuple[int, ...], told: Tell) -> None:
-        """Put a notice into the outboxes of these connections. It is encoded once."""
-        message = encode_notice(told.notice)
-        for number in to:
-            if (session := self.sessions.get(number)) is not None:
-                session.outbox.put(message)
-
-    def moved(self, room: Room, moved: Moved) -> None:
-        """Note where a user sits."""
-        if moved.is_seated:
-            self.where[moved.user_id] = room
-        else:
-            self.where.pop(moved.user_id, None)
-
-    def listed(self) -> None:
-        """The lists of users and rooms are out of date."""
-        self.lists_changed.set()
-
-    # -- lists ---------------------------------------------------------------------------------------------------------
+    # -- what people see -----------------------------------------------------------------------------------------------
     def list_users(self) -> tuple[User, ...]:
         """Everybody online, the longest first."""
-        return tuple(self.user(user_id, sessions[0]) for user_id, sessions in self.users.items())
+        return tuple(self.user(sessions[0]) for sessions in self.people.users.values())
 
-    def user(self, user_id: UserId, session: Session) -> User:
+    def user(self, session: Session) -> User:
         """Somebody, as lists show him."""
-        room = self.where.get(user_id)
+        room = self.rooms.where.get(session.user_id)
         status = UserStatus.IDLE if room is None else UserStatus.IN_CALL
-        return User(user_id, session.name, status, session.connected_at, room.state.room_id if room else None)
+        room_id = None if room is None else room.state.room_id
+        return User(session.user_id, session.name, status, session.connected_at, room_id)
 
-    def list_rooms(self) -> tuple[RoomSummary, ...]:
-        """Every open group room."""
-        return tuple(room.state.summary() for room in self.rooms.values() if not room.state.is_ended)
-
-
-def encode_notice(notice: AnyNotice) -> str:
-    """The WebSocket message of a notice."""
-    return "4" + socketio.encode_event(*write_notice(notice))
+    def snapshot(self, session: Session) -> Snapshot:
+        """All that somebody may have missed who was away."""
+        room, now, me = self.rooms.where.get(session.user_id), trio.current_time(), session.user_id
+        return Snapshot(
+            self.user(session),
+            self.list_users(),
+            self.rooms.summaries(),
+            tuple(call.view(now) for call in self.calls.book.ringing() if me in (call.caller.user_id, call.callee)),
+            None if room is None else room.state.view(),
+        )

@@ -25,6 +25,7 @@ class Link(ABC):
     settings: Settings
     sid: str
     outbox: Outbox = field(factory=Outbox, kw_only=True)
+    has_left: bool = field(default=False, kw_only=True)  # the client said goodbye; set before `serve` returns
 
     @abstractmethod
     async def serve(self, on_message: OnMessage) -> None:

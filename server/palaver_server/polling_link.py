@@ -98,8 +98,11 @@ class PollingLink(Link):
         self.outbox.put(engineio.encode(engineio.open_packet(handshake)))
         try:
             with self.outbox.scope:
-                websocket = await self._keep_alive()
-                await Carrier(websocket, self.outbox, self._heartbeat, on_message).run()
+                carrier = Carrier(await self._keep_alive(), self.outbox, self._heartbeat, on_message)
+                try:
+                    await carrier.run()
+                finally:
+                    self.has_left = carrier.has_left
         except* (RemoteProtocolError, ConnectionClosed, trio.TooSlowError) as why:
             log.debug("link %s ends: %s", self.sid, why.exceptions[0])
         finally:
@@ -185,6 +188,7 @@ class PollingLink(Link):
                 self._heartbeat.pong(trio.current_time())
                 self._beat.deadline = self._heartbeat.deadline
             case PacketType.CLOSE:
+                self.has_left = True
                 self.end(NOOP)
             case _:
                 raise RemoteProtocolError(f"a client does not send {packet.type.name}")

@@ -8,7 +8,8 @@ import trio
 
 from palaver_protocol.notices import OnlineUsersUpdated, RoomListUpdated
 
-from .exchange import Exchange, encode_notice
+from .exchange import Exchange
+from .rooms import encode_notice
 from .session import Session
 
 PAUSE: Final = 0.25  # s between two tellings
@@ -18,12 +19,12 @@ PAUSE_PER_USER: Final = 0.001  # s more for each user, since a list's length gro
 async def publish_lists(exchange: Exchange) -> None:
     """Tell every connection the lists whenever they have changed."""
     while True:
-        await exchange.lists_changed.wait()
-        exchange.lists_changed = trio.Event()
+        await exchange.rooms.lists_changed.wait()
+        exchange.rooms.lists_changed = trio.Event()
         users, rooms = encode_lists(exchange)
-        for session in exchange.sessions.values():
+        for session in exchange.people.sessions.values():
             put_lists(session, users, rooms)
-        await trio.sleep(PAUSE + PAUSE_PER_USER * len(exchange.users))
+        await trio.sleep(PAUSE + PAUSE_PER_USER * len(exchange.people.users))
 
 
 def welcome(exchange: Exchange, session: Session) -> None:
@@ -34,11 +35,11 @@ def welcome(exchange: Exchange, session: Session) -> None:
 def encode_lists(exchange: Exchange) -> tuple[str, str]:
     """Both lists as messages, encoded once for all."""
     users = OnlineUsersUpdated(exchange.list_users())
-    rooms = RoomListUpdated(exchange.list_rooms())
+    rooms = RoomListUpdated(exchange.rooms.summaries())
     return encode_notice(users), encode_notice(rooms)
 
 
 def put_lists(session: Session, users: str, rooms: str) -> None:
-    """Put both lists into an outbox, in place of older ones that still wait there."""
-    session.outbox.put_latest("onlineUsersUpdated", users)
-    session.outbox.put_latest("roomListUpdated", rooms)
+    """Put both lists into the outbox, in place of older ones that still wait there."""
+    session.put_latest("onlineUsersUpdated", users)
+    session.put_latest("roomListUpdated", rooms)

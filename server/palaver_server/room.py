@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 from attrs import define, field
@@ -19,12 +19,13 @@ from palaver_media.worker_messages import (
     WorkerCommand,
     WorkerReport,
 )
-from palaver_protocol.models import EndReason, TransportId
-from palaver_protocol.requests import RoomRequest
+from palaver_protocol.models import EndReason, MessageId, TransportId
+from palaver_protocol.requests import RoomRequest, ToRoom, ToSeat
 from palaver_protocol.table import ROW_OF, Ack, Code, Refusal, Standing, refusal
 
+from .room_effects import Kept, Listed, Moved, Tell
 from .room_media import Place
-from .room_state import Listed, Moved, RoomState, Tell
+from .room_state import RoomState
 from .seat import By
 
 T = TypeVar("T")
@@ -63,6 +64,15 @@ class Surroundings(Protocol):
     def listed(self) -> None:
         """Note that lists are out of date."""
 
+    def closed(self, room: Room) -> None:
+        """Note that a room has ended."""
+
+    def keep_room(self, room: Room) -> None:
+        """Tell the store that a room has changed."""
+
+    def keep_message(self, room: Room, message_id: MessageId) -> None:
+        """Tell the store that a message has changed."""
+
 
 @define(eq=False)
 class Room:
@@ -80,10 +90,14 @@ class Room:
         Raises:
             Refusal: not allowed, not possible, or (a bug) the room broke and has ended.
         """
-        standing = self.state.standing(by)
-        if not ROW_OF[type(asked)].who & standing:
-            raise not_allowed(standing, ROW_OF[type(asked)].who)
+        self.check(by, asked)
         return self.do(lambda: self.state.apply(by, asked))
+
+    def check(self, by: By, asked: ToRoom[Any] | ToSeat[Any]) -> None:
+        """Refuse what the table does not allow the asker. Raises Refusal."""
+        standing, needed = self.state.standing(by), ROW_OF[type(asked)].who
+        if not needed & standing:
+            raise not_allowed(standing, needed)
 
     def do(self, change: Callable[[], T]) -> T:
         """Change the state and carry out what follows: synchronous, hence atomic, so a room needs no lock or queue."""
@@ -131,17 +145,23 @@ class Room:
                     self.outside.moved(self, effect)
                 case Listed():
                     self.outside.listed()
+                case Kept():
+                    self.outside.keep_message(self, effect.message_id)
                 case command:
                     if self.router is not None:
                         self.router.tell(command)
         if self.alarm is not None:
             self.alarm.deadline = self.state.deadline()
-        if self.state.is_ended:
+        self.outside.keep_room(self)
+        if self.state.is_ended and not self.ended.is_set():
             self.ended.set()
+            self.outside.closed(self)
 
 
 def not_allowed(standing: Standing, needed: Standing) -> Refusal:
     """The refusal of somebody who may not ask this."""
+    if Standing.INVITED in needed:
+        return refusal(Code.NOT_ALLOWED, "this room is for two people only")
     if Standing.MEMBER in standing and needed == Standing.HOST:
         return refusal(Code.NOT_HOST, "only the host may do that")
     return refusal(Code.NOT_MEMBER, "you are not in this room")

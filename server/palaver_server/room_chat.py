@@ -28,10 +28,14 @@ from .seat import By
 
 @define
 class RoomChat:
-    """A room's chat; `tell` gives a notice to everybody in the room, the asker included."""
+    """A room's chat; `tell` gives a notice to everybody in the room, the asker included, `keep` goes to the store."""
 
     tell: Callable[[AnyNotice], None]
-    history: Chat = field(factory=Chat)
+    keep: Callable[[MessageId], None]
+    history: Chat = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.history = Chat(self.keep)
 
     def apply(self, by: By, asked: ChatRequest) -> Ack:
         """The answer to a permitted request. Raises Refusal."""

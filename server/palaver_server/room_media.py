@@ -158,6 +158,14 @@ class RoomMedia:
             raise refusal(Code.NOT_FOUND, "you have no such consumer")
         self.command(worker.ResumeConsumer(consumer))
 
+    def pause(self, seat: Seat, consumer: ConsumerId) -> None:
+        """Let a consumer's packets come no more."""
+        raise NotImplementedError
+
+    def restart_ice(self, seat: Seat, transport: TransportId) -> IceParameters:
+        """Give a transport new credentials."""
+        raise NotImplementedError
+
     def forget_producer(self, seats: list[Seat], producer: ProducerId) -> None:
         """A producer is gone, and with it its consumers."""
         for seat in seats:

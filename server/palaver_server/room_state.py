@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Final, TypeAlias, assert_never
+from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from palaver_media.worker_messages import WorkerCommand
 from palaver_protocol.models import (
     EndReason,
     HostChange,
     Name,
     NoticeLevel,
-    ProducerId,
     Reason,
     RoomId,
     RoomStatus,
@@ -23,111 +21,83 @@ from palaver_protocol.models import (
     TransportId,
     UserId,
 )
-from palaver_protocol.negotiate import ROUTER
 from palaver_protocol.notices import (
     SEAT_MOVED,
     AnyNotice,
+    CallAccepted,
     CallEnded,
+    CallRejected,
     HostChanged,
     MediaReset,
-    NewProducer,
-    ParticipantMediaStateUpdated,
-    ProducerClosed,
     RoomHostless,
     ServerNotice,
-    TransportFailed,
     UserJoined,
     UserLeft,
 )
 from palaver_protocol.requests import (
-    CapabilitiesAck,
-    CloseProducer,
-    ConnectTransport,
-    Consume,
-    ConsumerAck,
-    CreateTransport,
     DeleteMessage,
     Done,
     EditMessage,
     EndCall,
     GetMessages,
-    GetRouterRtpCapabilities,
     JoinRoom,
     LeaveRoom,
-    MediaStateChanged,
-    Produce,
-    ProducerAck,
     ReactToMessage,
-    ResumeConsumer,
     RoomAck,
     RoomRequest,
     SendMessage,
     TransferHost,
-    TransportAck,
 )
 from palaver_protocol.table import Ack, Code, Standing, answer, refusal
 
+from .policy import DEFAULT, Policy
 from .room_chat import RoomChat
-from .room_media import Place, RoomMedia, owner_of
+from .room_effects import Effect, Kept, Listed, Moved, Tell
+from .room_media import Place, RoomMedia
+from .room_talk import RoomTalk
 from .seat import By, Seat
 
-HOST_GRACE: Final = 30.0  # s that the role waits for a host who was cut off
-
-
-@frozen
-class Tell:
-    """Give a notice to these connections."""
-
-    to: tuple[int, ...]
-    notice: AnyNotice
-
-
-@frozen
-class Moved:
-    """A user took a seat, or lost it."""
-
-    user_id: UserId
-    is_seated: bool
-
-
-@frozen
-class Listed:
-    """What lists show of the room has changed."""
-
-
-Effect: TypeAlias = Tell | Moved | Listed | WorkerCommand
+PLACING: Final = 10.0  # s until a room made by a call has its media, or is given up
 
 
 @define
 class RoomState:
-    """One room."""
+    """One room. A `direct` one admits its two people only, and is pending until the second one sits."""
 
     room_id: RoomId
     name: Name
     host: UserId
     host_name: Name
     created_at: int
+    policy: Policy = DEFAULT
     kind: RoomType = RoomType.GROUP
+    admits: tuple[UserId, ...] = ()  # a direct room's two people
+    is_pending: bool = False
+    invited: dict[UserId, Name] = field(factory=dict[UserId, Name])  # who have not answered yet
     seats: dict[UserId, Seat] = field(factory=dict[UserId, Seat])
     is_hostless: bool = False
     grace_ends: float = math.inf  # s, monotonic: the role of a lost host waits until then
+    placing_ends: float = math.inf  # s, monotonic: a call without media ends then
     host_lost_at: int | None = None
     has_lost_media: bool = False
     is_ended: bool = False
     effects: list[Effect] = field(factory=list[Effect])
     chat: RoomChat = field(init=False)
     media: RoomMedia = field(init=False)
+    talk: RoomTalk = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.chat = RoomChat(self.tell)
-        self.media = RoomMedia(self.room_id, lambda command: self.effects.append(command))
+        self.chat = RoomChat(self.tell, lambda message_id: self.effect(Kept(message_id)))
+        self.media = RoomMedia(self.room_id, self.effect)
+        self.talk = RoomTalk(self.media, self.seats, self.tell, self.effect)
 
     # -- what may be asked ---------------------------------------------------------------------------------------------
     def standing(self, by: By) -> Standing:
         """What the asker is to this room. A seat belongs to one connection, not to all of its user's."""
+        is_invited = self.kind is RoomType.GROUP or by.user_id in self.admits
         seat = self.seats.get(by.user_id)
         if seat is None or seat.connection != by.connection:
-            return Standing.STRANGER
+            return Standing.INVITED if is_invited else Standing.STRANGER
         is_host = self.is_hostless or by.user_id == self.host
         return Standing.MEMBER | Standing.HOST if is_host else Standing.MEMBER
 
@@ -148,52 +118,41 @@ class RoomState:
                 return answer(asked, self.transfer_host(asked.user_id))
             case SendMessage() | ReactToMessage() | EditMessage() | DeleteMessage() | GetMessages():
                 return self.chat.apply(by, asked)
-            case MediaStateChanged():
-                return answer(asked, self.change_media_state(by, asked))
-            case GetRouterRtpCapabilities():
-                return answer(asked, CapabilitiesAck(ROUTER))
-            case CreateTransport():
-                return answer(asked, self.create_transport(by, asked))
-            case ConnectTransport():
-                self.media.connect(self.seats[by.user_id], asked)
-                return answer(asked, Done())
-            case Produce():
-                return answer(asked, self.produce(by, asked))
-            case CloseProducer():
-                return answer(asked, self.close_producer(by, asked))
-            case Consume():
-                seat, talker = self.seats[by.user_id], owner_of(self.seats, asked.producer_id)
-                return answer(asked, ConsumerAck(self.media.consume(seat, talker, asked)))
-            case ResumeConsumer():
-                self.media.resume(self.seats[by.user_id], asked.consumer_id)
-                return answer(asked, Done())
             case _:
-                assert_never(asked)
+                return self.talk.apply(by, asked)
 
     # -- people --------------------------------------------------------------------------------------------------------
     def join(self, by: By) -> RoomAck:
         """Take a seat, or take it along to another connection."""
         seat = self.seats.get(by.user_id)
         if seat is None:
-            self.tell(UserJoined(by.user_id, by.name, by.socket_id))
-            self.seats[by.user_id] = Seat(by.user_id, by.name, by.connection, by.socket_id, by.address, by.wall)
-            self.effects += Moved(by.user_id, is_seated=True), Listed()
+            self.sit(by)
         elif seat.connection != by.connection:
             self.take_along(seat, by)
         if by.user_id == self.host and self.host_lost_at is not None:
             self.give_role(self.host, self.host_name, HostChange.RETURNED)
         return RoomAck(self.view())
 
+    def sit(self, by: By) -> None:
+        """Take a new seat. The second one in a direct room is the yes that it waited for."""
+        self.tell(UserJoined(by.user_id, by.name, by.socket_id))
+        if self.invited.pop(by.user_id, None) is not None:
+            self.tell(CallAccepted(by.user_id, self.room_id))
+        self.seats[by.user_id] = Seat(by.user_id, by.name, by.connection, by.socket_id, by.address, by.wall)
+        self.is_pending = self.is_pending and len(self.seats) < 2
+        self.effects += Moved(by.user_id, is_seated=True), Listed()
+
     def take_along(self, seat: Seat, by: By) -> None:
         """The same person came over another connection: the seat follows, its media does not."""
         self.tell_moved(seat)
-        self.lose_producers(seat, self.media.close_seat(seat))
+        self.talk.close_seat(seat)
         seat.connection, seat.socket_id, seat.address, seat.name = by.connection, by.socket_id, by.address, by.name
+        self.set_away(seat, is_away=False)
 
     def tell_moved(self, seat: Seat) -> None:
         """Tell a connection that it has the seat no longer."""
         moved = Reason("You joined a room over another connection.")
-        self.effects.append(Tell((seat.connection,), ServerNotice(NoticeLevel.INFO, SEAT_MOVED, moved)))
+        self.effect(Tell((seat.connection,), ServerNotice(NoticeLevel.INFO, SEAT_MOVED, moved)))
 
     def leave(self, by: By) -> Done:
         """Give up the seat. A host who leaves on purpose gives up the role too."""
@@ -202,28 +161,58 @@ class RoomState:
             self.tell_moved(seat)
         self.unseat(seat)
         if by.user_id == self.host:
-            self.go_hostless(f"{by.name} left; everybody may end the call now.")
+            self.lose_host(f"{by.name} left; everybody may end the call now.")
         return Done("left")
+
+    def invite(self, people: dict[UserId, Name]) -> None:
+        """Note who is invited and has not answered."""
+        self.invited |= {user_id: name for user_id, name in people.items() if user_id not in self.seats}
+
+    def decline(self, user_id: UserId, why: Reason, end: EndReason) -> None:
+        """An invitation came to nothing. With it ends a direct room that waited for it."""
+        if (name := self.invited.pop(user_id, None)) is not None:
+            self.tell(CallRejected(user_id, name, self.room_id, why))
+            if self.is_pending:
+                self.end(user_id if end is EndReason.REJECTED else None, end)
+
+    # -- connections that break ----------------------------------------------------------------------------------------
+    def away(self, by: By) -> None:
+        """A connection broke and is waited for: the seat is held, and a host's grace begins."""
+        if (seat := self.seat_of(by)) is None:
+            return
+        self.set_away(seat, is_away=True)
+        if by.user_id == self.host:
+            self.wait_for_host(by)
+
+    def back(self, by: By) -> None:
+        """It came back in time, and with it the host's role."""
+        if (seat := self.seat_of(by)) is None:
+            return
+        self.set_away(seat, is_away=False)
+        seat.address = by.address
+        if by.user_id == self.host:
+            self.grace_ends, self.host_lost_at = math.inf, None
 
     def lost(self, by: By) -> None:
         """A connection is gone. If the seat was its own, it goes with it, but a host's role waits."""
-        seat = self.seats.get(by.user_id)
-        if seat is None or seat.connection != by.connection:
+        if (seat := self.seat_of(by)) is None:
             return
         self.unseat(seat)
-        if by.user_id == self.host and not self.is_hostless and not self.is_ended:
-            self.grace_ends, self.host_lost_at = by.now + HOST_GRACE, by.wall
+        if by.user_id == self.host:
+            self.wait_for_host(by)
 
-    def end(self, by: UserId | None, reason: EndReason) -> Done:
-        """The room is over for everyone."""
-        if not self.is_ended:
-            self.tell(CallEnded(self.room_id, by, reason))
-            for seat in self.seats.values():
-                self.effects.append(Moved(seat.user_id, is_seated=False))
-            self.seats.clear()
-            self.finish()
-        return Done("ended")
+    def seat_of(self, by: By) -> Seat | None:
+        """The seat of this very connection."""
+        seat = self.seats.get(by.user_id)
+        return seat if seat is not None and seat.connection == by.connection else None
 
+    def set_away(self, seat: Seat, *, is_away: bool) -> None:
+        """Note whether somebody is waited for, and tell the others when that is new."""
+        if seat.is_away != is_away:
+            seat.is_away = is_away
+            self.talk.tell_state(seat)
+
+    # -- the host ------------------------------------------------------------------------------------------------------
     def transfer_host(self, user_id: UserId) -> RoomAck:
         """Hand the role to a member. Raises Refusal."""
         if (seat := self.seats.get(user_id)) is None:
@@ -237,78 +226,56 @@ class RoomState:
         """The room has this host; no other is waited for."""
         self.host, self.host_name, self.is_hostless = host, name, False
         self.grace_ends, self.host_lost_at = math.inf, None
-        self.effects.append(Listed())
+        self.effect(Listed())
         self.tell(HostChanged(self.room_id, host, name, why))
 
+    def wait_for_host(self, by: By) -> None:
+        """The host was cut off; his role waits from that moment on."""
+        if not self.is_hostless and not self.is_ended and self.host_lost_at is None:
+            self.grace_ends, self.host_lost_at = by.now + self.policy.host_grace, by.wall
+
+    def lose_host(self, message: str) -> None:
+        """Nobody is the host any more: the room goes on without one, or ends where it may not."""
+        self.grace_ends, self.host_lost_at = math.inf, None
+        if self.is_ended or self.is_hostless:
+            return
+        if not self.policy.has_hostless:
+            self.end(None, EndReason.HOST_LEFT)
+            return
+        self.is_hostless = True
+        self.effect(Listed())
+        self.tell(RoomHostless(self.room_id, Reason(message)))
+
     # -- media ---------------------------------------------------------------------------------------------------------
-    def change_media_state(self, by: By, asked: MediaStateChanged) -> Done:
-        """Note what a person's microphone and camera do, and tell the others."""
-        seat = self.seats[by.user_id]
-        seat.is_muted, seat.is_video_enabled = asked.is_muted, asked.is_video_enabled
-        seat.media_state_updated_at = by.wall
-        changed = ParticipantMediaStateUpdated(by.user_id, by.name, asked.is_muted, asked.is_video_enabled)
-        self.tell(changed, but=by.user_id)
-        return Done()
-
-    def create_transport(self, by: By, asked: CreateTransport) -> TransportAck:
-        """Open one direction; an older transport of the same direction makes way."""
-        seat = self.seats[by.user_id]
-        older = seat.transport(asked.direction)
-        params = self.media.open_transport(seat, asked.direction)
-        if older is not None:
-            self.lose_producers(seat, self.media.close_transport(seat, older))
-        return TransportAck(params)
-
-    def produce(self, by: By, asked: Produce) -> ProducerAck:
-        """A new track, for everybody to consume."""
-        producer = self.media.produce(self.seats[by.user_id], asked)
-        self.tell(NewProducer(producer, by.user_id, asked.kind), but=by.user_id)
-        return ProducerAck(producer)
-
-    def close_producer(self, by: By, asked: CloseProducer) -> Done:
-        """End a track."""
-        seat = self.seats[by.user_id]
-        self.media.close_producer(seat, asked.producer_id)
-        self.lose_producers(seat, [asked.producer_id])
-        return Done()
-
-    def lose_producers(self, seat: Seat, producers: list[ProducerId]) -> None:
-        """These tracks are gone: so are their consumers, and the others hear of it."""
-        for producer in producers:
-            self.media.forget_producer(list(self.seats.values()), producer)
-            self.tell(ProducerClosed(producer, seat.user_id), but=seat.user_id)
-
     def transport_failed(self, transport: TransportId, reason: str) -> None:
         """The worker gave a transport up."""
-        for seat in self.seats.values():
-            if (gone := seat.transports.pop(transport, None)) is not None:
-                self.lose_producers(seat, self.media.lose_transport(seat, gone.direction))
-                self.effects.append(Tell((seat.connection,), TransportFailed(transport, Reason(reason))))
+        self.talk.transport_failed(transport, reason)
 
     def place_media(self, place: Place) -> None:
         """The room has a router. If it is not the first one, everybody must negotiate again."""
         self.media.place = place
+        self.placing_ends = math.inf
         if self.has_lost_media:
             self.tell(MediaReset(self.room_id, Reason("the media worker was replaced")))
 
     def lose_media(self) -> None:
         """The router died, and everything it carried."""
-        self.media.place = None
         self.has_lost_media = True
-        for seat in self.seats.values():
-            self.media.forget_seat(seat)
+        self.talk.forget_all()
 
     # -- time ----------------------------------------------------------------------------------------------------------
     def deadline(self) -> float:
         """When `expire` is to be called: the earliest of what the room waits for."""
-        return self.grace_ends
+        return min(self.grace_ends, self.placing_ends)
 
     def expire(self, now: float) -> None:
         """Do what is due."""
+        if now >= self.placing_ends:
+            self.end(None, EndReason.ERROR)
         if now >= self.grace_ends:
-            self.go_hostless(f"{self.host_name} did not come back; everybody may end the call now.")
+            self.lose_host(f"{self.host_name} did not come back; everybody may end the call now.")
 
-    # -- helpers -------------------------------------------------------------------------------------------------------
+    # -- the end -------------------------------------------------------------------------------------------------------
     def unseat(self, seat: Seat) -> None:
         """Take somebody out, with all that was his."""
         for producer in self.media.close_seat(seat):
@@ -319,24 +286,41 @@ class RoomState:
         if not self.seats:
             self.finish()
 
-    def go_hostless(self, message: str) -> None:
-        """Nobody is the host any more."""
-        self.grace_ends, self.host_lost_at = math.inf, None
-        if not self.is_ended and not self.is_hostless:
-            self.is_hostless = True
-            self.effects.append(Listed())
-            self.tell(RoomHostless(self.room_id, Reason(message)))
+    def end(self, by: UserId | None, reason: EndReason) -> Done:
+        """The room is over for everyone."""
+        if not self.is_ended:
+            self.tell(CallEnded(self.room_id, by, reason))
+            for seat in self.seats.values():
+                self.effect(Moved(seat.user_id, is_seated=False))
+            self.seats.clear()
+            self.finish()
+        return Done("ended")
 
     def finish(self) -> None:
         """Nothing can happen here any more."""
-        self.is_ended, self.grace_ends = True, math.inf
-        self.effects.append(Listed())
+        self.is_ended = True
+        self.grace_ends = self.placing_ends = math.inf
+        self.invited.clear()
+        self.chat.history.clear()
+        self.effect(Listed())
 
+    # -- how it looks --------------------------------------------------------------------------------------------------
     def tell(self, notice: AnyNotice, but: UserId | None = None) -> None:
         """Give a notice to everybody in the room."""
         to = tuple(seat.connection for seat in self.seats.values() if seat.user_id != but)
         if to:
-            self.effects.append(Tell(to, notice))
+            self.effect(Tell(to, notice))
+
+    def effect(self, effect: Effect) -> None:
+        """Have this carried out when the change is made."""
+        self.effects.append(effect)
+
+    @property
+    def status(self) -> RoomStatus:
+        """Where the room is in its life."""
+        if self.is_ended:
+            return RoomStatus.ENDED
+        return RoomStatus.PENDING if self.is_pending else RoomStatus.ACTIVE
 
     def view(self) -> RoomView:
         """The room, as its members see it."""
@@ -347,11 +331,12 @@ class RoomState:
             self.name,
             self.host,
             self.host_name,
-            RoomStatus.ENDED if self.is_ended else RoomStatus.ACTIVE,
+            self.status,
             self.created_at,
             self.is_hostless,
             host_disconnected_at=self.host_lost_at,
             participants=tuple(seat.participant(host) for seat in self.seats.values()),
+            invited_user_ids=tuple(self.invited),
             messages=self.chat.history.last(),
         )
 
@@ -363,7 +348,7 @@ class RoomState:
             self.name,
             self.host,
             self.host_name,
-            RoomStatus.ENDED if self.is_ended else RoomStatus.ACTIVE,
+            self.status,
             self.created_at,
             self.is_hostless,
             len(self.seats),

@@ -53,6 +53,8 @@ class Seat:
     is_muted: bool = False
     is_video_enabled: bool = False
     media_state_updated_at: int = 0
+    is_away: bool = False  # its connection broke, and is waited for
+    is_recording: bool = False
     transports: dict[TransportId, Transport] = field(factory=dict[TransportId, Transport])
     producers: dict[ProducerId, ProducerPlan] = field(factory=dict[ProducerId, ProducerPlan])
     consumers: dict[ConsumerId, ProducerId] = field(factory=dict[ConsumerId, ProducerId])
@@ -76,4 +78,6 @@ class Seat:
             is_video_enabled=self.is_video_enabled,
             media_state_updated_at=self.media_state_updated_at,
             producer_ids=tuple(ProducerRef(key, plan.kind) for key, plan in self.producers.items()),
+            is_away=self.is_away,
+            is_recording=self.is_recording,
         )

@@ -89,7 +89,10 @@ class Budget:
 
 @define(eq=False)
 class Session:
-    """One authenticated connection of a user. `number` is never used twice; `address` is where it reached us."""
+    """One user's connection, as rooms and calls know it; with a token to resume by, it outlives a broken link.
+
+    `number` is never used twice; `address` is where the user reached us; `outbox` is None while he is away.
+    """
 
     number: int
     user_id: UserId
@@ -97,5 +100,18 @@ class Session:
     socket_id: str
     address: str
     connected_at: int
-    outbox: Outbox
+    outbox: Outbox | None
+    token: str = ""  # the secret by which the client resumes; empty: it will not
+    takes_waiting: bool = False  # calls ring here also while the user is in one
     budget: Budget = field(factory=Budget)
+    is_back: trio.Event = field(factory=trio.Event)  # of the present absence
+
+    def put(self, message: str) -> None:
+        """Send a message; what an absent one misses, the snapshot tells him when he is back."""
+        if self.outbox is not None:
+            self.outbox.put(message)
+
+    def put_latest(self, event: str, message: str) -> None:
+        """Send a message that stands for all earlier ones of its event."""
+        if self.outbox is not None:
+            self.outbox.put_latest(event, message)

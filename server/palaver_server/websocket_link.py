@@ -18,8 +18,10 @@ from .session import Outbox
 log = logging.getLogger(__name__)
 
 SEND_PATIENCE: Final = 10.0  # s that one message may take to a client that does not read
-GOING_AWAY: Final = 1001  # RFC 6455, section 7.4.1
+NORMAL: Final = 1000  # RFC 6455, section 7.4.1
+GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
+GOODBYES: Final = (NORMAL, GOING_AWAY)
 CLOSE_PATIENCE: Final = 1.0  # s for the closing handshake
 PING: Final = "2"
 
@@ -35,11 +37,14 @@ class WebSocketLink(Link):
         handshake = Handshake(self.sid, upgrades=(), settings=self.settings)
         self.outbox.put(engineio.encode(engineio.open_packet(handshake)))
         heartbeat = ServerHeartbeat(self.settings, trio.current_time())
+        carrier = Carrier(self.websocket, self.outbox, heartbeat, on_message)
         try:
             with self.outbox.scope:
-                await Carrier(self.websocket, self.outbox, heartbeat, on_message).run()
+                await carrier.run()
         except* (ConnectionClosed, trio.TooSlowError) as why:
             log.debug("link %s ends: %s", self.sid, why.exceptions[0])
+        finally:
+            self.has_left = carrier.has_left
 
 
 @define(eq=False)
@@ -50,6 +55,7 @@ class Carrier:
     outbox: Outbox
     heartbeat: ServerHeartbeat
     on_message: OnMessage
+    has_left: bool = False  # the client said goodbye
     _close_with: tuple[int, str] = (GOING_AWAY, "the server closes this connection")
 
     async def run(self) -> None:
@@ -83,7 +89,7 @@ class Carrier:
         while True:
             received: str | bytes | None = None
             with trio.CancelScope(deadline=self.heartbeat.deadline):
-                received = await self.websocket.get_message()
+                received = await self._next()
             if received is None:
                 if self.heartbeat.expire(trio.current_time()):
                     self.outbox.put(PING)
@@ -95,6 +101,14 @@ class Carrier:
                 case PacketType.PONG:
                     self.heartbeat.pong(trio.current_time())
                 case PacketType.CLOSE:
+                    self.has_left = True
                     return
                 case _:
                     raise RemoteProtocolError(f"a client does not send {packet.type.name}")
+
+    async def _next(self) -> str | bytes:
+        try:
+            return await self.websocket.get_message()
+        except ConnectionClosed as why:
+            self.has_left = why.reason is not None and why.reason.code in GOODBYES
+            raise

@@ -35,7 +35,7 @@ async def test_a_bug_in_a_request_ends_its_room_only(autojump_clock, monkeypatch
             assert await person.expect("callEnded") == {"roomId": broken, "reason": "error"}
         await eve.does("sendMessage", roomId=sound, content="all is well")
         assert not eve.heard("callEnded")
-        assert set(w.exchange.rooms) == {sound}
+        assert set(w.exchange.rooms.open) == {sound}
         assert await bob.may_not("joinRoom", roomId=broken) == "ended"
         await bob.does("joinRoom", roomId=sound)
         (record,) = caplog.records
@@ -59,7 +59,7 @@ async def test_a_bug_when_a_connection_is_lost_ends_its_room_only(autojump_clock
         monkeypatch.setattr(RoomState, "lost", break_down)
         await cut(ann)
         assert await bob.expect("callEnded") == {"roomId": broken, "reason": "error"}
-        assert set(w.exchange.users) == {"bob", "eve"}
+        assert set(w.exchange.people.users) == {"bob", "eve"}
         await eve.does("sendMessage", roomId=sound, content="all is well")
         assert [record.exc_info[0] for record in caplog.records] == [Bug]
 
@@ -76,7 +76,7 @@ async def test_a_bug_when_the_router_changes_ends_its_room_only(autojump_clock, 
             assert await person.expect("callEnded") == {"roomId": broken, "reason": "error"}
         assert await eve.expect("mediaReset")
         await wait_all_tasks_blocked()
-        assert set(w.exchange.rooms) == {sound}
+        assert set(w.exchange.rooms.open) == {sound}
         assert [record.exc_info[0] for record in caplog.records] == [Bug]
 
 
@@ -87,8 +87,8 @@ async def test_a_poisoned_room_is_closed_even_when_it_cannot_say_goodbye(autojum
         refused = await ann.ask("sendMessage", roomId=broken, content="boom")
         assert refused["code"] == "internal"
         await wait_all_tasks_blocked()
-        assert set(w.exchange.rooms) == {sound}
-        assert set(w.exchange.where) == {"eve"}
+        assert set(w.exchange.rooms.open) == {sound}
+        assert set(w.exchange.rooms.where) == {"eve"}
         await bob.does("joinRoom", roomId=sound)
         await eve.does("sendMessage", roomId=sound, content="all is well")
         assert caplog.records
@@ -102,7 +102,7 @@ async def test_a_bug_in_a_rooms_task_ends_its_room_only(autojump_clock, monkeypa
         for person in (ann, bob):
             assert await person.expect("callEnded") == {"roomId": broken, "reason": "error"}
         await wait_all_tasks_blocked()
-        assert set(w.exchange.rooms) == {sound}
+        assert set(w.exchange.rooms.open) == {sound}
         await eve.does("sendMessage", roomId=sound, content="all is well")
         await bob.does("joinRoom", roomId=sound)
         assert caplog.records
@@ -111,7 +111,7 @@ async def test_a_bug_in_a_rooms_task_ends_its_room_only(autojump_clock, monkeypa
 async def test_a_bug_in_a_handler_is_an_answer(autojump_clock, monkeypatch, caplog):
     async with world() as w:
         ann, bob = await w.people("ann", "bob")
-        monkeypatch.setattr(w.exchange.__class__, "find_room", break_down)
+        monkeypatch.setattr(w.exchange.rooms.__class__, "named", break_down)
         refused = await ann.ask("createRoom", roomType="group", joinExisting=True)
         assert refused["code"] == "internal"
         await ann.does("createRoom", roomType="group")
@@ -135,5 +135,5 @@ async def test_a_bug_in_a_connection_ends_that_one_only(autojump_clock, monkeypa
         await bob.left.wait()
         assert await ann.expect("userLeft")
         await ann.does("sendMessage", roomId=room_id, content="all is well")
-        assert set(w.exchange.users) == {"ann"}
+        assert set(w.exchange.people.users) == {"ann"}
         assert caplog.records

@@ -85,7 +85,7 @@ async def test_media_states_reach_the_others_and_the_late_joiner(autojump_clock)
         room_id = await w.room(ann, bob)
         await bob.does("mediaStateChanged", roomId=room_id, isMuted=True, isVideoEnabled=False)
         told = await ann.expect("participantMediaStateUpdated")
-        assert told == {"userId": "bob", "name": "bob", "isMuted": True, "isVideoEnabled": False}
+        assert told == {"userId": "bob", "name": "bob", "isMuted": True, "isVideoEnabled": False, "isAway": False}
         await wait_all_tasks_blocked()
         assert not bob.heard("participantMediaStateUpdated")
         (_, seen, _) = (await cay.does("joinRoom", roomId=room_id))["room"]["participants"]

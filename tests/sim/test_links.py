@@ -51,7 +51,7 @@ async def test_who_gives_no_proper_id_and_name_is_refused_and_may_try_again(auto
         await ann.connect(auth)
         assert ann.welcome.type is socketio.PacketType.CONNECT_ERROR
         assert ann.welcome.data["message"].startswith("auth.")
-        assert not w.exchange.sessions
+        assert not w.exchange.people.sessions
         ann.welcome = None
         await ann.connect({"userId": "ann", "name": "ann"})
         assert ann.welcome.type is socketio.PacketType.CONNECT
@@ -133,7 +133,7 @@ async def test_connecting_twice_ends_the_link(autojump_clock):
         await bob.send('40{"userId":"bob","name":"bob"}')
         await bob.left.wait()
         await wait_all_tasks_blocked()
-        assert set(w.exchange.users) == {"ann"}
+        assert set(w.exchange.people.users) == {"ann"}
         await ann.does("createRoom", roomType="group")
 
 
@@ -144,8 +144,8 @@ async def test_leaving_and_connecting_in_one_breath_leaves_no_ghost(autojump_clo
             await bob.send(message)
         await bob.left.wait()
         await wait_all_tasks_blocked()
-        assert set(w.exchange.users) == {"ann"}
-        assert len(w.exchange.sessions) == 1
+        assert set(w.exchange.people.users) == {"ann"}
+        assert len(w.exchange.people.sessions) == 1
         await ann.does("createRoom", roomType="group")
 
 
@@ -304,7 +304,7 @@ async def test_a_reader_too_slow_for_the_outbox_is_cut_off_and_nobody_else(autoj
         assert bob.heard("userLeft") == [{"userId": "slow", "roomId": room_id}]
         assert len(bob.heard("newMessage")) == len(ann.heard("newMessage")) > 20
         await wait_all_tasks_blocked()
-        assert set(w.exchange.users) == {"ann", "bob"}
+        assert set(w.exchange.people.users) == {"ann", "bob"}
 
 
 async def test_a_reader_who_takes_nothing_for_ten_seconds_is_cut_off_quietly(autojump_clock, caplog):
@@ -326,4 +326,4 @@ async def test_a_torn_connection_is_noticed(autojump_clock):
         await w.room(ann, bob)
         await cut(bob)
         assert await ann.expect("userLeft")
-        assert len(w.exchange.sessions) == 1
+        assert len(w.exchange.people.sessions) == 1

@@ -78,7 +78,7 @@ async def test_a_command_is_given_before_the_answer(autojump_clock):
     async with world() as w:
         ann = await w.person("ann")
         room_id = await w.room(ann)
-        (session,) = w.exchange.sessions.values()
+        (session,) = w.exchange.people.sessions.values()
         asked = read_request("createTransport", {"roomId": room_id, "direction": "send"})
         answered = w.exchange.handle(session, asked)  # nothing else can run before this returns
         assert [c.transport for c in w.routers.made[0].commands] == [answered.params.id]
@@ -242,14 +242,14 @@ async def test_a_failed_transport_is_told_to_its_owner_and_its_tracks_to_the_oth
         room_id = await w.room(ann, bob)
         producer = await talk(ann, room_id)
         (transport,) = w.state(room_id).seats["ann"].transports
-        w.exchange.rooms[room_id].reported(worker.TransportFailed(room_id, transport, "fingerprint"))
+        w.exchange.rooms.open[room_id].reported(worker.TransportFailed(room_id, transport, "fingerprint"))
         assert await ann.expect("transportFailed") == {"transportId": transport, "reason": "fingerprint"}
         assert await bob.expect("producerClosed") == {"producerId": producer, "userId": "ann"}
         assert not bob.heard("transportFailed")
         again = await ann.may_not("connectTransport", transportId=transport, dtlsParameters=DTLS)
         assert again == "notFound"
-        w.exchange.rooms[room_id].reported(worker.TransportFailed(room_id, transport, "consent"))  # a late report
-        w.exchange.rooms[room_id].reported(worker.TransportConnected(room_id, TransportId("gone")))
+        w.exchange.rooms.open[room_id].reported(worker.TransportFailed(room_id, transport, "consent"))  # a late report
+        w.exchange.rooms.open[room_id].reported(worker.TransportConnected(room_id, TransportId("gone")))
         await wait_all_tasks_blocked()
         assert len(ann.heard("transportFailed")) == 1
         assert await talk(ann, room_id)
@@ -300,5 +300,5 @@ async def test_a_room_that_ends_while_it_waits_for_a_router(autojump_clock):
         ann = await w.person("ann")
         await ann.does("endCall", roomId=await w.room(ann))
         await wait_all_tasks_blocked()
-        assert not w.exchange.rooms
+        assert not w.exchange.rooms.open
         assert not w.routers.made

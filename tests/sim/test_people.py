@@ -31,8 +31,8 @@ async def test_a_room_from_its_opening_to_its_end(autojump_clock):
         await ann.does("leaveRoom", roomId=room["roomId"])
         assert await bob.may_not("joinRoom", roomId=room["roomId"]) == "ended"
         await wait_all_tasks_blocked()
-        assert not w.exchange.rooms
-        assert not w.exchange.where
+        assert not w.exchange.rooms.open
+        assert not w.exchange.rooms.where
 
 
 async def test_many_who_create_or_join_one_name_meet_in_one_room(autojump_clock):
@@ -44,7 +44,7 @@ async def test_many_who_create_or_join_one_name_meet_in_one_room(autojump_clock)
         ]
         rooms = [(await p.answer(n))["room"] for p, n in zip(people, posed, strict=True)]
         assert len({room["roomId"] for room in rooms}) == 1
-        assert len(w.exchange.rooms) == 1
+        assert len(w.exchange.rooms.open) == 1
         assert len(w.state(rooms[0]["roomId"]).seats) == 30
 
 
@@ -93,13 +93,6 @@ async def test_leave_current_leaves_nothing_when_the_wanted_room_is_not_there(au
         assert "bob" in w.state(room_id).seats
 
 
-@pytest.mark.parametrize("more", [{"roomType": "direct"}, {"targetUserId": "bob"}, {"invitedUserIds": ["bob"]}])
-async def test_calls_to_one_person_are_not_offered_yet(autojump_clock, more):
-    async with world() as w:
-        ann = await w.person("ann")
-        assert await ann.may_not("createRoom", **{"roomType": "group", **more}) == "unsupported"
-
-
 async def test_a_room_without_a_name_is_named_after_its_host(autojump_clock):
     async with world() as w:
         ann = await w.person("ann")
@@ -141,7 +134,7 @@ async def test_a_second_connection_that_joins_elsewhere_takes_its_user_along(aut
         assert (await bob.expect("serverNotice"))["code"] == "seatMoved"
         await bob.websocket.aclose()
         await wait_all_tasks_blocked()
-        assert w.exchange.where["bob"].state.name == "attic"
+        assert w.exchange.rooms.where["bob"].state.name == "attic"
 
 
 async def test_a_user_is_online_until_the_last_connection_is_gone(autojump_clock):
@@ -239,7 +232,7 @@ async def test_a_room_ends_when_the_last_one_is_cut_off(autojump_clock):
         ann, bob = await w.people("ann", "bob")
         room_id = await w.room(ann)
         await cut(ann)
-        assert not w.exchange.rooms
+        assert not w.exchange.rooms.open
         assert await bob.may_not("joinRoom", roomId=room_id) == "ended"
 
 
@@ -307,8 +300,8 @@ async def test_hundred_joins_and_leaves_leave_nothing_behind(autojump_clock):
             await carol.does("joinRoom", roomId=room_id)
             await cut(carol)
         assert list(w.state(room_id).seats) == ["ann"]
-        assert len(w.exchange.sessions) == 2
-        assert set(w.exchange.users) == {"ann", "bob"}
+        assert len(w.exchange.people.sessions) == 2
+        assert set(w.exchange.people.users) == {"ann", "bob"}
 
 
 async def test_a_host_hands_over_his_role(autojump_clock):

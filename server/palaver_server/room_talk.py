@@ -1,0 +1,154 @@
+"""The media requests of a room: what each does to a seat's media, and who hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, assert_never
+
+from attrs import define
+
+from palaver_protocol.models import ProducerId, Reason, TransportId, UserId
+from palaver_protocol.negotiate import ROUTER
+from palaver_protocol.notices import (
+    AnyNotice,
+    NewProducer,
+    ParticipantMediaStateUpdated,
+    ProducerClosed,
+    RecordingStateChanged,
+    TransportFailed,
+)
+from palaver_protocol.requests import (
+    CapabilitiesAck,
+    CloseProducer,
+    ConnectTransport,
+    Consume,
+    ConsumerAck,
+    CreateTransport,
+    Done,
+    GetRouterRtpCapabilities,
+    IceAck,
+    MediaRequest,
+    MediaStateChanged,
+    PauseConsumer,
+    Produce,
+    ProducerAck,
+    RestartIce,
+    ResumeConsumer,
+    SetRecording,
+    TransportAck,
+)
+from palaver_protocol.table import Ack, answer
+
+from .room_effects import Effect, Tell
+from .room_media import RoomMedia, owner_of
+from .seat import By, Seat
+
+
+class TellAll(Protocol):
+    """Gives a notice to everybody in the room."""
+
+    def __call__(self, notice: AnyNotice, but: UserId | None = None) -> None:
+        """With `but`, to all except him."""
+
+
+@define
+class RoomTalk:
+    """A room's talk: the seats' transports, producers and consumers, and what the others are told of them."""
+
+    media: RoomMedia
+    seats: dict[UserId, Seat]
+    tell: TellAll
+    effect: Callable[[Effect], None]
+
+    def apply(self, by: By, asked: MediaRequest) -> Ack:
+        """The answer to a permitted request. Raises Refusal."""
+        seat = self.seats[by.user_id]
+        match asked:
+            case MediaStateChanged():
+                return answer(asked, self.change_state(seat, by, asked))
+            case GetRouterRtpCapabilities():
+                return answer(asked, CapabilitiesAck(ROUTER))
+            case CreateTransport():
+                return answer(asked, self.create_transport(seat, asked))
+            case ConnectTransport():
+                self.media.connect(seat, asked)
+                return answer(asked, Done())
+            case RestartIce():
+                return answer(asked, IceAck(self.media.restart_ice(seat, asked.transport_id)))
+            case Produce():
+                return answer(asked, self.produce(seat, asked))
+            case CloseProducer():
+                self.media.close_producer(seat, asked.producer_id)
+                self.lose_producers(seat, [asked.producer_id])
+                return answer(asked, Done())
+            case Consume():
+                talker = owner_of(self.seats, asked.producer_id)
+                return answer(asked, ConsumerAck(self.media.consume(seat, talker, asked)))
+            case ResumeConsumer():
+                self.media.resume(seat, asked.consumer_id)
+                return answer(asked, Done())
+            case PauseConsumer():
+                self.media.pause(seat, asked.consumer_id)
+                return answer(asked, Done())
+            case SetRecording():
+                return answer(asked, self.set_recording(seat, asked))
+            case _:
+                assert_never(asked)
+
+    def change_state(self, seat: Seat, by: By, asked: MediaStateChanged) -> Done:
+        """Note what a person's microphone and camera do, and tell the others."""
+        seat.is_muted, seat.is_video_enabled = asked.is_muted, asked.is_video_enabled
+        seat.media_state_updated_at = by.wall
+        self.tell_state(seat)
+        return Done()
+
+    def tell_state(self, seat: Seat) -> None:
+        """Tell the others how somebody is: muted, in the picture, away."""
+        state = ParticipantMediaStateUpdated(
+            seat.user_id, seat.name, seat.is_muted, seat.is_video_enabled, seat.is_away
+        )
+        self.tell(state, but=seat.user_id)
+
+    def set_recording(self, seat: Seat, asked: SetRecording) -> Done:
+        """Note that somebody records, or no longer does, and tell everybody when that is new."""
+        if seat.is_recording != asked.is_recording:
+            seat.is_recording = asked.is_recording
+            self.tell(RecordingStateChanged(asked.room_id, seat.user_id, asked.is_recording))
+        return Done()
+
+    def create_transport(self, seat: Seat, asked: CreateTransport) -> TransportAck:
+        """Open one direction; an older transport of the same direction makes way."""
+        older = seat.transport(asked.direction)
+        params = self.media.open_transport(seat, asked.direction)
+        if older is not None:
+            self.lose_producers(seat, self.media.close_transport(seat, older))
+        return TransportAck(params)
+
+    def produce(self, seat: Seat, asked: Produce) -> ProducerAck:
+        """A new track, for everybody to consume."""
+        producer = self.media.produce(seat, asked)
+        self.tell(NewProducer(producer, seat.user_id, asked.kind), but=seat.user_id)
+        return ProducerAck(producer)
+
+    def lose_producers(self, seat: Seat, producers: list[ProducerId]) -> None:
+        """These tracks are gone: so are their consumers, and the others hear of it."""
+        for producer in producers:
+            self.media.forget_producer(list(self.seats.values()), producer)
+            self.tell(ProducerClosed(producer, seat.user_id), but=seat.user_id)
+
+    def close_seat(self, seat: Seat) -> None:
+        """Close all that a seat has sent and received."""
+        self.lose_producers(seat, self.media.close_seat(seat))
+
+    def transport_failed(self, transport: TransportId, reason: str) -> None:
+        """The worker gave a transport up."""
+        for seat in self.seats.values():
+            if (gone := seat.transports.pop(transport, None)) is not None:
+                self.lose_producers(seat, self.media.lose_transport(seat, gone.direction))
+                self.effect(Tell((seat.connection,), TransportFailed(transport, Reason(reason))))
+
+    def forget_all(self) -> None:
+        """The router died, and everything it carried."""
+        self.media.place = None
+        for seat in self.seats.values():
+            self.media.forget_seat(seat)

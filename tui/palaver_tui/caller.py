@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final, TypeAlias
@@ -29,13 +29,14 @@ from palaver_client import (
     words,
 )
 from palaver_client.after import after
-from palaver_protocol.models import Name, RoomType, RoomView
+from palaver_protocol.models import CallId, Name, RoomType, RoomView
+from palaver_protocol.notices import CallCancelled
 
 from . import labels
 from .asking import ask
 from .happenings import told
 from .messages import Offline, StateChanged, Trouble
-from .wishes import Choose, Connect, Edit, Join, Leave, Open, Request, Retry, Say, Wish
+from .wishes import Choose, Connect, Edit, Join, Leave, Open, Reject, Request, Retry, Say, Wish
 
 FIRST_PAUSE: Final = 0.5  # s between the first two attempts to connect; doubled each time
 LONGEST_PAUSE: Final = 15.0  # s
@@ -70,6 +71,7 @@ class Caller:
     _retry: trio.Event = field(factory=trio.Event)
     _moved: trio.Event = field(factory=trio.Event)
     _changed: trio.Event = field(factory=trio.Event)
+    _rejected: set[CallId] = field(factory=set[CallId])
     _said: tuple[trio.MemorySendChannel[Say], trio.MemoryReceiveChannel[Say]] = field(
         factory=lambda: trio.open_memory_channel[Say](MAX_SAID)
     )
@@ -94,6 +96,8 @@ class Caller:
             case Choose():
                 self._choose(wish)
             case _:
+                if isinstance(wish, Reject):
+                    self._rejected.add(wish.call_id)
                 self._ask(wish)
 
     def _want(self, seat: Seat | None) -> None:
@@ -185,8 +189,14 @@ class Caller:
                 self._show(change.new)
                 if isinstance(change.event, Joined):
                     self._joined(client, change.event.room)
-                for message in told(change):
-                    self.tell(message)
+                if isinstance(change.event, CallCancelled) and change.event.call_id in self._rejected:
+                    self._rejected.remove(change.event.call_id)  # whoever said no need not be told that it is over
+                else:
+                    self._tell(told(change))
+
+    def _tell(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self.tell(message)
 
     def _joined(self, client: Client, room: RoomView) -> None:
         """Where we sit is where we want to sit, also when another one's yes or a call that we took brought us there."""

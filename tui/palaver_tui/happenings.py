@@ -10,7 +10,6 @@ from palaver_client.events import Connected, ConnectionLost, Invited, OlderRead,
 from palaver_protocol.models import NoticeLevel, RoomType, UserId
 from palaver_protocol.notices import (
     CallAccepted,
-    CallAcceptedNew,
     CallCancelled,
     CallEnded,
     CallRejected,
@@ -55,7 +54,7 @@ def told(change: Change) -> Iterator[Message]:
             yield from _happened(change, "error")
         case SoundProblem() | CallRejected() | CallRejectedNew() | CallTimeout():
             yield from _happened(change, "warning")
-        case CallEnded() | Left() | Invited() | CallAccepted() | CallAcceptedNew() | CallCancelled() | RingOver():
+        case CallEnded() | Left() | Invited() | CallAccepted() | CallCancelled() | RingOver():
             yield from _happened(change, "information")
         case Connected() if change.old.outgoing is not None and change.new.outgoing is None:
             yield from _happened(change, "information")

@@ -36,6 +36,7 @@ class Key:
 
 
 MAIN_KEYS: Final = (
+    Key("question_mark", "help", "Help", "?", "show this page"),
     Key("m", "mute", "Mute", "m", "mute or unmute your microphone"),
     Key("ctrl+t", "mute", "", "^t", "the same, also while you write"),
     Key("c", "chat", "Chat", "c", "write to the room: Enter sends, Esc stops"),
@@ -47,7 +48,6 @@ MAIN_KEYS: Final = (
     Key("s", "sound", "Sound", "s", "choose microphone and speaker"),
     Key("v", "view", "View", "v", "lists or room, where there is no space for both"),
     Key("r", "retry", "Retry", "r", "connect now, while the connection is lost"),
-    Key("question_mark", "help", "Help", "?", "show this page"),
     Key("b", "background", "", "b", "dark or light background"),
 )
 PEOPLE_KEYS: Final = (
@@ -62,7 +62,7 @@ CHAT_KEYS: Final = (
     Key("x", "deed('react')", "React", "x", "react to it with an emoji, or take that back"),
     Key("w", "deed('edit')", "Reword", "w", "write your own message anew"),
     Key("d,delete", "deed('delete')", "Delete", "d", "delete your own message"),
-    Key("o", "older", "Older", "o", "read older messages, as at the top of the chat"),
+    Key("o", "older", "Older", "o", "read older messages, as scrolling on at the top does"),
     Key("up", "move(-1)", "", "↑", "select the message above"),
     Key("down", "move(1)", "", "↓", "select the message below"),
 )

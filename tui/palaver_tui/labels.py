@@ -15,7 +15,7 @@ ASK_NAME: Final = "What shall the others call you?"
 ASK_ROOM: Final = "Name of the room; if there is one already, you join it."
 CONFIRM_END: Final = "End this room for everyone in it?"
 NEXT_RING: Final = "^g the next one"
-ASK_REASON: Final = "Why not? The caller reads it; Enter without a word just rejects."
+ASK_REASON: Final = "Why? They read it; Enter without a word just rejects."
 REASONS: Final = ("Call you back soon", "In a meeting", "Cannot talk now")
 ASK_EMOJI: Final = "Digits or a click choose one; a second time takes it back."
 OTHER_EMOJI: Final = "another emoji"
@@ -180,7 +180,7 @@ def incoming(ring: IncomingRing, room_name: str) -> str:
     """Who rings, and what for."""
     if ring.room_id is None or ring.room_type is RoomType.DIRECT:
         return f"{ring.from_name} calls you"
-    return f"{ring.from_name} invites you to the room {room_name or 'of theirs'}"
+    return f"{ring.from_name} invites you to {room_name or 'a room'}"
 
 
 def calling(name: str) -> str:
@@ -228,5 +228,5 @@ def rings_for(ends_at: float | None, now: float) -> str:
 
 
 def rejecting(name: str) -> str:
-    """Whose call is rejected."""
-    return f"{name} does not get through."
+    """The title of the question why."""
+    return f"Reject {name}"

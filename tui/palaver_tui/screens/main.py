@@ -28,6 +28,7 @@ from palaver_tui.wishes import Delete, End, Invite, Join, Leave, Open, React, Re
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.widget import Widget
 
 _OFFLINE = (ConnectionState.RECONNECTING, ConnectionState.CLOSED)
 
@@ -71,7 +72,7 @@ class Main(Screen[None]):
         self.set_class(room_id is not None, "-in-room")
         self.remove_class("-lists")
         if room_id is None and isinstance(self.focused, ChatInput):
-            self.query_one(RoomList).focus()
+            self._focus(self.query_one(RoomList))
         self.refresh_bindings()
 
     def _renew_keys(self, _: object) -> None:
@@ -120,12 +121,19 @@ class Main(Screen[None]):
     def action_chat(self) -> None:
         """Write to the room."""
         self.remove_class("-lists")
-        self.query_one(ChatInput).focus()
+        self._focus(self.query_one(ChatInput))
+
+    def _focus(self, widget: Widget) -> None:
+        """Let keys go there from the very next one on, as far as the widget is on the screen already."""
+        if widget.focusable:
+            self.set_focus(widget)
+        else:
+            widget.focus()
 
     def action_people(self) -> None:
         """Go to the people who are online."""
         self.add_class("-lists")
-        self.query_one(PeopleList).focus()
+        self._focus(self.query_one(PeopleList))
 
     def action_leave(self) -> None:
         """Leave the room."""

@@ -35,9 +35,8 @@ class AskReason(Window[str | None]):
     def compose(self) -> ComposeResult:
         """A line, and some reasons to choose from."""
         with Vertical(classes="box") as box:
-            box.border_title = Content("Reject with a reason")
+            box.border_title = plain(labels.rejecting(self._ring.from_name))
             box.border_subtitle = Content("Esc lets it ring")
-            yield Label(plain(labels.rejecting(self._ring.from_name)))
             yield Label(labels.ASK_REASON, markup=False)
             yield Line(id="answer", compact=True, max_length=MAX_REASON)
             with Horizontal(classes="buttons choices"):

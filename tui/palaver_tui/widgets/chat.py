@@ -44,6 +44,7 @@ class ChatLog(ChatLines):
     def __init__(self) -> None:
         super().__init__()
         self._selected: ChatLine | None = None
+        self._shows_mark = False
         self._asked: ChatLine | None = None  # above this line older ones were asked for
 
     # -- the selected message ------------------------------------------------------------------------------------------
@@ -58,7 +59,7 @@ class ChatLog(ChatLines):
             self._selected.mark(False)
         self._selected = line
         if line is not None:
-            line.mark(self.has_focus)
+            line.mark(self._shows_mark)
             if line is self._kept[-1]:
                 self.anchor()
             else:
@@ -72,10 +73,12 @@ class ChatLog(ChatLines):
 
     def on_focus(self) -> None:
         """Mark the selected message, at first the newest."""
+        self._shows_mark = True
         self.select(self._selected if self.selected is not None else next(iter(self.messages[-1:]), None))
 
     def on_blur(self) -> None:
         """No key acts here."""
+        self._shows_mark = False
         if self._selected is not None:
             self._selected.mark(False)
 

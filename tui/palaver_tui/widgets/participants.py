@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -54,6 +54,7 @@ class Participants(VerticalScroll):
         super().__init__(id="participants")
         self._rows: dict[UserId, ParticipantRow] = {}
         self._selected: ParticipantRow | None = None
+        self._shows_mark = False
         self._may_hand_over = False
         self._frames: Timer
 
@@ -106,16 +107,18 @@ class Participants(VerticalScroll):
             self._selected.is_selected = False
         self._selected = row
         if row is not None:
-            row.is_selected = self.has_focus
+            row.is_selected = self._shows_mark
             self.scroll_to_widget(row, animate=False)
         self.refresh_bindings()
 
     def on_focus(self) -> None:
         """Mark the selected person, at first the first one."""
+        self._shows_mark = True
         self.select(self._selected or next(iter(self._ordered()), None))
 
     def on_blur(self) -> None:
         """No key acts here."""
+        self._shows_mark = False
         if self._selected is not None:
             self._selected.is_selected = False
 
@@ -204,8 +207,12 @@ class ParticipantRow(Widget):
 
 
 def people(state: ClientState) -> tuple[UserId, tuple[Participant, ...]]:
-    """Ourselves, and who sits in our room."""
-    return state.me, () if state.room is None else state.room.participants
+    """Ourselves, and who sits in our room; of a call between two nobody is the host."""
+    if state.room is None:
+        return state.me, ()
+    if state.room.room_type is RoomType.DIRECT:
+        return state.me, tuple(evolve(person, is_host=False) for person in state.room.participants)
+    return state.me, state.room.participants
 
 
 def voices(state: ClientState) -> dict[UserId, tuple[float, bool]]:

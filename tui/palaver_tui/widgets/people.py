@@ -66,6 +66,12 @@ class PeopleList(Choices):
         self.show_lines(
             [(user.user_id, partial(line_of, user, user.user_id == me, whereabouts(user, rooms))) for user in users]
         )
+        self._skip_ourselves()
+
+    def _skip_ourselves(self) -> None:
+        """Select somebody else than ourselves, who come first."""
+        if self.selected is None and self.option_count > 1:
+            self.highlighted = 1
         self.refresh_bindings()
 
     def allow(self, may_invite: bool) -> None:
@@ -80,9 +86,8 @@ class PeopleList(Choices):
         return None if user is None or user.user_id == self._me else user
 
     def on_focus(self) -> None:
-        """Select somebody else than ourselves, who come first."""
-        if self.selected is None and self.option_count > 1:
-            self.highlighted = 1
+        """Select somebody to act upon."""
+        self._skip_ourselves()
 
     def on_option_list_option_highlighted(self) -> None:
         """Other keys are of use for another person."""

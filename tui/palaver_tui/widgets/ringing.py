@@ -93,12 +93,15 @@ class RingRow(Horizontal):
         self.ring = ring
         self._text = text
         self._is_marked = is_marked
+        self._who = Static(self._told(), classes="who", markup=False)
+        self._answers = [
+            Button(self._label(key, label), name=name, classes=name, compact=True) for name, key, label in ANSWERS
+        ]
 
     def compose(self) -> ComposeResult:
         """A text and a button for each answer; none of them takes the focus."""
-        yield Static(self._told(), classes="who", markup=False)
-        for name, key, label in ANSWERS:
-            button = Button(self._label(key, label), name=name, classes=name, compact=True)
+        yield self._who
+        for button in self._answers:
             button.can_focus = False
             yield button
 
@@ -107,12 +110,12 @@ class RingRow(Horizontal):
         if is_marked != self._is_marked:
             self._is_marked = is_marked
             self.tick()
-            for button, (_, key, label) in zip(self.query(Button), ANSWERS, strict=True):
+            for button, (_, key, label) in zip(self._answers, ANSWERS, strict=True):
                 button.label = self._label(key, label)
 
     def tick(self) -> None:
         """Tell for how long it rings still."""
-        self.query_one(Static).update(self._told())
+        self._who.update(self._told())
 
     def _told(self) -> Content:
         patience = labels.left(self.ring.ends_at, time.monotonic())

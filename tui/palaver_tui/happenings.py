@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from palaver_client import Change, Left, MediaFailed, SoundProblem, words
+from palaver_client import Change, Left, MediaFailed, words
 from palaver_client.events import Connected, ConnectionLost, Invited, OlderRead, RetryFailed, RingOver
 from palaver_protocol.models import NoticeLevel, RoomType, UserId
 from palaver_protocol.notices import (
@@ -52,7 +52,7 @@ def told(change: Change) -> Iterator[Message]:
             yield from _happened(change, _SEVERITIES[level])
         case MediaFailed():
             yield from _happened(change, "error")
-        case SoundProblem() | CallRejected() | CallRejectedNew() | CallTimeout():
+        case CallRejected() | CallRejectedNew() | CallTimeout():
             yield from _happened(change, "warning")
         case CallEnded() | Left() | Invited() | CallAccepted() | CallCancelled() | RingOver():
             yield from _happened(change, "information")

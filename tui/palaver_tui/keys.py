@@ -40,7 +40,7 @@ MAIN_KEYS: Final = (
     Key("m", "mute", "Mute", "m", "mute or unmute your microphone"),
     Key("ctrl+t", "mute", "", "^t", "the same, also while you write"),
     Key("c", "chat", "Chat", "c", "write to the room: Enter sends, Esc stops"),
-    Key("p", "people", "Call", "p", "go to the people who are online, to call or invite one"),
+    Key("p", "people", "Call", "p", "go to who is online, to call or invite somebody"),
     Key("n", "open", "New", "n", "make a room, or join one by its name"),
     Key("l", "leave", "Leave", "l", "leave the room"),
     Key("h,l", "hang_up", "Hang up", "h", "hang up, in a call between two"),
@@ -54,9 +54,7 @@ PEOPLE_KEYS: Final = (
     Key("p", "call", "Call", "p", "call the selected person"),
     Key("i", "invite", "Invite", "i", "invite the selected person to your room"),
 )
-SEAT_KEYS: Final = (
-    Key("t", "hand_over", "Make host", "t", "hand the host's role to the selected person, where you may"),
-)
+SEAT_KEYS: Final = (Key("t", "hand_over", "Make host", "t", "make the selected person the host, where you may"),)
 CHAT_KEYS: Final = (
     Key("enter", "deed('reply')", "Reply", "↵", "answer the selected message"),
     Key("x", "deed('react')", "React", "x", "react to it with an emoji, or take that back"),
@@ -79,7 +77,7 @@ APP_KEYS: Final = (
 MOVES: Final = (
     ("Tab Shift+Tab", "go to the next or previous pane"),
     ("↑ ↓ PgUp PgDn", "move in a list or scroll"),
-    ("Enter", "join the room, or the person in theirs; call who is in none"),
+    ("Enter", "join the room, or the person in theirs; else it asks"),
     ("Esc", "close a window, or end the writing"),
 )
 SECTIONS: Final = (

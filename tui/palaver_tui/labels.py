@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from palaver_client.state import ClientState, ConnectionState, IncomingRing, MediaState
+from palaver_client.state import ClientState, ConnectionState, IncomingRing, MediaState, SideState
 from palaver_media.engine_messages import Side
 from palaver_protocol.models import RoomType
 
@@ -101,9 +101,12 @@ def microphone(state: ClientState) -> tuple[str, str]:
     return ("MUTED", "$error") if state.is_muted else ("MIC ON", "$success")
 
 
-def trouble(reason: str, remedy: str) -> str:
-    """What is wrong, and what would mend it, as sentences."""
-    return " ".join(sentence(part) for part in (reason, remedy) if part)
+def troubles(sides: Iterable[SideState]) -> str:
+    """What is wrong with microphone and speaker; what would mend both is said once."""
+    broken = [side for side in sides if side.problem]
+    return " ".join(
+        sentence(part) for part in dict.fromkeys([*(s.problem for s in broken), *(s.remedy for s in broken)]) if part
+    )
 
 
 def sentence(text: str) -> str:

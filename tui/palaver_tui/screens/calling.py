@@ -36,7 +36,6 @@ class Calling(Window[None]):
     def __init__(self, ring: OutgoingRing) -> None:
         super().__init__()
         self._ring = ring
-        self._is_over = False
 
     def compose(self) -> ComposeResult:
         """A name, a countdown, and a button."""
@@ -55,22 +54,13 @@ class Calling(Window[None]):
         self.set_interval(TICK, self.tick)
         follow(self, lambda state: state.outgoing, self.show)
 
-    def on_screen_resume(self) -> None:
-        """Close now if the call was settled under another window."""
-        self._close()
-
     def show(self, ring: OutgoingRing | None) -> None:
         """Show how it stands."""
         if ring is not None and ring.call_id == self._ring.call_id:
             self._ring = ring
             self.tick()
         else:
-            self._is_over = True
-            self._close()
-
-    def _close(self) -> None:
-        if self._is_over and self.is_current:
-            self.dismiss()
+            self.expire()
 
     def tick(self) -> None:
         """Count down."""

@@ -137,8 +137,7 @@ def line_of(name: str, is_used: bool, width: int) -> Content:
 
 
 def problems(state: ClientState) -> tuple[str, ...]:
-    """What is wrong with devices and sides."""
-    sides = (state.sound.source, state.sound.sink)
-    found = [labels.trouble(side.problem, side.remedy) for side in sides if side.problem]
+    """What is wrong with devices and sides; what the list of devices explains is said once."""
     listing = state.devices.problem if state.devices is not None else ""
-    return tuple(dict.fromkeys([*found, *([labels.trouble(listing, "")] if listing else [])]))
+    sides = [side for side in (state.sound.source, state.sound.sink) if not side.remedy or side.remedy not in listing]
+    return tuple(labels.sentence(line) for line in (listing, labels.troubles(sides)) if line)

@@ -30,7 +30,6 @@ class AskReason(Window[str | None]):
     def __init__(self, ring: IncomingRing) -> None:
         super().__init__()
         self._ring = ring
-        self._is_over = False
 
     def compose(self) -> ComposeResult:
         """A line, and some reasons to choose from."""
@@ -48,18 +47,10 @@ class AskReason(Window[str | None]):
         self.query_one(Line).focus()
         follow(self, lambda state: state.ring(self._ring.call_id) is None, self.show)
 
-    def on_screen_resume(self) -> None:
-        """Close now if it ceased to ring under another window."""
-        self._close()
-
     def show(self, is_over: bool) -> None:
         """Whether it rings no longer."""
-        self._is_over = is_over
-        self._close()
-
-    def _close(self) -> None:
-        if self._is_over and self.is_current:
-            self.dismiss(None)
+        if is_over:
+            self.expire()
 
     def on_input_submitted(self, event: Line.Submitted) -> None:
         """Enter answers."""

@@ -61,8 +61,9 @@ class ChatInput(Line):
             self.aim = aim
 
     def __init__(self) -> None:
-        super().__init__(id="say", placeholder=labels.WRITE, max_length=MAX_TEXT, compact=True)
+        super().__init__(id="say", placeholder=labels.WRITE, max_length=MAX_TEXT, compact=True, select_on_focus=False)
         self._aim: Aim = None
+        self._sent: tuple[str, Aim] = ("", None)  # the last one, should it come back
 
     def answer(self, said: ChatMessage) -> None:
         """Write an answer; what is half written becomes one."""
@@ -100,13 +101,18 @@ class ChatInput(Line):
             case None:
                 wish = Say(text)
                 self.clear()
+        self._sent = wish.text, self._aim
         self.stop()
         self.post_message(self.Said(wish))
 
     def put_back(self, text: str) -> None:
         """Give back what could not be sent, unless something else is being written."""
-        if not self.value:
-            self.value = text
+        if self.value:
+            return
+        text_sent, aim = self._sent
+        if aim is not None and text == text_sent:
+            self._begin(aim)
+        self.value = text.replace("\n", BREAK)
 
     def action_done(self) -> None:
         """Write an ordinary message again, or no more."""

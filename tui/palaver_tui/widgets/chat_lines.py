@@ -55,8 +55,8 @@ class ChatLines(VerticalScroll):
         self._room: RoomId | None = None  # whose lines are shown
         self._room_name = ""
         self._is_out = True
-        self._known: dict[MessageId, ChatLine] = {}  # the messages of the state
-        self._kept: list[ChatLine] = []  # all lines
+        self._lines: dict[MessageId, ChatLine] = {}  # the messages of the room
+        self._kept: list[ChatLine] = []  # all lines, and also what happened
 
     def compose(self) -> ComposeResult:
         """What stands above the first line."""
@@ -86,18 +86,24 @@ class ChatLines(VerticalScroll):
             return
         if self._is_out or seen.room_id != self._room:
             self.enter(seen)
-        self._refresh({said.message_id: said for said in seen.messages})
-        new = [said.message_id not in self._known for said in seen.messages]
-        older = new.index(False) if False in new else 0  # that many were read back
-        self._put_above(seen.messages[:older])
-        lines = [line_of(said, seen.me) for said, is_new in zip(seen.messages, new, strict=True) if is_new][older:]
-        self._known |= {line.said.message_id: line for line in lines if line.said is not None}
-        self.add(lines)
+        self._let_old_ones_be(seen.messages)
+        new: list[ChatLine] = []
+        for said in seen.messages:
+            line = self._lines.get(said.message_id)
+            if line is None:
+                new.append(line_of(said, seen.me))
+                continue
+            if line.said != said:
+                line.put(text_of(said, seen.me), said)
+            self._put_above(line, new)
+            new = []
+        self._lines |= {line.said.message_id: line for line in new if line.said is not None}
+        self.add(new)
 
     def enter(self, seen: Written) -> None:
         """Begin with a room: on an empty page, or below the lines of a lost room that had this name."""
         is_successor = seen.room_id != self._room and seen.room_name == self._room_name and bool(self._kept)
-        self._room, self._room_name, self._is_out, self._known = seen.room_id, seen.room_name, False, {}
+        self._room, self._room_name, self._is_out, self._lines = seen.room_id, seen.room_name, False, {}
         self.show_top(Top.OLDER if len(seen.messages) >= FIRST_PAGE else Top.EMPTY)
         if is_successor:
             for line in self._kept:
@@ -106,29 +112,27 @@ class ChatLines(VerticalScroll):
         else:
             self._let_go(len(self._kept))
 
-    def _refresh(self, messages: dict[MessageId, ChatMessage]) -> None:
-        """Show edits and reactions; mark what was deleted, but not what is only too old to be kept."""
-        since = min((said.timestamp for said in messages.values()), default=0)
-        for key, line in list(self._known.items()):
-            said = messages.get(key)
-            if said is not None and line.said != said:
-                line.put(text_of(said, self._me), said)
-            elif said is None:
-                del self._known[key]
-                is_old = line.said is not None and line.said.timestamp < since
-                line.forget() if is_old else line.strike()
+    def _let_old_ones_be(self, messages: tuple[ChatMessage, ...]) -> None:
+        """Strike what was deleted out, but not what is only too old to be kept."""
+        there = {said.message_id for said in messages}
+        since = min((said.timestamp for said in messages), default=0)
+        for key in self._lines.keys() - there:
+            line = self._lines[key]
+            if line.said is not None and line.said.timestamp >= since:
+                del self._lines[key]
+                line.strike()
+            else:
+                line.forget()
 
-    def _put_above(self, messages: tuple[ChatMessage, ...]) -> None:
-        """Show messages above the first one, which stays where it is on the screen."""
-        if not messages:
+    def _put_above(self, below: ChatLine, lines: list[ChatLine]) -> None:
+        """Show messages that were read back above a line, which stays where it is on the screen."""
+        if not lines:
             return
-        first = self.messages[0]
-        lines = [line_of(said, self._me) for said in messages]
-        self._known |= {said.message_id: line for said, line in zip(messages, lines, strict=True)}
-        self.mount_all(lines, before=first)
-        place = self._kept.index(first)
+        self._lines |= {line.said.message_id: line for line in lines if line.said is not None}
+        self.mount_all(lines, before=below)
+        place = self._kept.index(below)
         self._kept[place:place] = lines
-        self.call_after_refresh(self.scroll_to_widget, first, animate=False, top=True)
+        self.call_after_refresh(self.scroll_to_widget, below, animate=False, top=True)
 
     def tell(self, text: str) -> None:
         """Show something that happened."""
@@ -144,9 +148,12 @@ class ChatLines(VerticalScroll):
 
     def _let_go(self, count: int) -> None:
         """Remove that many of the oldest lines, if it is above zero."""
-        for line in self._kept[: max(count, 0)]:
-            line.remove()
+        gone = self._kept[: max(count, 0)]
         del self._kept[: max(count, 0)]
+        for line in gone:
+            line.remove()
+        if gone:
+            self._lines = {key: line for key, line in self._lines.items() if line not in gone}
 
     def show_top(self, top: Top) -> None:
         """Say what comes before the first line, if anything."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import HorizontalGroup, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Static
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from textual.timer import Timer
 
 TICK: Final = 0.5  # s between two looks at the clock
-ANSWERS: Final = (("accept", "^y", "Accept"), ("reject", "^n", "Reject"), ("because", "^r", "Reject with…"))
+ANSWERS: Final = (("accept", "^y", "Accept"), ("reject", "^n", "Reject"), ("because", "^r", "Reason"))
 
 
 class Ringing(VerticalScroll, can_focus=False):
@@ -77,7 +77,7 @@ class Ringing(VerticalScroll, can_focus=False):
             row.tick()
 
 
-class RingRow(Horizontal):
+class RingRow(HorizontalGroup):
     """Who rings, for how long still, and the possible answers."""
 
     class Answered(Message):
@@ -101,9 +101,10 @@ class RingRow(Horizontal):
     def compose(self) -> ComposeResult:
         """A text and a button for each answer; none of them takes the focus."""
         yield self._who
-        for button in self._answers:
-            button.can_focus = False
-            yield button
+        with HorizontalGroup():
+            for button in self._answers:
+                button.can_focus = False
+                yield button
 
     def mark(self, is_marked: bool) -> None:
         """Show whether the keys answer this one."""

@@ -7,8 +7,8 @@ only the media workers are replaced, by routers that write down what they are to
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import trio
 from attrs import define, field
 from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
+from wsproto.utilities import LocalProtocolError
 
 from palaver_media.worker_messages import CloseRouter, WorkerCommand
 from palaver_protocol import engineio, socketio
@@ -257,6 +258,10 @@ class World:
         return Person(websocket)
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
+        with suppress_late_objection():
+            await self._serve_websocket(stream)
+
+    async def _serve_websocket(self, stream: trio.abc.Stream) -> None:
         async with trio.open_nursery() as nursery:
             request = await wrap_server_stream(nursery, stream, 64, self.settings.max_payload, receive_buffer_size=None)
             websocket = await request.accept()
@@ -293,6 +298,15 @@ class World:
         return self.exchange.rooms.open[RoomId(room_id)].state
 
 
+@contextmanager
+def suppress_late_objection() -> Iterator[None]:
+    """As the front door does: trio-websocket objects to a message too long also while it closes."""
+    try:
+        yield
+    except* LocalProtocolError:
+        pass
+
+
 @asynccontextmanager
 async def world(
     settings: engineio.Settings | None = None, policy: Policy = DEFAULT, shelf: Shelf | None = None
@@ -309,15 +323,16 @@ async def world(
 
 
 @asynccontextmanager
-async def visiting(url: str, name: str, user_id: str | None = None) -> AsyncIterator[Person]:
-    """Somebody online at a server with this http URL, for the length of the block."""
+async def visiting(url: str, name: str, user_id: str | None = None, resume: str | None = None) -> AsyncIterator[Person]:
+    """Somebody online at a server with this http URL, for the length of the block; with `resume`, one who resumes."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     stream = await trio.open_tcp_stream(host.strip("[]"), int(port))
     async with trio.open_nursery() as nursery:
         try:
             person = Person(await wrap_client_stream(nursery, stream, host, URL))
             nursery.start_soon(person.listen)
-            await person.connect({"userId": user_id or name, "name": name})
+            auth = {"userId": user_id or name, "name": name}
+            await person.connect(auth if resume is None else {**auth, "resume": resume})
             yield person
         finally:
             await trio.aclose_forcefully(stream)

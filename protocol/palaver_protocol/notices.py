@@ -106,7 +106,11 @@ class CallRejected(Notice):
 @notice("callRejectedNew")
 @frozen
 class CallRejectedNew(Notice):
-    """One's call came to nothing: the reason is the callee's, or `rejected`, `busy`, `offline`, `full`, `error`."""
+    """One's call came to nothing.
+
+    The reason is the callee's, or `rejected`, `busy`, `offline`, `full`, `shutdown`, or `cancelled` (by the caller's
+    own doing, on another connection).
+    """
 
     call_id: CallId
     reason: Reason

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -18,12 +20,20 @@ from .exchange import Exchange
 from .front_door import FrontDoor
 from .links import Link
 from .publisher import publish_lists
+from .restoring import Restoring
+from .stores import open_store
 from .workers import Pool, Worker
 
 log = logging.getLogger(__name__)
 
 DRAIN: Final = 2.0  # s for last words when the server ends
 WORKER_PATIENCE: Final = 30.0  # s for the media workers to come up
+REMEDIES: Final = {
+    errno.EADDRINUSE: "is another server running there? --port N takes another port, --port 0 any free one",
+    errno.EADDRNOTAVAIL: "this machine has no such address; --host 0.0.0.0 (with --insecure) stands for all it has",
+    errno.EACCES: "ports below 1024 are for root; --port 8440 is for everybody",
+}
+OTHER_REMEDY: Final = "--host ADDRESS takes another address, such as 127.0.0.1"
 
 
 class StartError(Exception):
@@ -46,17 +56,21 @@ async def serve(
 
     Raises:
         StartError: an address is not to be had, or no media worker starts.
+        StoreError: the state cannot be used, or another server has taken it over.
     """
     listeners = await listen(config)
     port: int = listeners[0].socket.getsockname()[1]
     pool = Pool([make_worker(config, index, port) for index in range(config.workers)])
+    store = open_store(config.state_or_default)
     async with trio.open_nursery() as services:
+        kept: Mapping[str, bytes] = await services.start(store.run)
         with trio.move_on_after(WORKER_PATIENCE) as patience:
             await services.start(pool.run)
         if patience.cancelled_caught:
             raise StartError("the media workers did not start; the log above says why")
         async with trio.open_nursery() as places:
-            exchange = Exchange(places, pool, config.policy)
+            exchange = Exchange(places, pool, config.policy, mark=store.mark)
+            Restoring(exchange, kept).restore()
             places.start_soon(publish_lists, exchange)
             async with trio.open_nursery() as doors:
                 async with trio.open_nursery() as listening:
@@ -77,10 +91,8 @@ async def listen(config: Config) -> list[trio.SocketListener]:
         return await trio.open_tcp_listeners(config.port, host=config.host)
     except (OSError, UnicodeError) as error:  # the latter: too long for a host name
         why = error.strerror if isinstance(error, OSError) else None
-        raise StartError(
-            f"cannot listen on {config.host} port {config.port}: {why or error}; "
-            "is another server running there? --port N takes another port, --port 0 any free one"
-        ) from None
+        remedy = REMEDIES.get(error.errno or 0, OTHER_REMEDY) if isinstance(error, OSError) else OTHER_REMEDY
+        raise StartError(f"cannot listen on {config.host} port {config.port}: {why or error}; {remedy}") from None
 
 
 def make_worker(config: Config, index: int, tcp_port: int) -> Worker:

@@ -94,7 +94,7 @@ class Calls:
         if self.book.calling(me) is not None:
             raise refusal(Code.IN_CALL, "you are calling somebody already: cancel that first")
         if (crossed := self.book.crossed(me, other)) is not None:  # glare: each calls the other, so both have said yes
-            room = self.accept(session, crossed, leave_current=asked.leave_current)
+            room = self.meet(session, crossed, leave_current=asked.leave_current)
             self.book.note(asked.call_id, Outcome.ACCEPTED)
             self.tell_accepted(session, asked.call_id, room)
             return RingingAck("accepted", 0)
@@ -131,7 +131,7 @@ class Calls:
                 self.reject(call, asked.reason)
                 return answer(asked, Done("rejected"))
             case CancelCall():
-                self.over(call, Outcome.CANCELLED, Reason("cancelled"))
+                self.over(call, Outcome.CANCELLED, Reason("cancelled"), by=session)
                 return answer(asked, Done("cancelled"))
             case _:
                 assert_never(asked)
@@ -191,6 +191,12 @@ class Calls:
         self.stop_ringing(call, but=session)
         return room
 
+    def meet(self, session: Session, crossed: Call, *, leave_current: bool) -> Room:
+        """Accept by calling back: it rings no longer, also where that was asked. Raises Refusal."""
+        room = self.accept(session, crossed, leave_current=leave_current)
+        self.switch.tell_session(session, CallCancelled(crossed.call_id))
+        return room
+
     def tell_accepted(self, caller: Session, call_id: CallId, room: Room) -> None:
         """Tell a caller in which room both sit."""
         self.switch.tell_session(caller, CallAcceptedNew(call_id, room.state.room_id, room.state.view()))
@@ -200,8 +206,8 @@ class Calls:
         self.over(call, Outcome.REJECTED, reason or Reason("rejected"))
         self.rules.rejected(call.caller.user_id, call.callee)
 
-    def over(self, call: Call, outcome: Outcome, why: Reason) -> None:
-        """It ends and nobody sits down for it: tell both.
+    def over(self, call: Call, outcome: Outcome, why: Reason, by: Session | None = None) -> None:
+        """It ends and nobody sits down for it: tell both, but not a caller who ended it himself.
 
         Raises:
             Refusal: it has ended before.
@@ -213,7 +219,7 @@ class Calls:
             for session in (call.caller, *self.switch.people.of(call.callee)):
                 self.switch.tell_session(session, CallTimeout(call.call_id))
             return
-        elif outcome is not Outcome.CANCELLED:
+        elif by is not call.caller:
             self.switch.tell_session(call.caller, CallRejectedNew(call.call_id, why))
         self.stop_ringing(call)
 

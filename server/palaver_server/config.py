@@ -12,8 +12,10 @@ from typing import Any, Final
 
 import attrs
 from attrs import field, frozen
+from platformdirs import user_state_path
 
 from .policy import DEFAULT, Policy
+from .stores import open_store
 
 MAX_SECONDS: Final = 86_400
 
@@ -81,6 +83,13 @@ def _to_list(value: object) -> tuple[str, ...]:
     return tuple(str(item).strip() for item in items if str(item).strip())
 
 
+def _to_state(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected a text")
+    open_store(value)  # which opens nothing yet, and says what is wrong
+    return value
+
+
 @frozen
 class Config:
     """A server's settings."""
@@ -92,6 +101,7 @@ class Config:
     workers: int = field(factory=lambda: os.cpu_count() or 1, converter=_to_workers)
     insecure: bool = field(default=False, converter=_to_bool)
     allow_origin: tuple[str, ...] = field(default=(), converter=_to_list)
+    state: str | None = field(default=None, converter=attrs.converters.optional(_to_state))
     ring_timeout: float = field(default=DEFAULT.ring_timeout, converter=_to_seconds)
     host_grace: float = field(default=DEFAULT.host_grace, converter=_to_seconds)
     resume_grace: float = field(default=DEFAULT.resume_grace, converter=_to_seconds)
@@ -111,6 +121,13 @@ class Config:
         """The UDP port of a worker: 0 = any. Without `media_port`, they start at the signalling port's number."""
         first = self.media_port if self.media_port is not None else (bound_port if self.port else 0)
         return first + index if first else 0
+
+    @property
+    def state_or_default(self) -> str:
+        """Where the state is kept: by itself in a file for each port, and nowhere if the port is another each time."""
+        if self.state is not None:
+            return self.state
+        return f"sqlite:{user_state_path('palaver') / f'server-{self.port}.db'}" if self.port else "memory:"
 
 
 NAMES: Final = tuple(f.name for f in attrs.fields(Config))
@@ -188,6 +205,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="URL",
         action="append",
         help="web pages of this origin may connect (repeatable; * = all)",
+    )
+    add(
+        "--state",
+        metavar="WHERE",
+        help="what outlives the server: sqlite:PATH (a file in the state folder, named after the port), memory: "
+        "(nothing; with --port 0), or redis://HOST:PORT/DB (needs appendonly yes, to outlive its own crash too)",
     )
     add("--ring-timeout", metavar="S", help="seconds that a call or an invitation rings (30)")
     add("--host-grace", metavar="S", help="seconds that a room waits for a host who was cut off (30)")

@@ -175,6 +175,8 @@ class Exchange:
             return self.create_direct(session, asked, people)
         name = asked.room_name or Name(f"{session.name[:24]}'s room")
         room = self.rooms.named(name) if asked.join_existing else None
+        if room is None:
+            self.rooms.check_capacity()  # before he gives up the seat that he has
         self.make_free(session, room, leave_current=asked.leave_current)
         room = room or self.rooms.open_group(session, name, self.wall())
         self.sit(session, room)
@@ -188,8 +190,9 @@ class Exchange:
         (other,) = people
         self.calls.rules.check_there(session.user_id, other)
         if (crossed := self.calls.book.crossed(session.user_id, other)) is not None:
-            return RoomAck(self.calls.accept(session, crossed, leave_current=asked.leave_current).state.view())
+            return RoomAck(self.calls.meet(session, crossed, leave_current=asked.leave_current).state.view())
         self.calls.rules.check_willing(session.user_id, other)
+        self.rooms.check_capacity()
         self.make_free(session, None, leave_current=asked.leave_current)
         room = self.rooms.open_direct(session, other, asked.room_name, self.wall(), is_pending=True)
         self.sit(session, room)

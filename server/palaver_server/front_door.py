@@ -13,6 +13,7 @@ import h11
 import trio
 import trio_websocket
 from attrs import define, field
+from wsproto.utilities import LocalProtocolError
 
 from palaver_protocol import engineio
 
@@ -49,6 +50,8 @@ class FrontDoor:
             await self._serve(HttpConnection(stream, self.settings.max_payload))
         except* (trio.TooSlowError, trio.BrokenResourceError, trio_websocket.ConnectionClosed):
             pass
+        except* LocalProtocolError:
+            log.debug("a client sent a message too long while it was being closed")  # to which trio-websocket objects
         except* Exception:
             log.exception("a connection broke at the front door")
         finally:

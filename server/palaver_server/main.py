@@ -13,6 +13,7 @@ import trio
 
 from .app import Address, StartError, serve
 from .config import Config, ConfigError, parse
+from .store import StoreError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,10 +25,10 @@ def main(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         print(f"palaver serve: {error}", file=sys.stderr)
         return 2
-    failures: list[StartError] = []
+    failures: list[StartError | StoreError] = []
     try:
         trio.run(run, config, strict_exception_groups=True)
-    except* StartError as group:
+    except* (StartError, StoreError) as group:
         failures = list(leaves(group))
     for failure in failures:
         print(f"palaver serve: {failure}", file=sys.stderr)
@@ -55,7 +56,7 @@ def bracket(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def leaves(group: BaseExceptionGroup[StartError]) -> Iterator[StartError]:
+def leaves(group: BaseExceptionGroup[StartError | StoreError]) -> Iterator[StartError | StoreError]:
     """The exceptions inside nested groups."""
     for inner in group.exceptions:
         if isinstance(inner, BaseExceptionGroup):

@@ -90,19 +90,17 @@ class Rooms:
 
     # -- opening and ending --------------------------------------------------------------------------------------------
     def check_capacity(self) -> None:
-        """See whether one more room can be opened. Raises Refusal."""
+        """See whether one more room can be opened, before anybody gives up anything for it. Raises Refusal."""
         if len(self.open) >= MAX_ROOMS:
             raise refusal(Code.FULL, f"this server has {MAX_ROOMS} rooms, and no more", can_retry=True)
 
     def open_group(self, host: Session, name: Name, wall: int) -> Room:
-        """A new group room. Raises Refusal."""
-        self.check_capacity()
+        """A new group room."""
         room_id = RoomId(str(uuid4()))
         return self.start(RoomState(room_id, name, host.user_id, host.name, wall, self.policy))
 
     def open_direct(self, host: Session, other: UserId, name: Name | None, wall: int, *, is_pending: bool) -> Room:
-        """A new room for two. Raises Refusal."""
-        self.check_capacity()
+        """A new room for two."""
         state = RoomState(
             RoomId(str(uuid4())),
             name or Name(f"{host.name[:14]} & {self.people.name_of(other)[:14]}"),

@@ -29,6 +29,7 @@ EVENTS: Final[dict[str, dict[str, Any]]] = {
     "invited": {"roomId": str, "userIds": list},
     "recording": {**PERSON, "isRecording": bool},
     "older": {"roomId": str, "messages": [MESSAGE], "more": bool},
+    "carrier": {"isPolling": bool, "reason": str},
     "connectionLost": {"reason": str, "retryIn": MAYBE},
     "joined": {
         "roomId": str,

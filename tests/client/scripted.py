@@ -32,12 +32,12 @@ class Server:
         assert isinstance(message, str)
         return message
 
-    async def welcome(self) -> dict[str, Any]:
-        """Let the client in; what it said about itself."""
+    async def welcome(self, **fields: Any) -> dict[str, Any]:
+        """Let the client in, with these fields more; what it said about itself."""
         await self.send(OPEN)
         connect = await self.receive()
         assert connect.startswith("40")
-        await self.send('40{"sid":"s"}')
+        await self.send("40" + orjson.dumps({"sid": "s", **fields}).decode())
         auth: dict[str, Any] = orjson.loads(connect[2:])
         return auth
 

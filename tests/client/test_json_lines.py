@@ -11,6 +11,7 @@ from palaver_client import (
     CallId,
     Calling,
     CallStats,
+    CarrierChanged,
     Change,
     Connected,
     ConnectionLost,
@@ -51,6 +52,7 @@ VOICE = ConsumerStats(1.5, 0.01, 0.0, 40.0, 32.0)
 
 LOCAL: list[tuple[LocalEvent, str | None]] = [
     (Connected(), "connected"),
+    (CarrierChanged(is_polling=True, reason="it answers 403"), "carrier"),
     (ConnectionLost("cable", 0.5, 1.0), "connectionLost"),
     (ConnectionLost("banned", None, None), "connectionLost"),
     (RetryFailed("cable", 1.0, 2.0), "connectionLost"),

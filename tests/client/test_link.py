@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from client.scripted import OPEN, Script, Server, serve_stream
+from palaver_client.carriers import websocket_over
 from palaver_client.errors import Disconnected, LinkLost, LinkRefused
 from palaver_client.link import ANSWER, Link
 from palaver_client.upgrade import CONNECT, open_stream
@@ -44,7 +45,7 @@ async def lose(script: Script, while_up: While = nothing, heard: list[AnyNotice]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_stream, script, theirs)
         try:
-            await link.run(ours, lambda: while_up(link))
+            await link.run(websocket_over(ours, URL), lambda: while_up(link))
         except LinkLost as why:
             failures.append(why)
         nursery.cancel_scope.cancel()
@@ -67,7 +68,7 @@ async def do(script: Script, while_up: While, heard: list[AnyNotice] | None = No
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve_stream, script, theirs)
-            await link.run(ours, then_stop)
+            await link.run(websocket_over(ours, URL), then_stop)
     assert is_through
 
 
@@ -220,7 +221,7 @@ async def test_whoever_waits_for_an_answer_is_told_of_the_loss(autojump_clock: t
 
     async def run() -> None:
         with pytest.raises(LinkLost, match="closed the connection"):
-            await link.run(ours, while_up)
+            await link.run(websocket_over(ours, URL), while_up)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_stream, script, theirs)
@@ -356,7 +357,7 @@ async def lose_raw(answer: bytes | None) -> LinkLost:
 
         nursery.start_soon(serve)
         try:
-            await Link(URL, {}, lambda told: None).run(ours, trio.sleep_forever)
+            await Link(URL, {}, lambda told: None).run(websocket_over(ours, URL), trio.sleep_forever)
         except LinkLost as why:
             nursery.cancel_scope.cancel()
             return why
@@ -394,7 +395,7 @@ async def test_cancelled_it_says_good_bye(autojump_clock: trio.testing.MockClock
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_stream, script, theirs)
         with trio.move_on_after(1):
-            await Link(URL, {}, lambda told: None).run(ours, trio.sleep_forever)
+            await Link(URL, {}, lambda told: None).run(websocket_over(ours, URL), trio.sleep_forever)
     assert last == ["41"]
 
 
@@ -431,7 +432,7 @@ async def test_a_server_that_does_not_read_is_given_up(autojump_clock: trio.test
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_stream, script, theirs)
         with pytest.raises(LinkLost, match="takes nothing any more"):
-            await link.run(ours, while_up)
+            await link.run(websocket_over(ours, URL), while_up)
         nursery.cancel_scope.cancel()
 
 

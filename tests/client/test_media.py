@@ -25,6 +25,7 @@ from palaver_client import (
     MediaStarted,
     MediaState,
 )
+from palaver_client.connecting import Connecting
 from palaver_client.engine import Engine
 from palaver_client.media import PAUSES
 from palaver_client.negotiation import CONNECT
@@ -193,7 +194,7 @@ async def in_call(*people: Any, prepare: Callable[[MediaServer], None] = lambda 
     engine = Notebook()
     async with trio.open_nursery() as nursery:
         network = MemoryNetwork(nursery, server, server, server)
-        session = Session(ServerUrl("server", 8440, False), ClientState(ANN, Name("Ann")), open=network.open)
+        session = Session(ClientState(ANN, Name("Ann")))
         world = World(server, engine, session, Call(session, engine, "pcm", "pcm"))
 
         async def watch() -> None:
@@ -202,7 +203,7 @@ async def in_call(*people: Any, prepare: Callable[[MediaServer], None] = lambda 
                     world.seen.append(change)
 
         nursery.start_soon(watch)
-        await nursery.start(session.keep_connected)
+        await nursery.start(Connecting(ServerUrl("server", 8440, False), session, open=network.open).keep)
         engine.rise("FP1")
         async with world.call.running():
             await session.sit(JoinRoom(LOBBY))

@@ -27,7 +27,8 @@ from palaver_client import (
     Refusal,
     RetryFailed,
 )
-from palaver_client.session import FIRST_PAUSE, LONGEST_PAUSE, Session
+from palaver_client.connecting import FIRST_PAUSE, LONGEST_PAUSE, Connecting
+from palaver_client.session import Session
 from palaver_client.url import ServerUrl
 from palaver_protocol.converter import write_ack
 from palaver_protocol.models import Name, RoomId
@@ -35,6 +36,7 @@ from palaver_protocol.requests import JoinRoom, RoomAck
 
 Clock = trio.testing.MockClock
 
+URL = ServerUrl("server", 8440, False)
 SEAT = write_ack(RoomAck(room(person(ANN))))
 NEW_SEAT = write_ack(RoomAck(room(person(ANN), room_id=RoomId("new"))))
 
@@ -45,7 +47,7 @@ async def session(*scripts: Script | None) -> AsyncIterator[tuple[Session, list[
     seen: list[Change] = []
     async with trio.open_nursery() as nursery:
         network = MemoryNetwork(nursery, *scripts)
-        ours = Session(ServerUrl("server", 8440, False), ClientState(ANN, Name("Ann")), open=network.open)
+        ours = Session(ClientState(ANN, Name("Ann")))
 
         async def watch() -> None:
             async with ours.changes() as changes:
@@ -54,7 +56,7 @@ async def session(*scripts: Script | None) -> AsyncIterator[tuple[Session, list[
 
         nursery.start_soon(watch)
         await trio.testing.wait_all_tasks_blocked()
-        await nursery.start(ours.keep_connected)
+        await nursery.start(Connecting(URL, ours, open=network.open).keep)
         yield ours, seen, network
         nursery.cancel_scope.cancel()
 
@@ -79,9 +81,9 @@ def kinds(seen: list[Change]) -> list[type]:
 async def test_the_first_failure_is_told_with_a_remedy(autojump_clock: Clock) -> None:
     async with trio.open_nursery() as nursery:
         network = MemoryNetwork(nursery)
-        ours = Session(ServerUrl("server", 8440, False), ClientState(ANN, Name("Ann")), open=network.open)
+        ours = Session(ClientState(ANN, Name("Ann")))
         with pytest.raises(ConnectFailed, match=r"cannot reach http://server:8440; .*palaver serve"):
-            await nursery.start(ours.keep_connected)
+            await nursery.start(Connecting(URL, ours, open=network.open).keep)
 
 
 @pytest.mark.trio

@@ -56,6 +56,7 @@ from .client import Client, connect
 from .errors import ClientError, ConnectFailed, Disconnected
 from .events import (
     Calling,
+    CarrierChanged,
     Connected,
     ConnectionLost,
     DevicesChanged,
@@ -107,6 +108,7 @@ __all__ = [
     "CallStats",
     "CallTimeout",
     "Calling",
+    "CarrierChanged",
     "Change",
     "Changes",
     "ChatMessage",

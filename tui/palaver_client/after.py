@@ -12,6 +12,7 @@ from palaver_protocol.models import RoomView
 
 from .events import (
     Calling,
+    CarrierChanged,
     Connected,
     ConnectionLost,
     DevicesChanged,
@@ -47,6 +48,8 @@ def after(state: ClientState, event: LocalEvent) -> ClientState:
             return evolve(state, connection=ConnectionState.CONNECTED, retry_at=None)
         case Connected():  # what rang, rang for the connection before
             return evolve(_nothing_rings(state), connection=ConnectionState.CONNECTED, retry_at=None)
+        case CarrierChanged():
+            return evolve(state, is_polling=event.is_polling)
         case ConnectionLost(retry_in=None):
             state = out_of_room(_nothing_rings(state))
             return evolve(state, connection=ConnectionState.CLOSED, retry_at=None, users=(), rooms=())

@@ -21,6 +21,14 @@ class Connected:
 
 
 @frozen
+class CarrierChanged:
+    """We are connected over plain HTTP requests, because no WebSocket could be opened (`reason`); or not any more."""
+
+    is_polling: bool
+    reason: str = ""
+
+
+@frozen
 class ConnectionLost:
     """The connection broke; the next attempt comes in `retry_in` s, at `retry_at` on Trio's clock.
 
@@ -183,6 +191,7 @@ class DevicesChanged:
 
 LocalEvent: TypeAlias = (
     Connected
+    | CarrierChanged
     | ConnectionLost
     | RetryFailed
     | Joined

@@ -113,6 +113,8 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
     match event:
         case events.Connected():
             return write("connected", userId=change.new.me, name=change.new.name, isResumed=event.is_resumed)
+        case events.CarrierChanged():
+            return write("carrier", isPolling=event.is_polling, reason=event.reason)
         case events.ConnectionLost() | events.RetryFailed():
             return write("connectionLost", reason=event.reason, retryIn=event.retry_in)
         case events.Joined():

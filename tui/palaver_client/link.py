@@ -1,7 +1,6 @@
-"""One connection to a server: WebSocket, Engine.IO and Socket.IO, in the client's role.
+"""One connection to a server: Engine.IO and Socket.IO in the client's role, whatever carries them.
 
 One task writes and one reads. Only the writer sends: a send that is cancelled midway would leave half a frame.
-There is no transport but WebSocket.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar, assert_nev
 
 import trio
 from attrs import define, field
-from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
+from trio_websocket import HandshakeError
 
 from palaver_protocol import engineio, socketio, text
 from palaver_protocol.converter import read_ack, read_notice, write_request
@@ -22,8 +21,9 @@ from palaver_protocol.notices import AnyNotice
 from palaver_protocol.requests import AnyRequest
 from palaver_protocol.table import ROW_OF, Ack, Code, Refusal, Request, refusal
 
+from .carriers import Carrier, Opening
 from .errors import Disconnected, LinkLost, LinkRefused
-from .upgrade import CONNECT, not_upgraded, upgrade
+from .upgrade import CONNECT, not_upgraded
 from .url import ServerUrl
 
 A = TypeVar("A", bound=Ack)
@@ -35,6 +35,7 @@ ANSWER: Final = 10.0  # s until a request is answered
 CLOSE: Final = 1.0  # s to say good-bye
 MAX_SILENCE: Final = 3600.0  # s that a server may want between two signs of life
 MAX_WAITING: Final = 256  # messages not yet sent
+AT_ONCE: Final = 32  # messages given to the carrier together
 MAX_WORDS: Final = 200  # code points of a server's refusal
 
 
@@ -55,13 +56,14 @@ class Link:
     _scope: trio.CancelScope = field(factory=trio.CancelScope)
     _failure: LinkLost | None = None
     _is_sending: bool = False
+    _carrier: Carrier | None = None
     _outbox: trio.MemorySendChannel[str | bytes] = field(init=False)
     _unsent: trio.MemoryReceiveChannel[str | bytes] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._outbox, self._unsent = trio.open_memory_channel[str | bytes](MAX_WAITING)
 
-    async def run(self, stream: trio.abc.Stream, while_up: WhileUp) -> NoReturn:
+    async def run(self, opening: Opening, while_up: WhileUp) -> NoReturn:
         """Serve the connection until it is lost. Cancelled, it says good-bye.
 
         `while_up` runs beside it, from when the server has let us in to the loss.
@@ -73,13 +75,15 @@ class Link:
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    await self._serve(stream, nursery, while_up)
+                    await self._serve(opening, nursery, while_up)
                     nursery.cancel_scope.cancel()
         except* HandshakeError as why:
             self._failure = not_upgraded(self.url, why)
         finally:
             self._fail_asked()
-            await trio.aclose_forcefully(stream)
+            if self._carrier is not None:
+                with trio.CancelScope(shield=True):
+                    await self._carrier.close()
         raise self._failure or LinkLost("the connection was closed")
 
     async def ask(self, asked: Request[A], then: Callable[[A], None] | None = None) -> A:
@@ -107,46 +111,43 @@ class Link:
             raise waiting.answer
         return waiting.answer
 
-    async def _serve(self, stream: trio.abc.Stream, nursery: trio.Nursery, while_up: WhileUp) -> None:
+    async def _serve(self, opening: Opening, nursery: trio.Nursery, while_up: WhileUp) -> None:
         try:
             with trio.fail_after(CONNECT):
-                socket = await upgrade(stream, nursery, self.url)
-                heartbeat = ClientHeartbeat(await self._shake_hands(socket), trio.current_time())
-            nursery.start_soon(self._write, socket)
+                carrier = self._carrier = await opening(nursery)
+                heartbeat = ClientHeartbeat(await self._shake_hands(carrier), trio.current_time())
+            nursery.start_soon(self._write, carrier)
             nursery.start_soon(while_up)
             try:
-                await self._read(socket, heartbeat)
+                await self._read(carrier, heartbeat)
             finally:
-                await self._say_goodbye(socket)
+                await self._say_goodbye(carrier)
         except trio.TooSlowError:
             self._lose(LinkLost(f"{self.url} did not let us in within {CONNECT:g} s"))
-        except ConnectionClosed:
-            self._lose(LinkLost(f"{self.url} closed the connection"))
         except RemoteProtocolError as why:
             self._lose(LinkLost(f"{self.url} does not speak our protocol ({why})"))
         except LinkLost as why:
             self._lose(why)
 
-    async def _shake_hands(self, socket: WebSocketConnection) -> engineio.Settings:
+    async def _shake_hands(self, carrier: Carrier) -> engineio.Settings:
         """Be let in; nothing else is sent before that, so this may send by itself."""
-        handshake = engineio.read_open(engineio.decode(await socket.get_message()))
+        handshake = engineio.read_open(await carrier.receive())
         if not 0 < handshake.settings.ping_interval + handshake.settings.ping_timeout <= MAX_SILENCE:
             raise RemoteProtocolError("a senseless heartbeat")
-        for message in self._socketio.connect(self.auth):
-            await socket.send_message(_wrap(message))
+        await carrier.send([_wrap(message) for message in self._socketio.connect(self.auth)])
         while not self._socketio.is_connected:
-            self._take(engineio.decode(await socket.get_message()))
+            self._take(await carrier.receive())
         return handshake.settings
 
-    async def _read(self, socket: WebSocketConnection, heartbeat: ClientHeartbeat) -> None:
+    async def _read(self, carrier: Carrier, heartbeat: ClientHeartbeat) -> None:
         while True:
-            message = await self._next_message(socket, heartbeat.deadline)
+            packet = await self._next_packet(carrier, heartbeat.deadline)
             heartbeat.heard = trio.current_time()
-            self._take(engineio.decode(message))
+            self._take(packet)
 
-    async def _next_message(self, socket: WebSocketConnection, deadline: float) -> str | bytes:
+    async def _next_packet(self, carrier: Carrier, deadline: float) -> engineio.Packet:
         with trio.move_on_at(deadline):
-            return await socket.get_message()
+            return await carrier.receive()
         raise LinkLost(f"{self.url} went silent")
 
     def _take(self, packet: engineio.Packet) -> None:
@@ -202,21 +203,25 @@ class Link:
                 waiting.then(waiting.answer)
         waiting.done.set()
 
-    async def _say_goodbye(self, socket: WebSocketConnection) -> None:
+    async def _say_goodbye(self, carrier: Carrier) -> None:
         """Tell the server that we go on purpose, unless a half-sent frame makes that impossible."""
         if self._is_sending or self._failure is not None or not self._socketio.is_connected:
             return
-        with trio.move_on_after(CLOSE, shield=True), contextlib.suppress(ConnectionClosed):
-            for message in self._socketio.leave():
-                await socket.send_message(_wrap(message))
+        with trio.move_on_after(CLOSE, shield=True), contextlib.suppress(LinkLost):
+            await carrier.send([_wrap(message) for message in self._socketio.leave()])
 
-    async def _write(self, socket: WebSocketConnection) -> None:
+    async def _write(self, carrier: Carrier) -> None:
         async for message in self._unsent:
+            messages = [message]
+            with contextlib.suppress(trio.WouldBlock):
+                while len(messages) < AT_ONCE:
+                    messages.append(self._unsent.receive_nowait())
             self._is_sending = True
             try:
-                await socket.send_message(message)
-            except ConnectionClosed:
-                return  # the reader meets it too, and tells
+                await carrier.send(messages)
+            except LinkLost as why:
+                self._lose(why)
+                return
             self._is_sending = False
 
     def _send(self, messages: Iterable[str | bytes]) -> None:

@@ -6,7 +6,7 @@ from typing import Final, assert_never
 
 from attrs import evolve
 
-from palaver_protocol.models import CallId, Participant, ProducerRef, Ringing
+from palaver_protocol.models import CallId, Participant, ProducerRef, Ringing, RoomView
 from palaver_protocol.notices import (
     ActiveSpeakers,
     AnyNotice,
@@ -70,7 +70,9 @@ def reduce(state: ClientState, told: AnyNotice, now: float) -> ClientState:
             return evolve(state, rooms=told.rooms)
         case IncomingCall() | IncomingCallNew():
             return _rung(state, _incoming(told, now))
-        case CallAcceptedNew() | CallRejectedNew() | CallCancelled() | CallTimeout():
+        case CallAcceptedNew():
+            return _met(rings_no_more(state, told.call_id), told.room)
+        case CallRejectedNew() | CallCancelled() | CallTimeout():
             return rings_no_more(state, told.call_id)
         case CallAccepted() | CallRejected():
             return in_room(state, lambda room: uninvite(room, told.user_id) if room.room_id == told.room_id else room)
@@ -131,6 +133,12 @@ def rings_no_more(state: ClientState, call_id: CallId) -> ClientState:
     outgoing = None if state.outgoing is not None and state.outgoing.call_id == call_id else state.outgoing
     incoming = tuple(ring for ring in state.incoming if ring.call_id != call_id)
     return evolve(state, incoming=incoming, outgoing=outgoing)
+
+
+def _met(state: ClientState, room: RoomView) -> ClientState:
+    """Who sits with us in a call's room does not ring here: where each called the other, both calls are accepted."""
+    here = {person.user_id for person in room.participants}
+    return evolve(state, incoming=tuple(ring for ring in state.incoming if ring.room_id or ring.from_id not in here))
 
 
 def _rung(state: ClientState, ring: IncomingRing) -> ClientState:

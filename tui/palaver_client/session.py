@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import trio
 from attrs import define, evolve, field
@@ -19,19 +18,14 @@ from palaver_protocol.table import Ack, Code, Notice, Refusal, Request
 from . import words
 from .after import after
 from .changes import AnyEvent, Changes
-from .errors import ConnectFailed, Disconnected, LinkLost, LinkRefused
-from .events import Connected, ConnectionLost, Joined, Left, RetryFailed, RingOver
+from .errors import Disconnected
+from .events import Joined, Left, RingOver
 from .link import Link
 from .reduce import reduce
 from .state import ClientState
-from .upgrade import open_stream
-from .url import ServerUrl
 
 A = TypeVar("A", bound=Ack)
 Seat = TypeVar("Seat", RoomAck, AcceptedAck)
-FIRST_PAUSE: Final = 0.5  # s until the first attempt to reconnect; doubled each time
-LONGEST_PAUSE: Final = 15.0  # s
-MAX_TOKEN: Final = 1_000  # characters
 GONE: Final = (Code.NOT_FOUND.value, Code.ENDED.value)
 
 
@@ -39,14 +33,10 @@ GONE: Final = (Code.NOT_FOUND.value, Code.ENDED.value)
 class Session:
     """A client's core. Everything that happens passes through `happen`, one thing after the other."""
 
-    url: ServerUrl
     state: ClientState
-    takes_waiting_calls: bool = False
+    link: Link | None = None  # while we are connected
     closed: trio.Event = field(factory=trio.Event)
     close_reason: str = ""
-    _open: Callable[[ServerUrl], Awaitable[trio.abc.Stream]] = open_stream
-    _link: Link | None = None
-    _resume_token: str = ""
     _is_muted_there: bool = False  # as the server knows it
     _moved: trio.Event = field(factory=trio.Event)
     _given_up: RoomId | None = None  # a seat that we left while nobody could be told
@@ -99,9 +89,9 @@ class Session:
             Refusal: the server said no.
             Disconnected: there is no connection, or it was lost before the answer came.
         """
-        if self._link is None:
+        if self.link is None:
             raise Disconnected("not connected to the server")
-        return await self._link.ask(asked, then)
+        return await self.link.ask(asked, then)
 
     # -- our seat ------------------------------------------------------------------------------------------------------
     async def sit(self, asked: Request[Seat], *, settles: CallId | None = None, is_again: bool = False) -> RoomView:
@@ -138,56 +128,8 @@ class Session:
             again = CreateRoom(RoomType.GROUP, room.room_name, join_existing=True, leave_current=True)
             await self.sit(again, is_again=True)
 
-    # -- the connection ------------------------------------------------------------------------------------------------
-    async def keep_connected(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Connect, and again after each loss, until the server refuses us; `started` when it has let us in.
-
-        Raises:
-            ConnectFailed: the first connection could not be made.
-        """
-        failure = await self._connect(task_status.started)
-        if self._link is None:
-            raise ConnectFailed(str(failure), words.connect_remedy(failure))
-        pause = FIRST_PAUSE
-        while not isinstance(failure, LinkRefused):
-            if self._link is not None:
-                pause = FIRST_PAUSE
-            await self._wait_to_retry(failure, pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, LONGEST_PAUSE)
-            failure = await self._connect(lambda: None)
-        self._link = None
-        self.happen(ConnectionLost(str(failure), None, None))
-        self.close(str(failure))
-
-    async def _connect(self, on_up: Callable[[], None]) -> LinkLost:
-        """One connection from its opening to its loss, and why it is lost."""
-        auth: dict[str, Any] = {"userId": self.state.me, "name": self.state.name, "resume": self._resume_token}
-        if self.takes_waiting_calls:
-            auth["callWaiting"] = True
-        is_resumed = False
-
-        def let_in(welcome: dict[str, Any]) -> None:
-            nonlocal is_resumed
-            is_resumed = welcome.get("resumed") is True
-            self._resume_token = _token(welcome.get("resume"))
-            self._link = link
-            self.happen(Connected(is_resumed))
-            on_up()
-
-        async def keep_up() -> None:
-            try:
-                await (self._go_on() if is_resumed else self._return_to_room())
-                await self._tell_muted_where_we_are_moved()
-            except Disconnected:
-                return  # the next connection tries again
-
-        link = Link(self.url, auth, self._told, let_in)
-        try:
-            await link.run(await self._open(self.url), keep_up)
-        except LinkLost as why:
-            return why
-
-    def _told(self, notice: AnyNotice) -> None:
+    # -- what connections bring ----------------------------------------------------------------------------------------
+    def told(self, notice: AnyNotice) -> None:
         """The server told something, which may have moved us."""
         before = self.state.room
         if isinstance(notice, Snapshot) and notice.room is not None and notice.room.room_id == self._given_up:
@@ -211,15 +153,16 @@ class Session:
         self._moved.set()
         self.happen(Joined(room))
 
-    async def _tell_muted_where_we_are_moved(self) -> None:
+    async def tell_muted_where_we_are_moved(self) -> None:
+        """Let each room into which the server puts us know whether we are muted. Raises Disconnected."""
         while True:
             await self._moved.wait()
             self._moved = trio.Event()
             with contextlib.suppress(Refusal):  # we may be out of that room already
                 await self.tell_muted()
 
-    async def _go_on(self) -> None:
-        """The server has kept all that was ours: tell it what has changed here since."""
+    async def go_on(self) -> None:
+        """The server has kept all that was ours: tell it what has changed here since. Raises Disconnected."""
         with contextlib.suppress(Refusal):
             if self._given_up is not None:
                 await self.ask(LeaveRoom(self._given_up))
@@ -227,8 +170,8 @@ class Session:
         with contextlib.suppress(Refusal):
             await self.tell_muted()
 
-    async def _return_to_room(self) -> None:
-        """The server has kept nothing, or it is our first connection."""
+    async def return_to_room(self) -> None:
+        """The server has kept nothing, or it is our first connection: sit where we sat. Raises Disconnected."""
         self._given_up = None
         if self.state.room is None:
             return
@@ -236,14 +179,3 @@ class Session:
             await self._sit_again(self.state.room)
         except Refusal as no:
             self.happen(Left(words.of_refusal(no)))
-
-    async def _wait_to_retry(self, failure: LinkLost, pause: float) -> None:
-        was_up, self._link = self._link is not None, None
-        lost = ConnectionLost if was_up else RetryFailed
-        self.happen(lost(str(failure), pause, trio.current_time() + pause))
-        await trio.sleep(pause)
-
-
-def _token(given: object) -> str:
-    """What a server says to present the next time; empty where it knows no resumption."""
-    return given if isinstance(given, str) and len(given) <= MAX_TOKEN else ""

@@ -106,14 +106,16 @@ class OutgoingRing:
 class ClientState:
     """All that a client knows, as one immutable value.
 
-    `me` is our own user id, `retry_at` the time on Trio's clock of the next attempt to connect. `speakers` are those
-    who speak as the server hears it, the loudest first; `sound.speaking` are those whom we hear speak.
+    `me` is our own user id, `retry_at` the time on Trio's clock of the next attempt to connect, `is_polling` whether
+    we make do with HTTP requests because no WebSocket could be opened. `speakers` are those who speak as the server
+    hears it, the loudest first; `sound.speaking` are those whom we hear speak.
     """
 
     me: UserId
     name: Name
     connection: ConnectionState = ConnectionState.CONNECTING
     retry_at: float | None = None
+    is_polling: bool = False
     users: tuple[User, ...] = ()
     rooms: tuple[RoomSummary, ...] = ()
     room: RoomView | None = None

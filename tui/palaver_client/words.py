@@ -1,77 +1,59 @@
-"""Every sentence that people read, for line mode and for the screen."""
+"""Every sentence that people read about what happens, for line mode and for the screen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, assert_never
 
-from palaver_media.engine_messages import Side
 from palaver_protocol import notices
-from palaver_protocol.models import (
-    ChatMessage,
-    EndReason,
-    HostChange,
-    MessageId,
-    NoticeLevel,
-    Participant,
-    Reaction,
-    RoomType,
-    UserId,
-)
+from palaver_protocol.models import HostChange, NoticeLevel, Participant, RoomType
 from palaver_protocol.notices import AnyNotice
-from palaver_protocol.table import Code, Notice, Refusal
+from palaver_protocol.table import Notice
 
 from . import events
 from .changes import Change
-from .errors import LinkLost, LinkRefused
 from .events import LocalEvent
+from .phrases import (
+    ROOM_GONE,
+    SIDES,
+    SOMEBODY,
+    YOU_LEFT,
+    connect_remedy,
+    duration,
+    ending,
+    indented,
+    listing,
+    name_of,
+    of_message,
+    of_polling,
+    of_problem,
+    of_reactions,
+    of_refusal,
+    of_rejection,
+    transport_failure,
+    whose,
+)
 from .state import ClientState, ConnectionState
 
-YOU_LEFT: Final = "you left the room"
-ROOM_GONE: Final = "your room is no more"
-SOMEBODY: Final = "somebody"
-
-SIDES: Final = {Side.SOURCE: "microphone", Side.SINK: "speaker"}
-
-_ENDED: Final = {
-    EndReason.ENDED: "the host ended it",
-    EndReason.HOST_LEFT: "the host left",
-    EndReason.EMPTY: "everybody left",
-    EndReason.REJECTED: "the call was rejected",
-    EndReason.TIMEOUT: "nobody answered",
-    EndReason.SHUTDOWN: "the server stops",
-    EndReason.ERROR: "the server had a problem",
-}
-
-_REJECTED: Final = {
-    "rejected": "says no",
-    "busy": "is in a call",
-    "offline": "is not online",
-    "timeout": "does not answer",
-    "full": "cannot be called: the server has no place for another call",
-    "error": "cannot be called: the server had a problem",
-}
-
-_TRANSPORT: Final = {
-    "ice": "the media port of the server does not answer; is its UDP port open",
-    "timeout": "the media port of the server does not answer; is its UDP port open",
-    "consent": "the media port of the server answers no more",
-    "dtls": "the sound could not be encrypted",
-    "fingerprint": "the other end of the sound is not the server it should be",
-}
-
-_REMEDIES: Final = {
-    Code.IN_ROOM.value: "leave your room first",
-    Code.IN_CALL.value: "leave your call first",
-    Code.NOT_HOST.value: "only the host may do that",
-    Code.NOT_MEMBER.value: "join the room first",
-    Code.OVERLOADED.value: "try again in a moment",
-    Code.RATE_LIMITED.value: "wait a moment",
-    Code.MEDIA_UNAVAILABLE.value: "the server is preparing its sound; it is tried again",
-}
+__all__ = [
+    "ROOM_GONE",
+    "SIDES",
+    "SOMEBODY",
+    "YOU_LEFT",
+    "connect_remedy",
+    "duration",
+    "ending",
+    "listing",
+    "name_of",
+    "of_event",
+    "of_message",
+    "of_problem",
+    "of_reactions",
+    "of_refusal",
+    "of_rejection",
+    "transport_failure",
+]
 
 
-# -- what happened -----------------------------------------------------------------------------------------------------
 def of_event(change: Change) -> str | None:
     """What happened, in a line, or more for a message of several; None for what is not worth one."""
     if isinstance(change.event, Notice):
@@ -100,11 +82,11 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
         case notices.NewMessage():
             return of_message(told)
         case notices.MessageReactionUpdated():
-            return f"reactions to {_whose(told.message_id, change.new)}: {of_reactions(told.reactions)}"
+            return f"reactions to {whose(told.message_id, change.new)}: {of_reactions(told.reactions)}"
         case notices.MessageEdited():
-            return f"{_whose(told.message_id, change.new)} now says: {_indented(told.content)}"
+            return f"{whose(told.message_id, change.new)} now says: {indented(told.content)}"
         case notices.MessageDeleted():
-            return f"{_whose(told.message_id, change.old)} was deleted"
+            return f"{whose(told.message_id, change.old)} was deleted"
         case notices.HostChanged():
             is_back = told.reason is HostChange.RETURNED
             return f"{told.host_name} is back as the host" if is_back else f"{told.host_name} is the host now"
@@ -140,12 +122,6 @@ def of_ringing(told: notices.IncomingCall | notices.IncomingCallNew, state: Clie
     return f"{told.from_user_name} invites you to {room}{patience}"
 
 
-def of_rejection(name: str, reason: str | None) -> str:
-    """Why somebody does not come; any reason but the known ones is his own words."""
-    known = _REJECTED.get(reason or "rejected")
-    return f"{name} {known}" if known else f"{name} says no: {reason}"
-
-
 def _of_settled(told: notices.CallCancelled | notices.CallTimeout, old: ClientState) -> str | None:
     if (ring := old.ring(told.call_id)) is not None:
         is_missed = isinstance(told, notices.CallTimeout)
@@ -178,6 +154,8 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
     match event:
         case events.Connected():
             return _of_connecting(change.old, change.new)
+        case events.CarrierChanged():
+            return of_polling(event.reason) if event.is_polling else "the connection is a WebSocket again"
         case events.ConnectionLost(retry_in=None):
             return f"disconnected: {event.reason}"
         case events.ConnectionLost():
@@ -218,27 +196,6 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
             assert_never(event)
 
 
-def of_message(said: ChatMessage) -> str:
-    """A message; its further lines are indented, so that none can pass for another's."""
-    quote = f" (to {said.reply_to.user_name})" if said.reply_to is not None else ""
-    return f"{said.user_name}{quote}: {_indented(said.content)}"
-
-
-def of_reactions(reactions: tuple[Reaction, ...]) -> str:
-    """How many reacted with which emoji."""
-    return ", ".join(f"{reaction.emoji} {reaction.count}" for reaction in reactions) or "none"
-
-
-def _indented(content: str) -> str:
-    return content.replace("\n", "\n  ")
-
-
-def _whose(message_id: MessageId, state: ClientState) -> str:
-    messages = () if state.room is None else state.room.messages
-    said = next((said for said in messages if said.message_id == message_id), None)
-    return "an older message" if said is None else f"a message of {said.user_name}"
-
-
 def of_joining(event: events.Joined, old: ClientState, new: ClientState) -> str:
     """Where we are, and with whom; and what was lost where the room had to be made anew."""
     room = event.room
@@ -256,61 +213,3 @@ def _of_connecting(old: ClientState, new: ClientState) -> str:
     if old.outgoing is not None and new.outgoing is None:
         return f"connected again; your call to {old.outgoing.to_name} is over"
     return "connected again"
-
-
-def ending(reason: EndReason | None) -> str:
-    """Why a room is over."""
-    return _ENDED[reason or EndReason.ENDED]
-
-
-# -- what went wrong ---------------------------------------------------------------------------------------------------
-def of_refusal(no: Refusal) -> str:
-    """Why the server refused, and what one can do."""
-    if no.retry_after is not None:
-        return f"{no.error}; try again in {duration(no.retry_after)}"
-    remedy = _REMEDIES.get(no.code)
-    return f"{no.error}; {remedy}" if remedy else no.error
-
-
-def of_problem(reason: str, remedy: str) -> str:
-    """What is wrong, and what would help."""
-    return f"{reason}; {remedy}" if remedy else reason
-
-
-def connect_remedy(why: LinkLost) -> str:
-    """What helps where the first connection fails."""
-    if isinstance(why, LinkRefused):
-        return "ask whoever runs the server, or use another name"
-    return "check the address, or start a server with: palaver serve"
-
-
-def transport_failure(reason: str) -> str:
-    """Why sound passes no more, from the one word of the engine or the server."""
-    return _TRANSPORT.get(reason, reason)
-
-
-# -- parts of sentences ------------------------------------------------------------------------------------------------
-def name_of(user_id: UserId, *states: ClientState) -> str:
-    """A person's name, from the first state that knows it."""
-    for state in states:
-        person = state.participant(user_id) or next((user for user in state.users if user.user_id == user_id), None)
-        if person is not None:
-            return person.name
-    return SOMEBODY
-
-
-def listing(names: Sequence[str]) -> str:
-    """`ann`, `ann and bob`, `ann, bob and 3 others`."""
-    if len(names) > 4:
-        return f"{', '.join(names[:3])} and {len(names) - 3} others"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min`, `1 h 05 min`."""
-    whole = max(1, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

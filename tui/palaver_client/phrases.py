@@ -1,0 +1,149 @@
+"""Parts of sentences, and sentences for what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from palaver_media.engine_messages import Side
+from palaver_protocol.models import ChatMessage, EndReason, MessageId, Reaction, UserId
+from palaver_protocol.table import Code, Refusal
+
+from .errors import LinkLost, LinkRefused
+from .state import ClientState
+
+YOU_LEFT: Final = "you left the room"
+ROOM_GONE: Final = "your room is no more"
+SOMEBODY: Final = "somebody"
+
+SIDES: Final = {Side.SOURCE: "microphone", Side.SINK: "speaker"}
+
+_ENDED: Final = {
+    EndReason.ENDED: "the host ended it",
+    EndReason.HOST_LEFT: "the host left",
+    EndReason.EMPTY: "everybody left",
+    EndReason.REJECTED: "the call was rejected",
+    EndReason.TIMEOUT: "nobody answered",
+    EndReason.SHUTDOWN: "the server stops",
+    EndReason.ERROR: "the server had a problem",
+}
+
+_REJECTED: Final = {
+    "rejected": "says no",
+    "busy": "is in a call",
+    "offline": "is not online",
+    "timeout": "does not answer",
+    "full": "cannot be called: the server has no place for another call",
+    "error": "cannot be called: the server had a problem",
+}
+
+_TRANSPORT: Final = {
+    "ice": "the media port of the server does not answer; is its UDP port open",
+    "timeout": "the media port of the server does not answer; is its UDP port open",
+    "consent": "the media port of the server answers no more",
+    "dtls": "the sound could not be encrypted",
+    "fingerprint": "the other end of the sound is not the server it should be",
+}
+
+_REMEDIES: Final = {
+    Code.IN_ROOM.value: "leave your room first",
+    Code.IN_CALL.value: "leave your call first",
+    Code.NOT_HOST.value: "only the host may do that",
+    Code.NOT_MEMBER.value: "join the room first",
+    Code.OVERLOADED.value: "try again in a moment",
+    Code.RATE_LIMITED.value: "wait a moment",
+    Code.MEDIA_UNAVAILABLE.value: "the server is preparing its sound; it is tried again",
+}
+
+
+# -- what was said and done --------------------------------------------------------------------------------------------
+def of_rejection(name: str, reason: str | None) -> str:
+    """Why somebody does not come; any reason but the known ones is his own words."""
+    known = _REJECTED.get(reason or "rejected")
+    return f"{name} {known}" if known else f"{name} says no: {reason}"
+
+
+def of_message(said: ChatMessage) -> str:
+    """A message; its further lines are indented, so that none can pass for another's."""
+    quote = f" (to {said.reply_to.user_name})" if said.reply_to is not None else ""
+    return f"{said.user_name}{quote}: {indented(said.content)}"
+
+
+def of_reactions(reactions: tuple[Reaction, ...]) -> str:
+    """How many reacted with which emoji."""
+    return ", ".join(f"{reaction.emoji} {reaction.count}" for reaction in reactions) or "none"
+
+
+def indented(content: str) -> str:
+    """A text whose further lines cannot pass for lines of their own."""
+    return content.replace("\n", "\n  ")
+
+
+def whose(message_id: MessageId, state: ClientState) -> str:
+    """Which message is meant."""
+    messages = () if state.room is None else state.room.messages
+    said = next((said for said in messages if said.message_id == message_id), None)
+    return "an older message" if said is None else f"a message of {said.user_name}"
+
+
+def ending(reason: EndReason | None) -> str:
+    """Why a room is over."""
+    return _ENDED[reason or EndReason.ENDED]
+
+
+def of_polling(reason: str) -> str:
+    """How we are connected where no WebSocket comes through, and why."""
+    return f"no WebSocket comes through ({reason}); going on with plain HTTP requests, the sound is not affected"
+
+
+# -- what went wrong ---------------------------------------------------------------------------------------------------
+def of_refusal(no: Refusal) -> str:
+    """Why the server refused, and what one can do."""
+    if no.retry_after is not None:
+        return f"{no.error}; try again in {duration(no.retry_after)}"
+    remedy = _REMEDIES.get(no.code)
+    return f"{no.error}; {remedy}" if remedy else no.error
+
+
+def of_problem(reason: str, remedy: str) -> str:
+    """What is wrong, and what would help."""
+    return f"{reason}; {remedy}" if remedy else reason
+
+
+def connect_remedy(why: LinkLost) -> str:
+    """What helps where the first connection fails."""
+    if isinstance(why, LinkRefused):
+        return "ask whoever runs the server, or use another name"
+    return "check the address, or start a server with: palaver serve"
+
+
+def transport_failure(reason: str) -> str:
+    """Why sound passes no more, from the one word of the engine or the server."""
+    return _TRANSPORT.get(reason, reason)
+
+
+# -- parts of sentences ------------------------------------------------------------------------------------------------
+def name_of(user_id: UserId, *states: ClientState) -> str:
+    """A person's name, from the first state that knows it."""
+    for state in states:
+        person = state.participant(user_id) or next((user for user in state.users if user.user_id == user_id), None)
+        if person is not None:
+            return person.name
+    return SOMEBODY
+
+
+def listing(names: Sequence[str]) -> str:
+    """`ann`, `ann and bob`, `ann, bob and 3 others`."""
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} and {len(names) - 3} others"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min`, `1 h 05 min`."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

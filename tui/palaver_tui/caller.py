@@ -85,8 +85,7 @@ class Caller:
                 self._show(evolve(self.state, name=Name(wish.name)))
                 self._named.set()
             case Retry():
-                if self.state.connection is not ConnectionState.CONNECTED:
-                    self._retry.set()
+                self._hurry()
             case Join() | Open():
                 self._want(wish)
             case Leave():
@@ -99,6 +98,13 @@ class Caller:
                 if isinstance(wish, Reject):
                     self._rejected.add(wish.call_id)
                 self._ask(wish)
+
+    def _hurry(self) -> None:
+        """Try to connect now; a client that does so by itself gets our seat back, a new one would not."""
+        if self._client is not None and self.state.connection is ConnectionState.RECONNECTING:
+            self._client.retry()
+        elif self.state.connection is not ConnectionState.CONNECTED:
+            self._retry.set()
 
     def _want(self, seat: Seat | None) -> None:
         self.wanted = seat

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import Button, Input, Label, Static
 
 from palaver_protocol.converter import read_name
+from palaver_tui.widgets.cells import plain
 from palaver_tui.widgets.line import Line
 
 from .window import Window
@@ -33,7 +34,7 @@ class AskName(Window[str | None]):
         """A question, a line, and buttons."""
         with Vertical(classes="box") as box:
             box.border_title = Content(self._title)
-            yield Label(self._question, markup=False)
+            yield Label(plain(self._question))
             yield Line(self._suggestion, id="answer", compact=True)
             yield Static("", id="wrong", markup=False)
             with Horizontal(classes="buttons"):
@@ -63,7 +64,7 @@ class AskName(Window[str | None]):
         try:
             name = read_name(self.query_one(Input).value)
         except ValueError as why:
-            self.query_one("#wrong", Static).update(Content(str(why)))
+            self.query_one("#wrong", Static).update(plain(str(why)))
         else:
             self.dismiss(name)
 
@@ -86,7 +87,7 @@ class Confirm(Window[bool]):
     def compose(self) -> ComposeResult:
         """A question and two buttons; the harmless one has the focus."""
         with Vertical(classes="box"):
-            yield Label(self._question, markup=False)
+            yield Label(plain(self._question))
             with Horizontal(classes="buttons"):
                 yield Button("No", id="no", compact=True)
                 yield Button(self._yes, variant="error", id="yes", compact=True)

@@ -138,17 +138,17 @@ async def test_a_click_selects_a_message() -> None:
 
 
 async def test_the_selected_message_is_scrolled_to() -> None:
-    async with screen(chat(*many(0, 40))) as shown:
-        assert "line 039" in shown.text()
+    async with screen(chat(*many(0, 15)), (40, 20)) as shown:
+        assert "line 014" in shown.text()
         await to_chat(shown)
-        await shown.press(*["up"] * 39)
+        await shown.press(*["up"] * 14)
         assert "▸bob  line 000" in shown.text()
-        await shown.show(chat(*many(0, 41)))
+        await shown.show(chat(*many(0, 16)))
         assert "▸bob  line 000" in shown.text()  # a new one does not take the reader away
-        await shown.press(*["down"] * 40)
-        assert "▸bob  line 040" in shown.text()
-        await shown.show(chat(*many(0, 42)))
-        assert "line 041" in shown.text()  # whoever is at the end stays there
+        await shown.press(*["down"] * 15)
+        assert "▸bob  line 015" in shown.text()
+        await shown.show(chat(*many(0, 17)))
+        assert "line 016" in shown.text()  # whoever is at the end stays there
 
 
 async def test_a_reply_says_what_it_answers_and_esc_drops_that_first() -> None:
@@ -248,7 +248,7 @@ async def test_at_the_top_one_reads_on_but_asks_only_once(key: str) -> None:
     async with screen(chat(*many(0, 50))) as shown:
         await to_chat(shown)
         log = shown.app.screen.query_one(ChatLog)
-        await shown.press(*["up"] * 49)
+        log.select(log.messages[0])
         log.scroll_home(animate=False)
         await shown.pilot.pause()
         for _ in range(3):
@@ -261,6 +261,14 @@ async def test_at_the_top_one_reads_on_but_asks_only_once(key: str) -> None:
         await shown.show(OlderShown(False))
         assert "No older messages." in shown.text()
         await shown.press("up", "home")
+        assert shown.wishes == [ReadOlder()]
+
+
+async def test_a_click_reads_older_messages_too() -> None:
+    async with screen(chat(*many(0, 50))) as shown:
+        shown.app.screen.query_one(ChatLog).scroll_home(animate=False)
+        await shown.pilot.pause()
+        await shown.pilot.click("#top")
         assert shown.wishes == [ReadOlder()]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 from textual.containers import VerticalScroll
+from textual.events import Key
 
 from palaver_client.events import ConnectionLost
 from palaver_client.state import ConnectionState, SideState, Sound
@@ -206,6 +207,14 @@ async def test_letters_are_written_and_ctrl_t_mutes_all_the_same() -> None:
         assert shown.app.screen.query_one(ChatInput).value == ""
 
 
+async def test_keys_right_behind_the_one_for_the_chat_are_written() -> None:
+    async with screen(TALKING) as shown:
+        for key in "cleni":
+            shown.app.post_message(Key(key, key))
+        await shown.until(lambda: shown.app.screen.query_one(ChatInput).value == "leni")
+        assert shown.wishes == []
+
+
 async def test_blank_lines_are_not_sent() -> None:
     async with screen(TALKING) as shown:
         await shown.press("c", "space", "enter")
@@ -390,6 +399,11 @@ async def test_a_short_screen_keeps_the_rooms() -> None:
     async with screen(ONLINE, (80, 14)) as shown:
         assert "Rooms" in shown.text()
         assert "Online" not in shown.text()
+        await shown.press("p")
+        assert "Online" in shown.text()
+        assert "Rooms" not in shown.text()
+        await shown.press("escape")
+        assert "Rooms" in shown.text()
 
 
 @pytest.mark.parametrize("keys", [["ctrl+q"], ["ctrl+c"], ["c", "ctrl+c"], ["s", "ctrl+q"]], ids=" ".join)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 import trio
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 from textual.message import Message
 
 from palaver_client import (
@@ -29,28 +28,20 @@ from palaver_client import (
     words,
 )
 from palaver_client.after import after
-from palaver_protocol.models import CallId, Name, RoomType, RoomView
+from palaver_protocol.models import CallId, Name, RoomView
 from palaver_protocol.notices import CallCancelled
 
 from . import labels
 from .asking import ask
+from .clock import on_clock_of_the_screen
 from .happenings import told
 from .messages import Offline, StateChanged, Trouble
+from .seats import Seat, Stay, again
 from .wishes import Choose, Connect, Edit, Join, Leave, Open, Reject, Request, Retry, Say, Wish
 
 FIRST_PAUSE: Final = 0.5  # s between the first two attempts to connect; doubled each time
 LONGEST_PAUSE: Final = 15.0  # s
 MAX_SAID: Final = 100  # messages that may wait to be sent
-
-
-@frozen
-class Stay:
-    """A seat that we have already: somebody called, or accepted our call."""
-
-    room: RoomView
-
-
-Seat: TypeAlias = Join | Open | Stay
 
 
 @define(eq=False)
@@ -274,26 +265,3 @@ class Caller:
                 await trio.to_thread.run_sync(self.settings.save)
             except OSError as why:
                 self.tell(Trouble(labels.not_kept(why)))
-
-
-def again(seat: Seat | None) -> Join | Open | None:
-    """What to want from a server that may know no ids of old; a call between two is over with it."""
-    match seat:
-        case Stay(room=room):
-            return Open(room.room_name) if room.room_type is RoomType.GROUP else None
-        case Join() | Open():
-            return Open(seat.room_name)
-        case None:
-            return None
-
-
-def on_clock_of_the_screen(state: ClientState) -> ClientState:
-    """The state with the ends of what rings on the monotonic clock, for only Trio's side knows Trio's."""
-    ahead = time.monotonic() - trio.current_time()
-
-    def moved(ends_at: float | None) -> float | None:
-        return None if ends_at is None else round(ends_at + ahead, 1)  # rounded, so that it is the same each time
-
-    incoming = tuple(evolve(ring, ends_at=moved(ring.ends_at)) for ring in state.incoming)
-    outgoing = state.outgoing and evolve(state.outgoing, ends_at=moved(state.outgoing.ends_at))
-    return evolve(state, incoming=incoming, outgoing=outgoing)

@@ -53,6 +53,7 @@ MAIN_KEYS: Final = (
 PEOPLE_KEYS: Final = (
     Key("p", "call", "Call", "p", "call the selected person"),
     Key("i", "invite", "Invite", "i", "invite the selected person to your room"),
+    Key("escape", "screen.rooms", "", "Esc", "go back to the rooms"),
 )
 SEAT_KEYS: Final = (Key("t", "hand_over", "Make host", "t", "make the selected person the host, where you may"),)
 CHAT_KEYS: Final = (

@@ -10,21 +10,21 @@ from textual.widgets import Footer, Input
 
 from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState, ConnectionState
-from palaver_protocol.models import ChatMessage, RoomId, RoomType, User
+from palaver_protocol.models import RoomId, RoomType, User
 from palaver_tui import labels
 from palaver_tui.keys import MAIN_KEYS
 from palaver_tui.messages import Asked
 from palaver_tui.widgets.banner import Banner
-from palaver_tui.widgets.chat import ChatLog, Deed
-from palaver_tui.widgets.chat_input import AimLine, ChatInput
+from palaver_tui.widgets.chat import ChatLog
+from palaver_tui.widgets.chat_input import ChatInput
 from palaver_tui.widgets.follow import follow
-from palaver_tui.widgets.participants import Participants, may_end
+from palaver_tui.widgets.participants import may_end
 from palaver_tui.widgets.people import PeopleList, may_invite
 from palaver_tui.widgets.ringing import Ringing
 from palaver_tui.widgets.room import Room, Welcome
 from palaver_tui.widgets.rooms import RoomList
 from palaver_tui.widgets.status import StatusBar
-from palaver_tui.wishes import Delete, End, Invite, Join, Leave, Open, React, Retry, SetMuted, TransferHost, Wish
+from palaver_tui.wishes import End, Invite, Join, Leave, Open, Retry, SetMuted, Wish
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -132,8 +132,13 @@ class Main(Screen[None]):
 
     def action_people(self) -> None:
         """Go to the people who are online."""
-        self.add_class("-lists")
+        self.add_class("-lists", "-people")
         self._focus(self.query_one(PeopleList))
+
+    def action_rooms(self) -> None:
+        """Go to the rooms."""
+        self.remove_class("-people")
+        self._focus(self.query_one(RoomList))
 
     def action_leave(self) -> None:
         """Leave the room."""
@@ -216,17 +221,6 @@ class Main(Screen[None]):
         """Invite the chosen person."""
         self._ask(Invite(event.user.user_id))
 
-    def on_participants_chosen(self, event: Participants.Chosen) -> None:
-        """Hand over the role of the host, once that is confirmed."""
-        from .ask import Confirm
-
-        def hand_over(is_sure: bool | None) -> None:
-            if is_sure:
-                self._ask(TransferHost(event.person.user_id))
-
-        question = labels.confirm_host(event.person.name, event.person.user_id == self._state.me)
-        self.app.push_screen(Confirm(question, "Yes"), hand_over)
-
     def _join(self, room_id: RoomId) -> None:
         room = next((room for room in self._state.rooms if room.room_id == room_id), None)
         if self._state.room is not None and self._state.room.room_id == room_id:
@@ -234,57 +228,14 @@ class Main(Screen[None]):
         elif room is not None:
             self._ask(Join(room_id, room.room_name))
 
-    # -- chat ----------------------------------------------------------------------------------------------------------
-    def on_chat_log_wanted(self, event: ChatLog.Wanted) -> None:
-        """Begin with what is wanted of a message."""
-        match event.deed:
-            case Deed.REPLY:
-                self.query_one(ChatInput).answer(event.said)
-                self.action_chat()
-            case Deed.EDIT:
-                self.query_one(ChatInput).edit(event.said)
-                self.action_chat()
-            case Deed.REACT:
-                self._react(event.said)
-            case Deed.DELETE:
-                self._delete(event.said)
-
-    def _react(self, said: ChatMessage) -> None:
-        from .emoji import ChooseEmoji
-
-        def react(emoji: str | None) -> None:
-            if emoji is not None:
-                self._ask(React(said.message_id, emoji))
-
-        self.app.push_screen(ChooseEmoji(labels.quote(said.user_name, said.content)), react)
-
-    def _delete(self, said: ChatMessage) -> None:
-        from .ask import Confirm
-
-        def delete(is_sure: bool | None) -> None:
-            if is_sure:
-                self._ask(Delete(said.message_id))
-
-        self.app.push_screen(Confirm(labels.confirm_delete(said.content), "Delete it"), delete)
-
-    def on_chat_input_said(self, event: ChatInput.Said) -> None:
-        """Send what was written."""
-        self._ask(event.wish)
-
-    def on_chat_input_aim_changed(self, event: ChatInput.AimChanged) -> None:
-        """Tell what is being written."""
-        self.query_one(AimLine).show(event.aim)
-
-    def on_aim_line_dropped(self) -> None:
-        """Write an ordinary message again."""
-        self.query_one(ChatInput).stop()
-
     def older_shown(self, has_older: bool) -> None:
         """A page of older messages was read."""
         self.query_one(ChatLog).older_shown(has_older)
 
     def on_descendant_focus(self) -> None:
-        """Other keys are of use while writing."""
+        """Other keys are of use while writing; where there is no space for both lists, it is for the one in use."""
+        if not isinstance(self.focused, PeopleList):
+            self.remove_class("-people")
         self.query_one(ChatInput).placeholder = labels.WRITING if isinstance(self.focused, Input) else labels.WRITE
 
 

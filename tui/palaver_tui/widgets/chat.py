@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from textual.message import Message
 
@@ -14,6 +14,9 @@ from palaver_tui.wishes import ReadOlder
 
 from .chat_line import ChatLine
 from .chat_lines import ChatLines, Top, Written
+
+if TYPE_CHECKING:
+    from textual.events import Click
 
 
 class Deed(enum.Enum):
@@ -124,6 +127,11 @@ class ChatLog(ChatLines):
         """Ask for the page above the oldest message."""
         self._asked = self.messages[0]
         self.post_message(Asked(ReadOlder()))
+
+    def on_click(self, event: Click) -> None:
+        """A click on what stands above the first line reads on too."""
+        if self.top is Top.OLDER and event.widget is not None and event.widget.id == "top":
+            self.action_older()
 
     def older_shown(self, has_older: bool) -> None:
         """A page came, perhaps an empty one."""

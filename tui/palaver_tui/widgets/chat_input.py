@@ -84,6 +84,8 @@ class ChatInput(Line):
             self.value = self._aim.draft
             self.cursor_position = len(self.value)
         self._aim = aim
+        if aim is not None:
+            self.screen.set_focus(self)
         self.post_message(self.AimChanged(aim))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

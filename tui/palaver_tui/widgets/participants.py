@@ -46,9 +46,9 @@ class Participants(VerticalScroll):
     class Chosen(Message):
         """Somebody shall be the host."""
 
-        def __init__(self, person: Participant) -> None:
+        def __init__(self, seat: Seat) -> None:
             super().__init__()
-            self.person = person
+            self.seat = seat
 
     def __init__(self) -> None:
         super().__init__(id="participants")
@@ -152,7 +152,7 @@ class Participants(VerticalScroll):
     def action_hand_over(self) -> None:
         """Make the selected person the host."""
         if self._selected is not None:
-            self.post_message(self.Chosen(self._selected.seat.person))
+            self.post_message(self.Chosen(self._selected.seat))
 
 
 class ParticipantRow(Widget):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import trio
+from aiortc import rtp as aiortc_rtp
 
 from palaver_media import rtp, stun
 from palaver_media.dtls import Certificate, DtlsSrtp, State
@@ -22,6 +24,7 @@ from palaver_media.worker_messages import (
     MediaKind,
     OpenTransport,
     Ready,
+    RestartIce,
     ResumeConsumer,
     TransportConnected,
     WorkerCommand,
@@ -124,12 +127,20 @@ class Peer:
         await self.news.until(lambda: self.dtls.state is State.CONNECTED)
         await self.worker.wait(TransportConnected("room", self.id))
 
-    async def check(self, password: str | None = None) -> None:
+    def restart(self) -> tuple[str, str]:
+        """Restart ICE: our next checks come with new credentials. The answer is the old ufrag and password."""
+        old = self.ufrag, self.password
+        self.ufrag, self.password = f"again-{secrets.token_hex(4)}", secrets.token_hex(12)
+        self.worker.tell(RestartIce(self.id, self.ufrag, self.password))
+        return old
+
+    async def check(self, credentials: tuple[str, str] | None = None) -> None:
         """One ICE check, and its answer."""
-        request, transaction = stun.make_request(f"{self.ufrag}:us", password or self.password, 1)
+        ufrag, password = credentials or (self.ufrag, self.password)
+        request, transaction = stun.make_request(f"{ufrag}:us", password, 1)
         await self.send(request)
         await self.news.until(lambda: any(each[8:20] == transaction for each in self.answers))
-        assert stun.is_answer(stun.parse(self.answers[-1]), transaction, self.password)
+        assert stun.is_answer(stun.parse(self.answers[-1]), transaction, password)
 
     async def handshake(self, role: DtlsRole) -> None:
         """Start DTLS in our role."""
@@ -197,3 +208,16 @@ def audio(ssrc: int, sequence: int, body: bytes = b"sound") -> RtpPacket:
 def video(ssrc: int, sequence: int, is_keyframe: bool) -> RtpPacket:
     """A VP8 packet that starts a frame."""
     return RtpPacket(96, sequence, 3000 * sequence, ssrc, b"\x10" + (b"\0" if is_keyframe else b"\1"), True, {4: b"1"})
+
+
+def write_nack(ssrc: int, lost: Iterable[int]) -> bytes:
+    """A generic NACK for these sequence numbers, oldest first (RFC 4585, 6.2.1)."""
+    entries: list[list[int]] = []
+    for sequence in lost:
+        ahead = (sequence - entries[-1][0] - 1) & 0xFFFF if entries else 16
+        if ahead < 16:
+            entries[-1][1] |= 1 << ahead
+        else:
+            entries.append([sequence, 0])
+    body = struct.pack("!II", 1, ssrc) + b"".join(struct.pack("!HH", *each) for each in entries)
+    return aiortc_rtp.pack_rtcp_packet(aiortc_rtp.RTCP_RTPFB, aiortc_rtp.RTCP_RTPFB_NACK, body)

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 RATE = 48_000
 START = 10.0  # s for the server to come up
 _FORMAT = ("--raw", "--format=s16le", f"--rate={RATE}", "--channels=1")
+# What plays and records must not be what breaks the sound, so both may wait long. A null sink hands on whole blocks as
+# long as the player asks it for no more than the recorder's 20 ms: (latency - 2 * process time) / 2. Else its blocks
+# are as long as its thread slept, 20.1 ms, and 10 ms callbacks see a microphone that falls back by 2 ms a second.
+_PLAYING = ("--latency-msec=400", "--process-time-msec=180")
+_RECORDING = ("--latency-msec=100",)
 
 
 def is_installed() -> bool:
@@ -39,7 +44,6 @@ class VirtualSound:
     folder: Path
     people: tuple[str, ...]
     env: dict[str, str]
-    latency_ms: int = 10  # of what plays and records; more of it, where these must not be what breaks the sound
     _server: subprocess.Popen[bytes] | None = None
     _helpers: list[subprocess.Popen[bytes]] = field(factory=list)
 
@@ -86,7 +90,7 @@ class VirtualSound:
     def record(self, person: str, path: Path) -> subprocess.Popen[bytes]:
         """Record what a person's loudspeaker plays into a raw file, until the process is terminated."""
         with path.open("wb") as out:
-            line = ["parec", *_FORMAT, self._latency, f"--device={person}_speaker.monitor"]
+            line = ["parec", *_FORMAT, *_RECORDING, f"--device={person}_speaker.monitor"]
             return self._keep(subprocess.Popen(line, env=self.env, stdin=subprocess.DEVNULL, stdout=out))
 
     @contextlib.contextmanager
@@ -114,16 +118,12 @@ class VirtualSound:
     def _play(self, sink: str, samples: NDArray[np.int16]) -> subprocess.Popen[bytes]:
         path = self.folder / f"{sink}-{time.monotonic_ns()}.raw"
         samples.astype("<i2").tofile(path)
-        line = ["pacat", "--playback", *_FORMAT, self._latency, f"--device={sink}", str(path)]
+        line = ["pacat", "--playback", *_FORMAT, *_PLAYING, f"--device={sink}", str(path)]
         return self._keep(subprocess.Popen(line, env=self.env, stdin=subprocess.DEVNULL))
 
     def _keep(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
         self._helpers.append(process)
         return process
-
-    @property
-    def _latency(self) -> str:
-        return f"--latency-msec={self.latency_ms}"
 
     def _run(self, *line: str) -> bytes:
         return subprocess.run(line, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, check=False).stdout

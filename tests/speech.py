@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,33 +64,25 @@ def speak(text: str, voice: str, folder: Path) -> Sound:
 
 
 def intelligibility(said: Speech, heard: Sound) -> float:
-    """STOI of what was heard against what was said, 0 to 1: the mean over its pieces.
+    """STOI of what was heard against what was said, 0 to 1: the mean over the sentences.
 
-    Each piece of about a second is aligned by itself, for a playout that follows the network changes its delay by a
-    block now and then, which nobody hears; inside of a piece the change counts as the damage that it is.
+    Each sentence is aligned by itself, for the delay may change in the pauses between them; inside of a sentence a
+    change counts as the damage that it is.
     """
     spread = RATE // 2
     first_start, first_length = said.places[0]
     offset = find(said.samples[first_start : first_start + first_length], heard) - first_start
     scores: list[float] = []
-    for start, length in pieces(said):
-        piece = said.samples[start : start + length]
+    for start, length in said.places:
+        sentence = said.samples[start : start + length]
         begin = max(0, offset + start - spread)
         around = heard[begin : begin + length + 2 * spread]
         if len(around) < length:
             return 0.0
-        at = find(piece, around)
-        score: Any = stoi(piece.astype(np.float64), around[at : at + length].astype(np.float64), RATE)
+        at = find(sentence, around)
+        score: Any = stoi(sentence.astype(np.float64), around[at : at + length].astype(np.float64), RATE)
         scores.append(float(score))
     return sum(scores) / len(scores)
-
-
-def pieces(said: Speech) -> Iterator[tuple[int, int]]:
-    """The sentences, cut into equal pieces of about a second: where each begins, and its length (samples)."""
-    for start, length in said.places:
-        count = max(1, round(length / RATE))
-        for number in range(count):
-            yield start + number * (length // count), length // count
 
 
 def find(said: Sound, heard: Sound) -> int:

@@ -26,7 +26,6 @@ from attrs import define, field, frozen
 FEEDBACK_SSRC: Final = 1  # of one who sends no media
 NTP_EPOCH: Final = 2_208_988_800  # s from 1900 to 1970
 _HEADER: Final = struct.Struct("!BBH")
-_FEEDBACK: Final = struct.Struct("!II")
 _FIR_ENTRY: Final = struct.Struct("!IB3x")
 _CNAME: Final = 1
 
@@ -114,19 +113,6 @@ def write_receiver_report(ssrc: int, reports: Iterable[RtcpReceiverInfo]) -> byt
 def write_cname(ssrc: int, cname: str) -> bytes:
     """An SDES with the CNAME, which binds the streams of one person together."""
     return bytes(RtcpSdesPacket([RtcpSourceInfo(ssrc, [(_CNAME, cname.encode()[:255])])]))
-
-
-def write_nack(sender: int, ssrc: int, lost: Iterable[int]) -> bytes:
-    """A generic NACK for these sequence numbers of `ssrc`, oldest first (RFC 4585, 6.2.1)."""
-    entries: list[list[int]] = []
-    for sequence in lost:
-        ahead = (sequence - entries[-1][0] - 1) & 0xFFFF if entries else 16
-        if ahead < 16:
-            entries[-1][1] |= 1 << ahead
-        else:
-            entries.append([sequence, 0])
-    body = _FEEDBACK.pack(sender, ssrc) + b"".join(struct.pack("!HH", *each) for each in entries)
-    return rtp.pack_rtcp_packet(rtp.RTCP_RTPFB, rtp.RTCP_RTPFB_NACK, body)
 
 
 def write_pli(sender: int, ssrc: int) -> bytes:

@@ -47,6 +47,15 @@ class OpenTransport:
 
 
 @frozen
+class RestartIce:
+    """Expect the client with this ufrag and password too; once it has come with them, the old ones are dead."""
+
+    transport: str
+    ufrag: str
+    password: str
+
+
+@frozen
 class ConnectTransport:
     """The client's certificate is one of these fingerprints; `role` is the worker's own."""
 
@@ -170,8 +179,25 @@ class TransportFailed:
     reason: str
 
 
+@frozen
+class Speaking:
+    """A producer that is spoken into; `level` is in -dBov: 0 is the loudest, 127 silence (RFC 6464)."""
+
+    producer: str
+    level: int
+
+
+@frozen
+class SpeakersChanged:
+    """Who speaks in a room now, the loudest first; empty when everybody has fallen silent."""
+
+    router: str
+    speakers: tuple[Speaking, ...]
+
+
 WorkerCommand: TypeAlias = (
     OpenTransport
+    | RestartIce
     | ConnectTransport
     | CloseTransport
     | AddProducer
@@ -183,6 +209,6 @@ WorkerCommand: TypeAlias = (
     | CloseSeat
     | CloseRouter
 )
-WorkerReport: TypeAlias = Ready | Beat | TransportConnected | TransportFailed
+WorkerReport: TypeAlias = Ready | Beat | TransportConnected | TransportFailed | SpeakersChanged
 
 WORKER_CODEC: Final[Codec[WorkerCommand, WorkerReport]] = Codec(WorkerCommand, WorkerReport)

@@ -14,6 +14,7 @@ from attrs import define, field
 from palaver_media.worker_messages import (
     Beat,
     Ready,
+    SpeakersChanged,
     TransportConnected,
     TransportFailed,
     WorkerCommand,
@@ -131,6 +132,8 @@ class Room:
         match report:
             case TransportFailed():
                 self.happen(partial(self.state.transport_failed, TransportId(report.transport), report.reason))
+            case SpeakersChanged():
+                self.happen(partial(self.state.speakers_changed, report.speakers))
             case TransportConnected() | Ready() | Beat():
                 pass
 

@@ -56,7 +56,7 @@ class RoomMedia:
         if self.place is None:
             raise unavailable()
         transport = TransportId(str(uuid4()))
-        ice = IceParameters(secrets.token_hex(4), secrets.token_hex(16))
+        ice = new_credentials()
         seat.transports[transport] = Transport(direction)
         self.command(worker.OpenTransport(self.router, seat.user_id, transport, ice.username_fragment, ice.password))
         address = self.place.announce or seat.address
@@ -97,6 +97,14 @@ class RoomMedia:
         role = worker.DtlsRole.CLIENT if is_server else worker.DtlsRole.SERVER
         transport.is_connected = True
         self.command(worker.ConnectTransport(asked.transport_id, role, prints))
+
+    def restart_ice(self, seat: Seat, transport: TransportId) -> IceParameters:
+        """New credentials for a transport; the old ones hold until the client has come with these."""
+        if transport not in seat.transports:
+            raise refusal(Code.NOT_FOUND, "you have no such transport")
+        ice = new_credentials()
+        self.command(worker.RestartIce(transport, ice.username_fragment, ice.password))
+        return ice
 
     def produce(self, seat: Seat, asked: Produce) -> ProducerId:
         """A new producer on the seat's send transport."""
@@ -159,12 +167,10 @@ class RoomMedia:
         self.command(worker.ResumeConsumer(consumer))
 
     def pause(self, seat: Seat, consumer: ConsumerId) -> None:
-        """Let a consumer's packets come no more."""
-        raise NotImplementedError
-
-    def restart_ice(self, seat: Seat, transport: TransportId) -> IceParameters:
-        """Give a transport new credentials."""
-        raise NotImplementedError
+        """Let a consumer's packets come no more until it is resumed."""
+        if consumer not in seat.consumers:
+            raise refusal(Code.NOT_FOUND, "you have no such consumer")
+        self.command(worker.PauseConsumer(consumer))
 
     def forget_producer(self, seats: list[Seat], producer: ProducerId) -> None:
         """A producer is gone, and with it its consumers."""
@@ -185,6 +191,11 @@ class RoomMedia:
         seat.transports.clear()
         seat.producers.clear()
         seat.consumers.clear()
+
+
+def new_credentials() -> IceParameters:
+    """An ufrag and a password that nobody can guess (RFC 8445, section 5.3)."""
+    return IceParameters(secrets.token_hex(4), secrets.token_hex(16))
 
 
 def owner_of(seats: dict[UserId, Seat], producer: ProducerId) -> Seat:

@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import define, field
 
+from palaver_media.worker_messages import Speaking
 from palaver_protocol.models import (
     EndReason,
     HostChange,
@@ -250,6 +251,10 @@ class RoomState:
     def transport_failed(self, transport: TransportId, reason: str) -> None:
         """The worker gave a transport up."""
         self.talk.transport_failed(transport, reason)
+
+    def speakers_changed(self, speakers: tuple[Speaking, ...]) -> None:
+        """The worker hears others speak than before."""
+        self.talk.speakers_changed(speakers)
 
     def place_media(self, place: Place) -> None:
         """The room has a router. If it is not the first one, everybody must negotiate again."""

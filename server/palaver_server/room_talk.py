@@ -7,9 +7,11 @@ from typing import Protocol, assert_never
 
 from attrs import define
 
-from palaver_protocol.models import ProducerId, Reason, TransportId, UserId
+from palaver_media.worker_messages import Speaking
+from palaver_protocol.models import ProducerId, Reason, Speaker, TransportId, UserId
 from palaver_protocol.negotiate import ROUTER
 from palaver_protocol.notices import (
+    ActiveSpeakers,
     AnyNotice,
     NewProducer,
     ParticipantMediaStateUpdated,
@@ -59,6 +61,7 @@ class RoomTalk:
     seats: dict[UserId, Seat]
     tell: TellAll
     effect: Callable[[Effect], None]
+    speakers: tuple[Speaker, ...] = ()  # who speaks, as it was told
 
     def apply(self, by: By, asked: MediaRequest) -> Ack:
         """The answer to a permitted request. Raises Refusal."""
@@ -147,8 +150,18 @@ class RoomTalk:
                 self.lose_producers(seat, self.media.lose_transport(seat, gone.direction))
                 self.effect(Tell((seat.connection,), TransportFailed(transport, Reason(reason))))
 
+    def speakers_changed(self, heard: tuple[Speaking, ...]) -> None:
+        """Tell everybody who speaks; a track that is gone meanwhile is left out."""
+        owners = {producer: seat.user_id for seat in self.seats.values() for producer in seat.producers}
+        tracks = [(ProducerId(each.producer), each.level) for each in heard]
+        speakers = tuple(Speaker(owners[track], track, level) for track, level in tracks if track in owners)
+        if speakers != self.speakers:
+            self.speakers = speakers
+            self.tell(ActiveSpeakers(self.media.router, speakers))
+
     def forget_all(self) -> None:
         """The router died, and everything it carried."""
         self.media.place = None
+        self.speakers_changed(())
         for seat in self.seats.values():
             self.media.forget_seat(seat)

@@ -13,7 +13,7 @@ from palaver_protocol import socketio
 from palaver_protocol.converter import write_notice
 from palaver_protocol.models import MessageId, Name, RoomId, RoomSummary, RoomType, UserId
 from palaver_protocol.notices import AnyNotice
-from palaver_protocol.table import Code, refusal
+from palaver_protocol.table import NAME_OF, NOTICES, Code, refusal
 
 from .keeper import Keeper
 from .people import People
@@ -138,8 +138,13 @@ class Rooms:
     def tell(self, to: tuple[int, ...], told: Tell) -> None:
         """Put a notice into the outboxes of these connections. It is encoded once."""
         message = encode_notice(told.notice)
+        row = NOTICES[NAME_OF[type(told.notice)]]
         for number in to:
-            if (session := self.people.sessions.get(number)) is not None:
+            if (session := self.people.sessions.get(number)) is None:
+                continue
+            if row.latest_only:
+                session.put_latest(row.event, message)
+            else:
                 session.put(message)
 
     def moved(self, room: Room, moved: Moved) -> None:

@@ -19,10 +19,10 @@ from palaver_protocol.text import one_line
 log = logging.getLogger(__name__)
 
 GROUP: Final = 0.03  # s from the first mark to the commit of its group: `kill -9` loses the last 50 ms at most
-PATIENCE: Final = 5.0  # s for a commit; as much more with each failure, lest a slow disk be given up again and again
-LONGEST_PATIENCE: Final = 60.0
+PATIENCE: Final = 5.0  # s for a commit; doubled with each failure, lest a slow disk be given up again and again
+LONGEST_PATIENCE: Final = 60.0  # s
 FIRST_PAUSE: Final = 0.1  # s between two tries; doubled with each failure
-LONGEST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 1.0  # s
 LAST_COMMIT: Final = 2.0  # s for the last group when the server ends
 CLOSE: Final = 0.5  # s for giving the lease back
 
@@ -131,17 +131,17 @@ class Store(ABC):
         self._gather()
         if not self._group:  # else the last one was cancelled, and may have come through or not
             self._next_group()
-        failures = 0
+        patience, pause = PATIENCE, FIRST_PAUSE
         while True:
             try:
-                with trio.fail_after(min(PATIENCE * (failures + 1), LONGEST_PATIENCE)):
+                with trio.fail_after(patience):
                     await self.write(self._group)
             except Forgotten:
                 self._want_all()
             except (Unavailable, trio.TooSlowError) as error:
                 self._tell_broken(error)
-                await trio.sleep(min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE))
-                failures += 1
+                await trio.sleep(pause)
+                patience, pause = min(2 * patience, LONGEST_PATIENCE), min(2 * pause, LONGEST_PAUSE)
                 self._gather()  # now, lest what is marked and deleted meanwhile piles up
             else:
                 self._group = {}
@@ -179,8 +179,6 @@ class Store(ABC):
     def _want_all(self) -> None:
         """Make everything that is alive the next group."""
         log.warning("the state store has forgotten what it had taken: it is given everything again")
-        self._stored.clear()
-        self._waiting.clear()
         live = {key: was if callable(was) else _always(was) for key, was in self._live.items()}
         self._marks = {**live, **self._marks}
         self._gather()

@@ -31,14 +31,13 @@ STAMP: Final = b".stamp"
 FORMAT_FIELD: Final = b".format"
 
 # KEYS: lease, state. ARGV: holder, lease in ms, the stamp of the last group, this one's, "anew" or "", how many values,
-# then keys and values, then the keys to delete. Stamps only grow. They tell a group that is here already, since only
-# its answer was lost; a late one, of a connection given up; a Redis that has lost groups; and a successor's writing.
+# then keys and values, then the keys to delete. Stamps only grow, so they tell a late group of a connection given up, a
+# Redis that has lost groups, and a successor's writing. A group that comes twice, its answer lost, does no harm.
 COMMIT: Final = """
 local holder, stamp = redis.call('GET', KEYS[1]), redis.call('HGET', KEYS[2], '.stamp') or ''
 if (holder and holder ~= ARGV[1]) or stamp > ARGV[4] then return {'lost', holder or ''} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if stamp < ARGV[3] then return {'forgotten', stamp} end
-if stamp == ARGV[4] then return {'done', stamp} end
 if ARGV[5] == 'anew' then redis.call('DEL', KEYS[2]) end
 local deletions = 7 + 2 * ARGV[6]
 for i = 7, deletions - 1, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end

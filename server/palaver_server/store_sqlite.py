@@ -68,15 +68,14 @@ class SqliteStore(Store):
     def _write(self, group: Group) -> None:
         database = self._database
         assert database is not None
+        kept = [(key, value) for key, value in group.items() if value is not None]
+        deleted = [(key,) for key, value in group.items() if value is None]
         try:
-            database.execute("BEGIN IMMEDIATE")
-            kept = [(key, value) for key, value in group.items() if value is not None]
-            database.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", kept)
-            database.executemany("DELETE FROM state WHERE key = ?", [(k,) for k, v in group.items() if v is None])
-            database.execute("COMMIT")
+            with database:  # commits, or rolls back
+                database.execute("BEGIN IMMEDIATE")
+                database.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", kept)
+                database.executemany("DELETE FROM state WHERE key = ?", deleted)
         except sqlite3.Error as error:
-            if database.in_transaction:
-                database.rollback()
             raise Unavailable(f"{self.path}: {error}") from None
 
     def _close(self) -> None:

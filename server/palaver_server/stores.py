@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from .store import Store
 from .store_memory import MemoryStore
 from .store_sqlite import SqliteStore
-
-REMEDY: Final = "expected sqlite:PATH, redis://HOST:PORT/DB (with ?prefix=NAME for several servers) or memory:"
 
 
 def open_store(spec: str) -> Store:
@@ -21,12 +19,13 @@ def open_store(spec: str) -> Store:
     """
     kind, _, rest = spec.partition(":")
     if kind == "sqlite" and rest and "\0" not in rest:
-        return SqliteStore(Path(rest).expanduser().resolve())
-    if kind == "memory" and not rest:
+        return SqliteStore(Path(os.path.realpath(os.path.expanduser(rest))))
+    if spec == "memory:":
         return MemoryStore()
-    if kind == "redis":
+    try:
         return make_redis_store(urlsplit(spec))
-    raise ValueError(REMEDY)
+    except ValueError:
+        raise ValueError("expected sqlite:PATH, redis://HOST:PORT/DB (and ?prefix=NAME), or memory:") from None
 
 
 def make_redis_store(url: SplitResult) -> Store:
@@ -35,13 +34,14 @@ def make_redis_store(url: SplitResult) -> Store:
     Raises:
         ValueError: the URL is wrong.
     """
-    from .store_redis import RedisStore  # here, for coredis takes 0.2 s to import, which only its users should pay
-
     db = url.path.removeprefix("/") or "0"
     options = dict(parse_qsl(url.query, keep_blank_values=True))
     prefix = options.pop("prefix", "palaver")
-    if not url.hostname or not db.isdecimal() or options or url.fragment or not (prefix and prefix.isprintable()):
-        raise ValueError(REMEDY)
+    is_clear = prefix and prefix.isprintable() and db.isdecimal() and not options and not url.fragment
+    if url.scheme != "redis" or not url.hostname or not is_clear:
+        raise ValueError
+    from .store_redis import RedisStore  # here, for coredis takes 0.2 s to import, which only its users should pay
+
     return RedisStore(
         url.hostname,
         url.port or 6379,

@@ -16,6 +16,7 @@ from palaver_media.worker_messages import (
     Beat,
     CloseRouter,
     Ready,
+    SpeakersChanged,
     TransportConnected,
     TransportFailed,
     WorkerCommand,
@@ -53,7 +54,7 @@ class Worker:
             case Ready():
                 self.port = report.port
                 self.place = Place(self.announce, report.port, report.fingerprint)
-            case TransportConnected() | TransportFailed():
+            case TransportConnected() | TransportFailed() | SpeakersChanged():
                 if (room := self.rooms.get(report.router)) is not None:
                     room.reported(report)
             case Beat():

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
+from attrs import frozen
+
 from palaver_media import stun
 from palaver_media.stun import Address
 
 MAX_ADDRESSES: Final = 16  # of one client: interfaces, NAT rebindings, pairs it moved away from
+
+
+@frozen
+class Credentials:
+    """What a client addresses its checks to, and what it signs them with."""
+
+    ufrag: str
+    password: str
 
 
 class IceLite:
@@ -18,11 +28,24 @@ class IceLite:
     """
 
     def __init__(self, ufrag: str, password: str) -> None:
-        self.ufrag = ufrag
         self.selected: Address | None = None
         self.validated: list[Address] = []
         self.heard = 0.0
-        self._password = password
+        self._former: Credentials | None = None  # those from before a restart, until they are given up
+        self._newest = Credentials(ufrag, password)
+
+    @property
+    def ufrags(self) -> list[str]:
+        """By which the client may address its checks."""
+        return [each.ufrag for each in (self._former, self._newest) if each is not None]
+
+    def restart(self, ufrag: str, password: str) -> None:
+        """Answer to new credentials too; the old ones hold until a check with these has come (RFC 8445, section 9).
+
+        When restarts follow each other, the credentials in between were never used and are dead at once.
+        """
+        self._former = self._former or self._newest
+        self._newest = Credentials(ufrag, password)
 
     def answer(self, data: bytes, source: Address, now: float) -> bytes:
         """The answer to a check from `source`, which is validated by it.
@@ -31,14 +54,17 @@ class IceLite:
             ValueError: it is no binding request of someone who knows the password.
         """
         request = stun.parse(data)
-        if not stun.is_request(request, self._password):
+        credentials = self._find(stun.peek_username(data))
+        if not stun.is_request(request, credentials.password):
             raise ValueError("no binding request with our password")
+        if credentials is self._newest:
+            self._former = None
         self.heard = now
         if source not in self.validated:
             self.validated.append(source)
         if self.selected is None or stun.nominates(request):
             self.selected = source
-        return stun.make_answer(request, source, self._password)
+        return stun.make_answer(request, source, credentials.password)
 
     def surplus(self) -> list[Address]:
         """The oldest addresses beyond what a client may have, forgotten by this call; never the selected one."""
@@ -46,3 +72,9 @@ class IceLite:
         surplus = others[: max(0, len(self.validated) - MAX_ADDRESSES)]
         self.validated = [each for each in self.validated if each not in surplus]
         return surplus
+
+    def _find(self, username: str) -> Credentials:
+        ours, _, _ = username.partition(":")
+        if self._former is not None and ours == self._former.ufrag:
+            return self._former
+        return self._newest

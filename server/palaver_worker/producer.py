@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from palaver_media import rtcp, rtp
 from palaver_media.rtcp import FEEDBACK_SSRC, Reception
-from palaver_media.rtp import ABS_SEND_TIME, RtpPacket
+from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, RtpPacket
 from palaver_media.worker_messages import AddProducer, MediaKind
+
+from .speakers import Voice
 
 if TYPE_CHECKING:
     from aiortc.rtp import RtcpSenderInfo
@@ -31,6 +33,7 @@ class Producer:
         self.reception = Reception(command.ssrc, command.clock_rate)
         self.consumers: list[Consumer] = []
         self.sender_info: tuple[RtcpSenderInfo, float] | None = None  # and when it arrived
+        self._voice = Voice(sfu, transport.router, command.producer) if command.media is MediaKind.AUDIO else None
         self._payload_types = command.payload_types
         self._extensions = command.extensions
         self._ring: list[tuple[int, bytes] | None] = [None] * RING
@@ -58,6 +61,8 @@ class Producer:
             consumer.forward(index, packet)
         if self._wants_keyframe and rtp.starts_vp8_keyframe(packet.payload):
             self._wants_keyframe = False
+        if self._voice is not None and (level := packet.extensions.get(AUDIO_LEVEL)):
+            self._voice.hear(rtp.read_audio_level(level)[0], now)
 
     def find(self, index: int) -> RtpPacket | None:
         """The packet with this extended sequence number, if it is still kept."""
@@ -71,8 +76,10 @@ class Producer:
             self._keyframe.set(max(self._now(), self._keyframe_asked + KEYFRAME_THROTTLE))
 
     def close(self) -> None:
-        """Ask for nothing more."""
+        """Ask for nothing more, and be silent."""
         self._keyframe.set(None)
+        if self._voice is not None:
+            self._voice.end()
 
     def _send_keyframe_request(self) -> None:
         if self._wants_keyframe and any(not each.is_paused for each in self.consumers):

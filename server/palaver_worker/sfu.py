@@ -21,6 +21,7 @@ from palaver_media.worker_messages import (
     ConnectTransport,
     OpenTransport,
     PauseConsumer,
+    RestartIce,
     ResumeConsumer,
     WorkerCommand,
     WorkerReport,
@@ -30,6 +31,7 @@ from .alarm import Alarm
 from .consumer import Consumer
 from .port import Port
 from .producer import Producer
+from .speakers import Conversation
 from .transport import Transport
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Sfu:
         self.transports: dict[str, Transport] = {}
         self.producers: dict[str, Producer] = {}
         self.consumers: dict[str, Consumer] = {}
+        self.conversations: dict[str, Conversation] = {}  # by router, where somebody speaks
 
     def apply(self, command: WorkerCommand) -> None:
         """Carry out a command of the server."""
@@ -52,6 +55,9 @@ class Sfu:
             case ConnectTransport(transport=id):
                 if (transport := self.transports.get(id)) is not None:
                     transport.connect(command)
+            case RestartIce(transport=id):
+                if (transport := self.transports.get(id)) is not None:
+                    transport.restart_ice(command)
             case CloseTransport(transport=id):
                 self._close_transports([self.transports[id]] if id in self.transports else [])
             case CloseSeat(router=router, seat=seat):

@@ -11,6 +11,7 @@ from palaver_media.worker_messages import (
     ConnectTransport,
     DtlsRole,
     OpenTransport,
+    RestartIce,
     TransportConnected,
     TransportFailed,
 )
@@ -52,7 +53,8 @@ class Transport:
         self._retransmission = sfu.alarm(self._retransmit)
         self._consent = sfu.alarm(self._check_consent)
         self._reports = sfu.alarm(self._send_reports)
-        self._port.by_ufrag[command.ufrag] = self
+        self._ufrags: list[str] = []  # by which the port finds us
+        self._list_ufrags(self.ice.ufrags)
 
     def connect(self, command: ConnectTransport) -> None:
         """Begin or await the handshake, now that it is known whom to expect."""
@@ -60,6 +62,11 @@ class Transport:
             self._command = command
             self._connecting.set(self._port.now() + CONNECT)
             self._start_dtls()
+
+    def restart_ice(self, command: RestartIce) -> None:
+        """Have the client come with new credentials, for its network has changed. Keys and media are not concerned."""
+        self.ice.restart(command.ufrag, command.password)
+        self._list_ufrags(self.ice.ufrags)
 
     def close(self) -> None:
         """Say goodbye, and be found no more."""
@@ -69,7 +76,7 @@ class Transport:
         self.is_connected = False
         for alarm in (self._connecting, self._retransmission, self._consent, self._reports):
             alarm.set(None)
-        del self._port.by_ufrag[self.ice.ufrag]
+        self._list_ufrags([])
         self._forget(self.ice.validated)
 
     # What arrives
@@ -83,6 +90,7 @@ class Transport:
         self._port.send(self.ice.answer(data, source, now), source)
         self._port.by_address[source] = self
         self._forget(self.ice.surplus())
+        self._list_ufrags(self.ice.ufrags)
         self._start_dtls()
 
     def take_dtls(self, data: bytes) -> None:
@@ -189,6 +197,13 @@ class Transport:
     def _fail(self, reason: str) -> None:
         self._sfu.report(TransportFailed(self.router, self.id, reason))
         self._sfu.close_transport(self)
+
+    def _list_ufrags(self, ufrags: list[str]) -> None:
+        for ufrag in self._ufrags:
+            del self._port.by_ufrag[ufrag]
+        for ufrag in ufrags:
+            self._port.by_ufrag[ufrag] = self
+        self._ufrags = ufrags
 
     def _forget(self, addresses: list[Address]) -> None:
         for address in addresses:

@@ -18,7 +18,6 @@ pytestmark = [pytest.mark.sound, pytest.mark.timeout(120), pytest.mark.trio]
 @pytest.fixture
 def sound(tmp_path: Path) -> Iterator[VirtualSound]:
     with virtual_sound(tmp_path) as sound:
-        sound.latency_ms = 100
         sound.env.update(dict.fromkeys(("XDG_CONFIG_HOME", "XDG_STATE_HOME"), str(tmp_path)))
         yield sound
 

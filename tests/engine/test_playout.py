@@ -35,6 +35,11 @@ class Run:
     tally: Tally
     heard: NDArray[np.int16]
     delays: NDArray[np.float64]  # s, at each pull
+    heads: NDArray[np.int64]  # the RTP time that is next, after each pull
+
+    def moves(self, start: int) -> NDArray[np.int64]:
+        """The pulls, from one on, at which time did not go on by a block: one was left out, or one more concealed."""
+        return np.flatnonzero(np.diff(self.heads[start:]) != BLOCK) + start + 1
 
 
 def arrivals(payloads: tuple[bytes, ...], path: Path, drift: float = 0.0) -> list[tuple[float, Voice]]:
@@ -52,7 +57,7 @@ def arrivals(payloads: tuple[bytes, ...], path: Path, drift: float = 0.0) -> lis
 def play(arriving: list[tuple[float, Voice]], seconds: float) -> Run:
     """Put what arrives and pull each 10 ms."""
     playout, waiting = Playout(), iter(arriving)
-    heard, delays = [], []
+    heard, delays, heads = [], [], []
     when, voice = next(waiting, (float("inf"), None))
     for count in range(round(seconds * 100)):
         now = PHASE + count * 0.01
@@ -62,7 +67,8 @@ def play(arriving: list[tuple[float, Voice]], seconds: float) -> Run:
             when, voice = next(waiting, (float("inf"), None))
         heard.append(playout.pull(now))
         delays.append(playout.tally.delay)
-    return Run(playout.tally, np.concatenate(heard), np.array(delays))
+        heads.append(playout._head)
+    return Run(playout.tally, np.concatenate(heard), np.array(delays), np.array(heads))
 
 
 def test_a_clean_path_costs_little_delay_and_nothing_else():
@@ -116,7 +122,7 @@ def test_rare_short_stalls_do_not_lengthen_the_delay():
 
 
 @pytest.mark.parametrize("minutes", [10, pytest.param(60, marks=pytest.mark.long)])
-@pytest.mark.parametrize("drift", [1e-4, -1e-4])
+@pytest.mark.parametrize("drift", [1e-4, -1e-4, 2e-4, -2e-4])
 def test_drifting_clocks_do_not_add_up(drift: float, minutes: int):
     dice = random.Random(1)
     payloads = encoded("speech", 20) * 3 * minutes
@@ -124,6 +130,19 @@ def test_drifting_clocks_do_not_add_up(drift: float, minutes: int):
     assert run.delays[1000:].max() < 0.03
     assert run.tally.late == 0
     assert run.tally.concealed < 20  # the end
+    moves = [at for at in run.moves(1000) if at < len(run.heads) - 100]
+    assert len(moves) == pytest.approx(abs(drift) * minutes * 60 / 0.01, abs=2)  # no more than must be
+    before = [run.heard[(at - 1) * BLOCK : at * BLOCK] for at in moves]
+    assert max(rms(block) for block in before) < -50  # and in silence
+
+
+@pytest.mark.parametrize("rise", [0.0015, 0.002, 0.003])
+def test_a_slow_beat_between_two_sizes_of_blocks_is_not_followed(rise: float):
+    """A sound card whose blocks are a little longer than 20 ms: packets come later and later, then two at once."""
+    run = play(arrivals(encoded("speech", 20) * 6, lambda sent: 0.03 + sent * rise % 0.02), 120)
+    assert (run.tally.late, run.tally.lost) == (0, 0)
+    assert not len(run.moves(2000))
+    assert run.delays.max() < 0.03
 
 
 def test_a_pause_is_no_loss_and_adds_no_delay():

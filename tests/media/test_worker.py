@@ -6,12 +6,13 @@ import pytest
 import trio
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtcpSdesPacket, RtcpSenderInfo, RtcpSrPacket
 
-from media_peer import Peer, Worker, add_consumer, add_producer, audio, video
+from media_peer import Peer, Worker, add_consumer, add_producer, audio, video, write_nack
 from palaver_media import rtcp, stun
 from palaver_media.dtls import Certificate, DtlsSrtp, State
 from palaver_media.rtcp import KeyframeRequest, Remb
 from palaver_media.rtp import AUDIO_LEVEL, MID
 from palaver_media.worker_messages import (
+    AddProducer,
     CloseConsumer,
     CloseProducer,
     CloseRouter,
@@ -23,6 +24,8 @@ from palaver_media.worker_messages import (
     MediaKind,
     PauseConsumer,
     ResumeConsumer,
+    SpeakersChanged,
+    Speaking,
     TransportConnected,
     TransportFailed,
 )
@@ -145,7 +148,7 @@ async def test_a_nack_is_answered_from_the_ring_with_the_very_same_bytes(worker,
     await listener.news.until(lambda: len(listener.raw) == 10)
     sent, listener.raw[:] = list(listener.raw), []
     deaf, listener.dtls.unprotect_rtp = listener.dtls.unprotect_rtp, lambda _: audio(0, 0).write()
-    nack = rtcp.write_nack(1, 11, [3, 8, 10, 60000])  # 3 is from before the pause: not resent, never mixed up
+    nack = write_nack(11, [3, 8, 10, 60000])  # 3 is from before the pause: not resent, never mixed up
     await listener.send(listener.dtls.protect_rtcp(nack))
     await listener.news.until(lambda: len(listener.raw) == 2)
     listener.dtls.unprotect_rtp = deaf
@@ -255,6 +258,49 @@ async def test_only_who_knows_the_password_is_answered(worker, nursery):
     assert stun.parse(peer.answers[0]).attributes["XOR-MAPPED-ADDRESS"] == peer.socket.getsockname()
 
 
+async def test_an_ice_restart_leads_to_a_new_network_and_disturbs_neither_keys_nor_media(worker, nursery, pair):
+    speaker, listener = pair
+    add_consumer(listener, add_producer(speaker, 1), 11)
+    add_consumer(speaker, add_producer(listener, 2), 12)
+    await speaker.say(audio(1, 1))
+    await listener.news.until(lambda: listener.rtp)
+    old = speaker.restart()
+    await speaker.check(old)  # those hold until the new ones have come
+    await speaker.say(audio(1, 2))
+    await speaker.move(nursery)
+    await speaker.check()
+    await speaker.say(audio(1, 3))
+    await listener.news.until(lambda: len(listener.rtp) == 3)
+    await listener.say(audio(2, 1))
+    await speaker.news.until(lambda: speaker.rtp)
+    assert speaker.sockets == [speaker.socket]
+    assert [each.sequence for each in listener.rtp] == [1, 2, 3]
+    assert len(worker.having(TransportConnected)) == 2
+    assert not worker.having(TransportFailed)
+
+
+async def test_after_an_ice_restart_the_old_credentials_are_dead(worker, nursery):
+    peer = Peer(worker, "a")
+    await peer.open(nursery)
+    first = peer.ufrag, peer.password
+    await peer.check()
+    assert peer.restart() == first
+    skipped = peer.restart()
+    for mixed in ((peer.ufrag, first[1]), (first[0], peer.password), skipped):
+        await peer.send(stun.make_request(f"{mixed[0]}:us", mixed[1], 1)[0])
+    await peer.check(first)
+    await peer.check()
+    await peer.send(stun.make_request(f"{first[0]}:us", first[1], 1)[0])
+    await peer.check()
+    assert len(peer.answers) == 4
+    worker.tell(CloseTransport("a"))
+    await peer.send(stun.make_request(f"{peer.ufrag}:us", peer.password, 1)[0])
+    other = Peer(worker, "b")
+    await other.open(nursery)
+    await other.check()  # answered after the closed one was not
+    assert len(peer.answers) == 4
+
+
 async def test_a_closed_transport_is_dead_and_says_goodbye(worker, nursery, pair):
     speaker, listener = pair
     worker.tell(CloseTransport("speaker"))
@@ -343,6 +389,49 @@ async def test_a_video_listener_gets_its_keyframe_asked_each_second_until_it_com
     await listener.news.until(lambda: len(listener.rtp) == 3)
     worker.tell(PauseConsumer(consumer), ResumeConsumer(consumer))
     await speaker.news.until(lambda: asked() == settled + 2)
+
+
+async def test_a_paused_video_stops_and_comes_back_with_a_keyframe(worker, pair):
+    speaker, listener = pair
+    consumer = add_consumer(listener, add_producer(speaker, 1, MediaKind.VIDEO), 11)
+
+    def asked() -> int:
+        return sum(rtcp.parse(each) == [KeyframeRequest(1)] for each in speaker.rtcp)
+
+    await speaker.say(video(1, 1, is_keyframe=True))
+    await listener.news.until(lambda: listener.rtp)
+    worker.tell(PauseConsumer(consumer))
+    await speaker.say(video(1, 2, is_keyframe=False))
+    await speaker.say(video(1, 3, is_keyframe=True))
+    await listener.check()  # answered after those were not forwarded
+    before = asked()
+    worker.tell(ResumeConsumer(consumer))
+    await speaker.news.until(lambda: asked() == before + 1)
+    await speaker.say(video(1, 4, is_keyframe=False))
+    await speaker.news.until(lambda: asked() == before + 2)  # for no keyframe has come
+    await speaker.say(video(1, 5, is_keyframe=True))
+    await listener.news.until(lambda: len(listener.rtp) == 3)
+    assert [(each.sequence, each.timestamp // 3000) for each in listener.rtp] == [(1, 1), (2, 4), (3, 5)]
+    seconds = len(reports(speaker, RtcpRrPacket))
+    await speaker.news.until(lambda: len(reports(speaker, RtcpRrPacket)) == seconds + 2)  # one report a second
+    assert asked() == before + 2
+
+
+async def test_who_speaks_is_reported_and_in_the_end_that_nobody_does(worker, pair):
+    talker, other = pair
+    add_producer(talker, 1)
+    worker.tell(AddProducer("listener", "other-ids", MediaKind.AUDIO, 48000, 2, {111: 100}, {4: MID, 9: AUDIO_LEVEL}))
+    worker.tell(AddProducer("listener", "no-level", MediaKind.AUDIO, 48000, 3, {111: 100}, {}))
+    for sequence in range(1, 5):
+        await other.say(audio(3, sequence))
+        packet = audio(2, sequence)
+        packet.extensions = {3: b"\x7f", 9: b"\x1e"}  # 30 dB below the loudest
+        await other.say(packet)
+        await talker.say(audio(1, sequence))
+    both = SpeakersChanged("room", (Speaking("producer-1", 5), Speaking("other-ids", 30)))
+    await worker.wait(both)
+    await worker.wait(SpeakersChanged("room", ()))
+    assert len(worker.having(SpeakersChanged)) <= 3  # the first may have been heard alone
 
 
 def fir(ssrc: int) -> bytes:

@@ -1,129 +1,25 @@
 """The forwarding unit in this process: its deadlines on a clock that can be put forward, and its numbering."""
 
-import asyncio
-import socket
-from itertools import count
-
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from media_peer import audio, video
-from palaver_media import rtcp, rtp, stun
-from palaver_media.dtls import Certificate, DtlsSrtp, SrtpError, State
+from media.inside import Client, Inside, run
+from media_peer import audio, video, write_nack
+from palaver_media import rtcp, rtp
+from palaver_media.dtls import SrtpError
 from palaver_media.rtcp import KeyframeRequest
 from palaver_media.worker_messages import (
     AddConsumer,
     AddProducer,
-    ConnectTransport,
     DtlsRole,
-    Fingerprint,
     MediaKind,
-    OpenTransport,
     PauseConsumer,
     ResumeConsumer,
-    TransportConnected,
     TransportFailed,
 )
 from palaver_worker.ice_lite import MAX_ADDRESSES
-from palaver_worker.port import Port, bind
 from palaver_worker.producer import KEYFRAME_PATIENCE, KEYFRAME_THROTTLE
-from palaver_worker.sfu import Sfu
 from palaver_worker.transport import CONNECT, CONSENT, MAX_REPORTERS
-
-CERTIFICATE = Certificate()
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """An event loop whose clock can be put forward."""
-
-    ahead = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.ahead
-
-
-class Inside:
-    """A forwarding unit on a loopback port, driven by hand."""
-
-    def __init__(self, loop: Loop, udp: socket.socket) -> None:
-        self.reports = []
-        self.port = Port(udp, loop.time)
-        self.sfu = Sfu(CERTIFICATE, self.port, self.reports.append)
-        self.loop = loop
-        self.address = udp.getsockname()
-
-    async def pass_time(self, seconds: float) -> None:
-        """Put the clock forward, and let what is due happen."""
-        self.loop.ahead += seconds
-        await asyncio.sleep(0.001)
-        self.port.drain(lambda: None)
-
-
-class Client:
-    """A client on a blocking socket."""
-
-    numbers = count()
-
-    def __init__(self, inside: Inside) -> None:
-        self.inside, self.id = inside, f"client-{next(self.numbers)}"
-        self.socket = self.new_socket()
-        self.dtls = DtlsSrtp(CERTIFICATE)
-        inside.sfu.apply(OpenTransport("room", "seat", self.id, self.id, "password"))
-
-    @property
-    def transport(self):
-        return self.inside.sfu.transports[self.id]
-
-    def new_socket(self) -> socket.socket:
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind(("127.0.0.1", 0))
-        udp.setblocking(False)
-        return udp
-
-    def send(self, *datagrams: bytes, through: socket.socket | None = None) -> list[bytes]:
-        """Send all this, let the unit act, and hear what came back."""
-        for datagram in datagrams:
-            (through or self.socket).sendto(datagram, self.inside.address)
-        self.inside.port.drain(lambda: None)
-        heard = []
-        try:
-            while True:
-                heard.append(self.socket.recv(2048))
-        except BlockingIOError:
-            return heard
-
-    def check(self, through: socket.socket | None = None) -> None:
-        self.send(stun.make_request(f"{self.id}:us", "password", 1)[0], through=through)
-
-    def accept(self, role: DtlsRole) -> None:
-        expected = Fingerprint("sha-256", CERTIFICATE.fingerprint)
-        self.inside.sfu.apply(ConnectTransport(self.id, role, (expected,)))
-
-    def connect(self) -> None:
-        self.accept(DtlsRole.SERVER)
-        self.check()
-        self.dtls.start(DtlsRole.CLIENT, [Fingerprint("sha-256", CERTIFICATE.fingerprint)])
-        while self.dtls.state is State.CONNECTING:
-            for datagram in self.send(*self.dtls.take()):
-                self.dtls.receive(datagram)
-        assert TransportConnected("room", self.id) in self.inside.reports
-
-
-def run(scenario) -> None:
-    """Run a scenario of an `Inside` on a loop of its own."""
-
-    async def whole() -> None:
-        with await bind("127.0.0.1", 0) as udp:
-            inside = Inside(asyncio.get_running_loop(), udp)
-            await scenario(inside)
-            inside.sfu.close()
-            assert not inside.port.by_ufrag
-            assert not inside.port.by_address
-            assert not inside.sfu.producers
-            assert not inside.sfu.consumers
-
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(whole())
 
 
 def test_a_client_that_does_not_connect_in_time_is_given_up():
@@ -278,7 +174,7 @@ def test_a_number_never_stands_for_two_packets(steps, first):
                 position += value
                 heard = speaker_says(speaker, listener, position)
             elif step == "nack":
-                nack = rtcp.write_nack(1, 11, [(highest - each) & 0xFFFF for each in range(value, -1, -1)])
+                nack = write_nack(11, [(highest - each) & 0xFFFF for each in range(value, -1, -1)])
                 heard = listener.send(listener.dtls.protect_rtcp(nack))
             if step in ("pause", "break"):
                 inside.sfu.apply(PauseConsumer("c"))

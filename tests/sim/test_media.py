@@ -10,6 +10,7 @@ from palaver_media import worker_messages as worker
 from palaver_protocol.converter import read_request
 from palaver_protocol.models import TransportId
 from palaver_protocol.negotiate import AUDIO_LEVEL, EXTENSION_IDS, MID, OPUS_PAYLOAD_TYPE
+from palaver_server.workers import Worker
 from world import CAPABILITIES, DTLS, OPUS, open_media, talk, world
 
 pytestmark = pytest.mark.trio
@@ -233,6 +234,71 @@ async def test_limits_of_a_seat(autojump_clock):
             assert (await produce(ssrc))["success"]
         assert (await produce(9))["code"] == "full"
         assert len(w.routers.made[0].told(worker.AddProducer)) == 8
+
+
+async def test_a_consumer_is_paused_and_resumed_by_its_owner_only(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        producer = await talk(ann, room_id)
+        await open_media(bob, room_id, "receive")
+        answer = await bob.does("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES)
+        consumer = answer["params"]["id"]
+        assert await ann.may_not("pauseConsumer", roomId=room_id, consumerId=consumer) == "notFound"
+        await bob.does("pauseConsumer", roomId=room_id, consumerId=consumer)
+        await bob.does("resumeConsumer", roomId=room_id, consumerId=consumer)
+        assert w.routers.made[0].commands[-2:] == [worker.PauseConsumer(consumer), worker.ResumeConsumer(consumer)]
+
+
+async def test_a_transport_gets_new_credentials_for_its_owner_only(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        first = (await ann.does("createTransport", roomId=room_id, direction="send"))["params"]
+        assert await bob.may_not("restartIce", transportId=first["id"]) == "notFound"
+        again = (await ann.does("restartIce", transportId=first["id"]))["iceParameters"]
+        assert again["iceLite"] is True
+        assert w.routers.made[0].commands[-1] == worker.RestartIce(
+            first["id"], again["usernameFragment"], again["password"]
+        )
+        for part in ("usernameFragment", "password"):
+            assert again[part] != first["iceParameters"][part]
+
+
+async def test_who_speaks_is_told_to_everybody_in_the_room(autojump_clock):
+    async with world() as w:
+        ann, bob, eve = await w.people("ann", "bob", "eve")
+        room_id = await w.room(ann, bob)
+        await w.room(eve, name="attic")
+        anns, bobs = await talk(ann, room_id), await talk(bob, room_id)
+        pool = Worker("127.0.0.1", "", 0)
+        pool.rooms[room_id] = w.exchange.rooms.open[room_id]
+
+        def told(person):
+            return [
+                [(s["userId"], s["producerId"], s["level"]) for s in each["speakers"]]
+                for each in person.heard("activeSpeakers")
+                if each["roomId"] == room_id
+            ]
+
+        speaking = (worker.Speaking(bobs, 20), worker.Speaking("gone", 25), worker.Speaking(anns, 30))
+        pool.reported(worker.SpeakersChanged(room_id, speaking))
+        await wait_all_tasks_blocked()
+        both = [("bob", bobs, 20), ("ann", anns, 30)]
+        assert told(ann) == told(bob) == [both]
+        pool.reported(worker.SpeakersChanged(room_id, speaking[:1]))
+        pool.reported(worker.SpeakersChanged(room_id, ()))
+        await wait_all_tasks_blocked()
+        assert told(ann) == told(bob) == [both, []]  # the newest stands for all that waited
+        pool.reported(worker.SpeakersChanged(room_id, (worker.Speaking("gone", 25),)))
+        await wait_all_tasks_blocked()
+        assert told(ann) == [both, []]
+        pool.reported(worker.SpeakersChanged(room_id, speaking))
+        await wait_all_tasks_blocked()
+        w.routers.made[0].dead.set()  # who spoke through the dead router is silent
+        await wait_all_tasks_blocked()
+        assert told(ann) == [both, [], both, []]
+        assert not eve.heard("activeSpeakers")
 
 
 # -- failures ----------------------------------------------------------------------------------------------------------

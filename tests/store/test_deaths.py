@@ -60,6 +60,7 @@ async def test_a_server_that_ends_in_order_loses_nothing(spec):
     async with keeping(spec) as keeper:
         await keeper.wait_line(lambda line: line == "kept 0")
         await keeper.say("mark room:1 a")
+        assert keeper.process.stdin is not None
         await keeper.process.stdin.aclose()  # the end comes before the commit
         await keeper.wait()
         assert keeper.process.returncode == 0

@@ -65,9 +65,10 @@ async def test_a_process_that_a_server_has_started_does_not_hold_its_lock(tmp_pa
     async with kept_by(open_store(spec)):
         child = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, close_fds=False)
     await read(spec)
+    assert child.stdin is not None
     await child.stdin.send_all(b"\n")
-    await child.stdin.aclose()
     assert await child.wait() == 0
+    await child.stdin.aclose()
 
 
 async def test_two_names_of_one_file_are_one_state(tmp_path):
@@ -81,6 +82,14 @@ async def test_two_names_of_one_file_are_one_state(tmp_path):
 def own_redis(tmp_path):
     with redis_server(tmp_path / "redis") as server:
         yield server
+
+
+async def test_a_refused_server_frees_no_lease_but_its_own(own_redis):
+    async with kept_by(open_store(own_redis.spec())):
+        holder = own_redis.ask("GET", "palaver:lease")
+        with refused("in use"):
+            await read(own_redis.spec())
+        assert own_redis.ask("GET", "palaver:lease") == holder
 
 
 async def test_a_server_whose_lease_was_taken_ends(own_redis):

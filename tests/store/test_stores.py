@@ -6,7 +6,10 @@ import random
 
 import pytest
 import trio
+from attrs import define
 
+from palaver_server.store import Unavailable
+from palaver_server.store_memory import MemoryStore
 from palaver_server.stores import open_store
 from store.places import all_is_kept, kept_by
 
@@ -172,6 +175,42 @@ async def test_a_group_is_taken_30_ms_after_its_first_mark(autojump_clock):
                 await trio.sleep(0.002)
         await trio.sleep(1)
     assert taken == pytest.approx([0.03] * 50)
+
+
+@define(eq=False)
+class PatientStore(MemoryStore):
+    """A store that is away until it is `back`."""
+
+    back: bool = False
+    tries: int = 0
+
+    async def write(self, group):
+        self.tries += 1
+        if not self.back:
+            raise Unavailable("away")
+        await super().write(group)
+
+
+async def test_a_store_that_was_away_for_hours_is_told_of_twice(autojump_clock, caplog):
+    store = PatientStore()
+    async with kept_by(store):
+        for hour in range(2):
+            store.mark("room:1", lambda hour=hour: b"%d" % hour)
+            store.mark(f"room:{hour}:passing", lambda: b"x")
+            await trio.sleep(1800)
+            store.mark(f"room:{hour}:passing", lambda: None)
+            await trio.sleep(1800)
+        assert store.tries == pytest.approx(2 * 3600, abs=5)  # one a second
+        assert store.waiting == 2  # and the first group, with the first passing room
+        store.back = True
+        await trio.sleep(2)
+        assert store.waiting == 0
+    assert [record.message for record in caplog.records] == [
+        "the state is not being kept (away): nothing is lost while this server runs",
+        "the state is kept again, after 7200.5 s",
+    ]
+    async with kept_by(store) as kept:
+        assert kept == {"room:1": b"1"}
 
 
 async def test_how_much_waits_is_told(open_again):

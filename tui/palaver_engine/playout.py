@@ -6,6 +6,9 @@ A packet's *transit* is its arrival minus its RTP time, on two clocks that have 
 differences count. The *head* is the RTP time that is played next; pull time minus head is the same kind of number, the
 *schedule*: a packet whose transit is above it comes too late. The schedule follows the slow end of the recent transits,
 a whole block at a time: down by leaving a block out, in silence if it can wait for one; up by concealing one more.
+
+A little too much delay is left alone until it has lasted. A sound card whose blocks are not ours beats against our 10
+ms over seconds, and a schedule that followed at once would go up and down with it.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ LATE_SHARE: Final = 0.02  # of the arrivals may come too late for the schedule
 SETTLED: Final = 25  # arrivals before the delay is cut: half a second
 PHASES: Final = 100  # pulls among which the earliest counts: a sound card's clock is not even
 QUIET: Final = -50.0  # dBFS: below it a block may be left out unheard
-PATIENCE: Final = 0.030  # s too much delay: above it a block is left out of speech, too
+CALM: Final = 12.0  # s that a small excess of delay must have lasted before it is cut
+PATIENCE: Final = 0.030  # s of excess: above it all is cut without waiting, out of speech, too
 CUT_PAUSE: Final = 0.1  # s between two blocks left out of speech
 DRY: Final = 10  # blocks concealed in a row before the voice is taken to have paused
 LATE_HOLD: Final = 0.1  # s of nothing but late packets before the schedule is made anew
@@ -87,6 +91,8 @@ class Playout:
     _dry: int = 0  # blocks concealed since anything was there to play
     _unsure: int = 0  # of them, those that the next packet shows to be a pause or a loss
     _last_cut: float = 0.0
+    _tight: float = 0.0  # when the excess was last less than a block; long ago if it has been far more since
+    _is_quiet: bool = True  # the block before
     _late: int = 0
     _played: int = 0
     _blocks: int = 0
@@ -124,14 +130,16 @@ class Playout:
         self._learn(now)
         schedule = min(self._phases) + self._pulls * TICK - self._head / RATE
         excess = schedule - self._needed - MARGIN
+        is_long = self._is_long(excess, now)
         if self._is_paused and not self._is_due:
-            return self._rest(excess)
+            return self._rest(excess, is_long)
         self._blocks += 1
-        if excess < 0 and len(self._ready) < BLOCK:
+        if excess < (0 if self._is_quiet else -MARGIN / 2) and len(self._ready) < BLOCK:
             return self._insert()
         block = self._next(now)
-        if excess > TICK and len(self._transits) >= SETTLED and (self._is_due or len(self._ready) >= BLOCK):
-            return self._cut(block, excess, now)
+        was_quiet, self._is_quiet = self._is_quiet, level(block) < QUIET
+        if is_long and (self._is_due or len(self._ready) >= BLOCK):
+            return self._next(now) if was_quiet and self._is_quiet else self._cut(block, excess, now)
         return block
 
     @property
@@ -182,6 +190,7 @@ class Playout:
         self._newest = time
         self._needed = now - time / RATE
         self._head = time - round(START * RATE)
+        self._tight = -CALM  # what the first packet waits is a guess, and nothing to keep
         self._dry = DRY  # rests until the packet is due
         self._is_running = True
 
@@ -196,11 +205,18 @@ class Playout:
         slowest = sorted(transit for _, transit in self._transits)
         self._needed = slowest[-1 - round(LATE_SHARE * len(slowest))]
 
-    def _rest(self, excess: float) -> Samples:
+    def _is_long(self, excess: float, now: float) -> bool:
+        """Whether the delay is so much too long, or for so long, that it is to be cut."""
+        if excess <= TICK:
+            self._tight = now
+        elif excess > PATIENCE:
+            self._tight = -CALM
+        return now - self._tight >= CALM and len(self._transits) >= SETTLED
+
+    def _rest(self, excess: float, is_long: bool) -> Samples:
         """A pause: time goes on unheard, and while nothing waits the schedule may move as it likes."""
         blocks = int(excess // TICK)
-        is_known = len(self._transits) >= SETTLED
-        if blocks < 0 or (is_known and not self._held):
+        if blocks < 0 or (is_long and not self._held):
             self._head += blocks * BLOCK
         self._head += BLOCK
         return SILENCE
@@ -212,9 +228,7 @@ class Playout:
         return block
 
     def _cut(self, block: Samples, excess: float, now: float) -> Samples:
-        """Leave a block out if it is not heard, or, when the delay is far too long, melt it with the one after."""
-        if level(block) < QUIET:
-            return self._next(now)
+        """When the delay is far too long, melt a block of speech with the one after it."""
         if excess < PATIENCE or now - self._last_cut < CUT_PAUSE:
             return block
         self._last_cut = now

@@ -1,0 +1,107 @@
+"""Who speaks, as the senders themselves write into their packets (RFC 6464): nothing is decoded.
+
+A voice that is silent costs one comparison a packet. While somebody speaks, his room has a `Conversation`, which looks
+a few times a second whether there is something to report; when all are silent it is gone, and its alarm with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from palaver_media.worker_messages import SpeakersChanged, Speaking
+
+if TYPE_CHECKING:
+    from .sfu import Sfu
+
+LOUD: Final = -50  # dBov; what is quieter is no speech
+ONSET: Final = 3  # loud packets in a row with which speech begins; a click is shorter
+HOLD: Final = 1.0  # s of silence with which it ends; between two words there is less
+SMOOTHING: Final = 0.05  # what one loud packet counts for in the level
+LEAD: Final = 6.0  # dB by which a voice must be louder to be named before another
+MOST: Final = 16  # voices named at once
+INTERVAL: Final = 0.25  # s between two reports on one room
+
+
+class Voice:
+    """What one producer's packets say of its loudness: `level` in dBov, smoothed over the loud ones."""
+
+    def __init__(self, sfu: Sfu, router: str, producer: str) -> None:
+        self.router, self.producer = router, producer
+        self.level = 0.0
+        self.heard = 0.0  # when it was last loud
+        self._sfu = sfu
+        self._run = 0  # loud packets in a row
+        self._conversation: Conversation | None = None  # while it counts as speaking
+
+    def hear(self, dbov: int, now: float) -> None:
+        """Take a packet's level, -127 to 0 dBov."""
+        if dbov < LOUD:
+            self._run = 0
+            return
+        if self._run == 0 and self._conversation is None:
+            self.level = dbov
+        self._run += 1
+        self.level += (dbov - self.level) * SMOOTHING
+        self.heard = now
+        if self._conversation is None and self._run >= ONSET:
+            self._conversation = self._sfu.conversations.get(self.router) or Conversation(self._sfu, self.router)
+            self._conversation.voices.append(self)
+
+    def end(self) -> None:
+        """Speak no more."""
+        if self._conversation is not None:
+            self._conversation.voices.remove(self)
+            self._conversation, self._run = None, 0
+
+
+class Conversation:
+    """A room from somebody's first word until all are silent.
+
+    The set of speakers is reported when it changes, and its order when a voice has become clearly louder than one
+    that was named before it; so two people who are about as loud do not change places all the time.
+    """
+
+    def __init__(self, sfu: Sfu, router: str) -> None:
+        self.voices: list[Voice] = []
+        self._router = router
+        self._named: list[Voice] = []  # in the last report
+        self._sfu = sfu
+        self._now = sfu.port.now
+        self._alarm = sfu.alarm(self._look)
+        self._alarm.set(self._now())
+        sfu.conversations[router] = self
+
+    def _look(self) -> None:
+        now = self._now()
+        for voice in [each for each in self.voices if now > each.heard + HOLD]:
+            voice.end()
+        is_changed = self._is_changed()
+        if is_changed:
+            self._report()
+        if self.voices or is_changed:
+            self._alarm.set(now + INTERVAL)
+        else:
+            del self._sfu.conversations[self._router]
+
+    def _is_changed(self) -> bool:
+        named = set(self._named)
+        others = [each for each in self.voices if each not in named]
+        if not named.issubset(self.voices) or (others and len(named) < MOST):
+            return True
+        return _is_out_of_order(self._named) or any(_is_out_of_order([*self._named, each]) for each in others)
+
+    def _report(self) -> None:
+        self._named = sorted(self.voices, key=lambda each: each.level, reverse=True)[:MOST]
+        speakers = tuple(Speaking(each.producer, -round(each.level)) for each in self._named)
+        self._sfu.report(SpeakersChanged(self._router, speakers))
+
+
+def _is_out_of_order(voices: Iterable[Voice]) -> bool:
+    """Whether one of them is clearly louder than one before it."""
+    quietest = 0.0
+    for voice in voices:
+        if voice.level > quietest + LEAD:
+            return True
+        quietest = min(quietest, voice.level)
+    return False

@@ -1,0 +1,108 @@
+"""For tests: the forwarding unit in this process, on a clock that can be put forward, and clients driven by hand."""
+
+import asyncio
+import socket
+from itertools import count
+
+from palaver_media import stun
+from palaver_media.dtls import Certificate, DtlsSrtp, State
+from palaver_media.worker_messages import ConnectTransport, DtlsRole, Fingerprint, OpenTransport, TransportConnected
+from palaver_worker.port import Port, bind
+from palaver_worker.sfu import Sfu
+
+CERTIFICATE = Certificate()
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop whose clock can be put forward."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+class Inside:
+    """A forwarding unit on a loopback port, driven by hand."""
+
+    def __init__(self, loop: Loop, udp: socket.socket) -> None:
+        self.reports = []
+        self.port = Port(udp, loop.time)
+        self.sfu = Sfu(CERTIFICATE, self.port, self.reports.append)
+        self.loop = loop
+        self.address = udp.getsockname()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Put the clock forward, and let what is due happen."""
+        self.loop.ahead += seconds
+        await asyncio.sleep(0.001)
+        self.port.drain(lambda: None)
+
+
+class Client:
+    """A client on a blocking socket."""
+
+    numbers = count()
+
+    def __init__(self, inside: Inside) -> None:
+        self.inside, self.id = inside, f"client-{next(self.numbers)}"
+        self.socket = self.new_socket()
+        self.dtls = DtlsSrtp(CERTIFICATE)
+        inside.sfu.apply(OpenTransport("room", "seat", self.id, self.id, "password"))
+
+    @property
+    def transport(self):
+        return self.inside.sfu.transports[self.id]
+
+    def new_socket(self) -> socket.socket:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        udp.setblocking(False)
+        return udp
+
+    def send(self, *datagrams: bytes, through: socket.socket | None = None) -> list[bytes]:
+        """Send all this, let the unit act, and hear what came back."""
+        for datagram in datagrams:
+            (through or self.socket).sendto(datagram, self.inside.address)
+        self.inside.port.drain(lambda: None)
+        heard = []
+        try:
+            while True:
+                heard.append(self.socket.recv(2048))
+        except BlockingIOError:
+            return heard
+
+    def check(self, through: socket.socket | None = None) -> None:
+        self.send(stun.make_request(f"{self.id}:us", "password", 1)[0], through=through)
+
+    def accept(self, role: DtlsRole) -> None:
+        expected = Fingerprint("sha-256", CERTIFICATE.fingerprint)
+        self.inside.sfu.apply(ConnectTransport(self.id, role, (expected,)))
+
+    def connect(self) -> None:
+        self.accept(DtlsRole.SERVER)
+        self.check()
+        self.dtls.start(DtlsRole.CLIENT, [Fingerprint("sha-256", CERTIFICATE.fingerprint)])
+        while self.dtls.state is State.CONNECTING:
+            for datagram in self.send(*self.dtls.take()):
+                self.dtls.receive(datagram)
+        assert TransportConnected("room", self.id) in self.inside.reports
+
+
+def run(scenario) -> None:
+    """Run a scenario of an `Inside` on a loop of its own."""
+
+    async def whole() -> None:
+        with await bind("127.0.0.1", 0) as udp:
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, Loop)
+            inside = Inside(loop, udp)
+            await scenario(inside)
+            inside.sfu.close()
+            assert not inside.port.by_ufrag
+            assert not inside.port.by_address
+            assert not inside.sfu.producers
+            assert not inside.sfu.consumers
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(whole())

@@ -101,7 +101,7 @@ async def test_the_highlight_stays_on_its_room_while_the_list_changes() -> None:
         await shown.press("down")
         await shown.show(evolve(ONLINE, rooms=(listed(LOBBY, "new", "bob"), *ONLINE.rooms[1:])))
         await shown.show(
-            evolve(ONLINE, rooms=(listed(LOBBY, "a", "x"), listed(LOBBY + "2", "b", "x"), *ONLINE.rooms[1:]))
+            evolve(ONLINE, rooms=(listed(LOBBY, "a", "x"), listed(RoomId(f"{LOBBY}2"), "b", "x"), *ONLINE.rooms[1:]))
         )
         await shown.press("enter")
         assert shown.wishes == [Join(OTHER, "planning")]

@@ -36,7 +36,7 @@ class Rings:
     def go_on(self) -> None:
         """Mark the next one, and after the last the first."""
         ids = [ring.call_id for ring in self.incoming]
-        if self.marked in ids:
+        if self.marked is not None:
             self.marked = ids[(ids.index(self.marked) + 1) % len(ids)]
 
     def for_key(self) -> IncomingRing | None:

@@ -30,7 +30,6 @@ class Calling(Window[None]):
     Nothing in it has the focus, so that the Enter that began the call cannot cancel it.
     """
 
-    AUTO_FOCUS = ""
     BINDINGS = [("escape,h,c", "cancel", "Cancel")]
 
     def __init__(self, ring: OutgoingRing) -> None:

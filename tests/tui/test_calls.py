@@ -178,6 +178,17 @@ async def test_who_sits_in_a_room_is_asked_whether_to_leave_it() -> None:
         assert "Leave lobby and answer bob?" in shown.text()
         await shown.press("enter")  # a stray one says no
         assert shown.wishes == []
+        await shown.press("ctrl+y", "ctrl+y", "y")
+        assert shown.wishes == [Accept(BOB)]
+        assert "Leave lobby" not in shown.text()
+
+
+async def test_the_question_whether_to_leave_closes_when_it_rings_no_longer() -> None:
+    async with screen(evolve(TALKING, incoming=RUNG.incoming)) as shown:
+        await shown.press("ctrl+y")
+        await shown.show(TALKING)
+        await shown.until(lambda: "Leave lobby" not in shown.text())
+        await shown.show(evolve(TALKING, incoming=RUNG.incoming))
         await shown.press("ctrl+y", "y")
         assert shown.wishes == [Accept(BOB)]
 

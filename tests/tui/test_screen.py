@@ -129,6 +129,16 @@ async def test_a_room_is_left() -> None:
         assert "You are in no room." in shown.text()
 
 
+@pytest.mark.parametrize("pane", ["#log", "#say", "#participants"])
+async def test_whoever_is_out_of_the_room_has_the_keys_in_the_lists(pane: str) -> None:
+    async with screen(TALKING) as shown:
+        shown.app.screen.set_focus(shown.app.screen.query_one(pane))
+        await shown.show(ONLINE)
+        await shown.until(lambda: "Mute" not in shown.lines()[-1] and "New" in shown.lines()[-1])
+        await shown.press("enter")
+        assert shown.wishes == [Join(LOBBY, "lobby")]
+
+
 async def test_a_host_ends_the_room_once_that_is_confirmed() -> None:
     async with screen(evolve(TALKING, room=room("ann", "bob"))) as shown:
         assert "End" in shown.lines()[-1]
@@ -393,6 +403,8 @@ async def test_a_narrow_screen_shows_the_room_or_the_lists() -> None:
         assert "Rooms" in shown.text()
         await shown.press("v")
         assert "Rooms" not in shown.text()
+        await shown.press("c", "m", "escape", "m")
+        assert shown.wishes == [SetMuted(True)]
         await shown.show(ONLINE)
         assert "Rooms" in shown.text()
 

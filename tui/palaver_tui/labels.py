@@ -17,10 +17,10 @@ CONFIRM_END: Final = "End this room for everyone in it?"
 NEXT_RING: Final = "^g the next one"
 ASK_REASON: Final = "Why? They read it; Enter without a word just rejects."
 REASONS: Final = ("Call you back soon", "In a meeting", "Cannot talk now")
-ASK_EMOJI: Final = "Digits or a click choose one; a second time takes it back."
+ASK_EMOJI: Final = "A digit or a click chooses; once more takes it back."
 OTHER_EMOJI: Final = "another emoji"
 NO_EMOJI: Final = "That is not one emoji."
-EDITING: Final = "Writing your message anew · Enter sends, Esc leaves it as it was"
+EDITING: Final = "Editing · Enter sends, Esc leaves it as it was"
 
 NO_ROOMS: Final = "  None yet: n makes one"
 NOBODY: Final = "  Not connected yet"

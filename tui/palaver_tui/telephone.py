@@ -31,12 +31,15 @@ class Telephone(App[None]):
         super().__init__()
         self.rings = Rings()
         self._calling: CallId | None = None
+        self._leaving: tuple[CallId, Confirm] | None = None  # asked before a call is accepted
 
     def watch_state(self, state: ClientState) -> None:
         """Ring, and show a call that begins."""
         if self.rings.show(state.incoming):
             self.bell()
         self.marked = self.rings.marked
+        if self._leaving is not None and state.ring(self._leaving[0]) is None:
+            self._leaving[1].expire()
         if state.outgoing is not None and state.outgoing.call_id != self._calling:
             self._calling = state.outgoing.call_id
             self.push_screen(Calling(state.outgoing))
@@ -88,14 +91,16 @@ class Telephone(App[None]):
         """Accept, once it is confirmed that the seat elsewhere may be given up."""
 
         def accept(is_sure: bool | None) -> None:
+            self._leaving = None
             if is_sure:
                 self.post_message(Asked(Accept(ring.call_id)))
 
         if self.state.room is None:
             accept(True)
-        else:
-            question = labels.confirm_leave(self.state, ring.from_name)
-            self.push_screen(Confirm(question, "Leave and answer"), accept)
+        elif self._leaving is None:
+            question = Confirm(labels.confirm_leave(self.state, ring.from_name), "Leave and answer")
+            self._leaving = ring.call_id, question
+            self.push_screen(question, accept)
 
     def _ask_reason(self, ring: IncomingRing) -> None:
         def reject(reason: str | None) -> None:

@@ -89,8 +89,8 @@ class Confirm(Window[bool]):
         with Vertical(classes="box"):
             yield Label(plain(self._question))
             with Horizontal(classes="buttons"):
-                yield Button("No", id="no", compact=True)
-                yield Button(self._yes, variant="error", id="yes", compact=True)
+                yield Button("n No", id="no", compact=True)
+                yield Button(f"y {self._yes}", variant="error", id="yes", compact=True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Answer by a button."""

@@ -71,7 +71,7 @@ class Main(Screen[None]):
     def _enter(self, room_id: RoomId | None) -> None:
         self.set_class(room_id is not None, "-in-room")
         self.remove_class("-lists")
-        if room_id is None and isinstance(self.focused, ChatInput):
+        if room_id is None and self.focused is not None and self.query_one(Room) in self.focused.ancestors:
             self._focus(self.query_one(RoomList))
         self.refresh_bindings()
 

@@ -117,11 +117,11 @@ class ChatInput(Line):
         self.value = text.replace("\n", BREAK)
 
     def action_done(self) -> None:
-        """Write an ordinary message again, or no more."""
+        """Write an ordinary message again, or no more: then keys act upon what is written."""
         if self._aim is not None:
             self.stop()
         else:
-            self.screen.focus_next("#rooms")
+            self.screen.set_focus(self.screen.query_one("#log"))
 
 
 class AimLine(Static):

@@ -7,8 +7,8 @@ only the media workers are replaced, by routers that write down what they are to
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,20 @@ import orjson
 import trio
 from attrs import define, field
 from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
-from wsproto.utilities import LocalProtocolError
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from palaver_media.worker_messages import CloseRouter, WorkerCommand
 from palaver_protocol import engineio, socketio
 from palaver_protocol.models import RoomId
 from palaver_server.connection import serve_link
 from palaver_server.exchange import Exchange
+from palaver_server.http_connection import HttpConnection
 from palaver_server.policy import DEFAULT, Policy
 from palaver_server.publisher import publish_lists
 from palaver_server.restoring import Restoring
 from palaver_server.room import Room
 from palaver_server.room_media import Place
+from palaver_server.websocket import WebSocket, accept
 from palaver_server.websocket_link import WebSocketLink
 
 URL = "/socket.io/?EIO=4&transport=websocket"
@@ -207,19 +208,39 @@ class RecordingRouters:
 
     made: list[RecordingRouter] = field(factory=list)
     are_up: trio.Event = field(factory=trio.Event)
+    _reserved: dict[RoomId, RecordingRouter] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.are_up.set()
 
-    @asynccontextmanager
-    async def router(self, room: Room) -> AsyncIterator[RecordingRouter]:
-        await self.are_up.wait()
+    def reserve(self, room: Room) -> RecordingRouter | None:
+        if not self.are_up.is_set():
+            return None
         router = RecordingRouter(Place("192.0.2.7", 40000 + len(self.made), "AA:BB"))
         self.made.append(router)
+        self._reserved[room.state.room_id] = router
+        return router
+
+    @asynccontextmanager
+    async def router(self, room: Room) -> AsyncIterator[RecordingRouter]:
+        if room.state.room_id not in self._reserved:
+            await self.are_up.wait()
+            self.reserve(room)
+        router = self._reserved.pop(room.state.room_id)
         try:
             yield router
         finally:
             router.tell(CloseRouter(room.state.room_id))
+
+
+async def accept_websocket(stream: trio.abc.Stream, max_payload: int = 1_000_000) -> WebSocket:
+    """The server's side of a WebSocket over a stream on which a client shakes hands."""
+    connection = HttpConnection(stream, "198.51.100.1", max_payload)
+    request = await connection.receive()
+    assert request is not None
+    websocket = await accept(connection, request, max_payload)
+    assert websocket is not None
+    return websocket
 
 
 @define(eq=False)
@@ -258,17 +279,10 @@ class World:
         return Person(websocket)
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
-        with suppress_late_objection():
-            await self._serve_websocket(stream)
-
-    async def _serve_websocket(self, stream: trio.abc.Stream) -> None:
-        async with trio.open_nursery() as nursery:
-            request = await wrap_server_stream(nursery, stream, 64, self.settings.max_payload, receive_buffer_size=None)
-            websocket = await request.accept()
-            link = WebSocketLink(self.settings, f"sid{next(self._ids)}", websocket)
-            await serve_link(link, self.exchange, "198.51.100.1", ())
-            await trio.aclose_forcefully(stream)
-            nursery.cancel_scope.cancel()
+        websocket = await accept_websocket(stream, self.settings.max_payload)
+        link = WebSocketLink(self.settings, f"sid{next(self._ids)}", websocket)
+        await serve_link(link, self.exchange, "198.51.100.1", ())
+        await trio.aclose_forcefully(stream)
 
     async def person(self, name: str, user_id: str | None = None) -> Person:
         """Somebody online."""
@@ -296,15 +310,6 @@ class World:
     def state(self, room_id: str) -> Any:
         """A room's state, to look into or to poison."""
         return self.exchange.rooms.open[RoomId(room_id)].state
-
-
-@contextmanager
-def suppress_late_objection() -> Iterator[None]:
-    """As the front door does: trio-websocket objects to a message too long also while it closes."""
-    try:
-        yield
-    except* LocalProtocolError:
-        pass
 
 
 @asynccontextmanager

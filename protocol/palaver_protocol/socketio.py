@@ -71,6 +71,11 @@ def encode_event(event: str, payload: object) -> str:
     return "2" + orjson.dumps((event, payload)).decode()
 
 
+def encode_ack(ack_id: int, answer: object) -> str:
+    """The text of an ack with one argument, without bytes, in the root namespace."""
+    return f"3{ack_id}" + orjson.dumps((answer,)).decode()
+
+
 def _has_bytes(data: object) -> bool:
     match data:
         case bytes():

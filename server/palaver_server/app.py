@@ -20,6 +20,7 @@ from .exchange import Exchange
 from .front_door import FrontDoor
 from .links import Link
 from .publisher import publish_lists
+from .rest import Rest
 from .restoring import Restoring
 from .stores import open_store
 from .workers import Pool, Worker
@@ -134,4 +135,5 @@ def make_door(config: Config, exchange: Exchange, pool: Pool, doors: trio.Nurser
             "transports": transports,
         }
 
-    return FrontDoor(doors, engineio.Settings(), frozenset(config.allow_origin), on_link, health)
+    rest = Rest(exchange, pool)
+    return FrontDoor(doors, engineio.Settings(), frozenset(config.allow_origin), on_link, health, api=rest.respond)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any, Final
 
 import trio
@@ -13,13 +14,12 @@ from palaver_protocol.converter import read_id, read_name, read_request, write_a
 from palaver_protocol.engineio import RemoteProtocolError
 from palaver_protocol.models import NoticeLevel, Reason, UserId
 from palaver_protocol.notices import ServerNotice
-from palaver_protocol.socketio import Acknowledged, Connecting, Disconnected, Event, Packet, PacketType, ServerLink
+from palaver_protocol.socketio import Acknowledged, Connecting, Disconnected, Event, ServerLink
 from palaver_protocol.table import REQUESTS, Code, Refusal, refusal
 
 from .exchange import Exchange
 from .links import Link, message
 from .people import Newcomer
-from .publisher import welcome
 from .session import Session
 
 log = logging.getLogger(__name__)
@@ -40,22 +40,17 @@ class Connection:
     has_left: bool = False  # it said goodbye
     _packets: ServerLink = field(factory=ServerLink)
 
+    def __attrs_post_init__(self) -> None:
+        self.link.outbox.scope.deadline = trio.current_time() + CONNECT_PATIENCE
+
     async def serve(self) -> None:
         """Live as long as the link; then leave the exchange."""
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._expect_connect)
-                await self.link.serve(self.receive)
-                nursery.cancel_scope.cancel()
+            await self.link.serve(self.receive)
         finally:
             if self.session is not None:
                 is_clean = self.has_left or self.link.has_left
                 self.exchange.part(self.session, self.link.outbox, is_clean=is_clean)
-
-    async def _expect_connect(self) -> None:
-        await trio.sleep(CONNECT_PATIENCE)
-        if self.session is None:
-            self.link.outbox.close()
 
     def receive(self, data: str | bytes) -> None:
         """Do what a message says.
@@ -87,6 +82,7 @@ class Connection:
         who = self.read_auth(auth)
         if who is None:
             return
+        self.link.outbox.scope.deadline = math.inf
         self.session, is_resumed = self.exchange.arrive(who, self.address, self.link.outbox)
         self.send(self._packets.accept(ROOT, self.session.socket_id, self.describe(self.session, is_resumed)))
         self.greet(self.session, is_resumed)
@@ -114,7 +110,6 @@ class Connection:
         if is_resumed:
             self.exchange.tell_session(session, self.exchange.snapshot(session))
         else:
-            welcome(self.exchange, session)
             self.exchange.calls.arrived(session)
         for notice in self.notices:
             self.exchange.tell_session(session, notice)
@@ -123,7 +118,7 @@ class Connection:
         """Handle a request and answer it, if an answer was asked for."""
         answered = self._handle(event)
         if event.ack_id is not None:
-            self.send(socketio.encode(Packet(PacketType.ACK, [answered], event.namespace, event.ack_id)))
+            self.link.outbox.put(message(socketio.encode_ack(event.ack_id, answered)))
 
     def _handle(self, event: Event) -> dict[str, Any]:
         session = self.session

@@ -1,4 +1,4 @@
-"""The one TCP port: HTTP and long-polling, and WebSocket upgrades handed on to trio-websocket."""
+"""The one TCP port: REST and long-polling over HTTP, and what becomes a WebSocket."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from urllib.parse import urlsplit
 
 import h11
 import trio
-import trio_websocket
 from attrs import define, field
-from wsproto.utilities import LocalProtocolError
 
 from palaver_protocol import engineio
 
 from .http_connection import PATIENCE, HttpConnection, Request, Response, in_json
 from .links import OnLink, close_stream
 from .polling_door import Headers, PollingDoor, error
+from .websocket import Closed, WebSocket, accept
 from .websocket_link import WebSocketLink
 
 log = logging.getLogger(__name__)
 
-MESSAGES_AHEAD: Final = 64  # WebSocket messages read before they are handled
 PREFLIGHT_AGE: Final = 600  # s for which a browser need not ask again
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @define(eq=False)
 class FrontDoor:
-    """What a TCP connection meets first. Links come in at `path`; those that poll live in `nursery`."""
+    """What a TCP connection meets first. Links come in at `path`; those that poll live in `nursery`.
+
+    `api` answers what is asked under `/api/`, given whether the web page that asks is allowed to.
+    """
 
     nursery: trio.Nursery
     settings: engineio.Settings
@@ -39,6 +40,7 @@ class FrontDoor:
     on_link: OnLink
     health: Callable[[], dict[str, object]]
     path: str = "/socket.io/"
+    api: Callable[[Request, bool], Response] | None = None
     polling: PollingDoor = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -47,59 +49,65 @@ class FrontDoor:
     async def serve(self, stream: trio.SocketStream) -> None:
         """One TCP connection, behind a crash barrier: whatever goes wrong here ends this connection only."""
         try:
-            await self._serve(HttpConnection(stream, self.settings.max_payload))
-        except* (trio.TooSlowError, trio.BrokenResourceError, trio_websocket.ConnectionClosed):
+            address: str = stream.socket.getsockname()[0]
+            upgraded = await self._serve_http(HttpConnection(stream, address, self.settings.max_payload))
+            if upgraded is not None:
+                await self._serve_websocket(*upgraded, address)
+        except* (trio.TooSlowError, trio.BrokenResourceError, Closed):
             pass
-        except* LocalProtocolError:
-            log.debug("a client sent a message too long while it was being closed")  # to which trio-websocket objects
         except* Exception:
             log.exception("a connection broke at the front door")
         finally:
             await close_stream(stream)
 
-    async def _serve(self, connection: HttpConnection) -> None:
-        """Requests one after another, or one WebSocket."""
+    async def _serve_http(self, connection: HttpConnection) -> tuple[WebSocket, str | None] | None:
+        """Requests one after another; the WebSocket that the connection becomes, and the session that it is for."""
         try:
             goes_on = True
             while goes_on:
                 with trio.fail_after(PATIENCE):
                     request = await connection.receive()
                 if request is None:
-                    return
-                if request.is_upgrade or request.path == self.path:
-                    goes_on = await self._serve_client(connection, request)
-                else:
+                    return None
+                if not request.is_upgrade and request.path != self.path:
                     goes_on = await connection.send(self.respond(request))
+                elif (refusal := self.refuses(request)) is not None:
+                    goes_on = await connection.send(refusal)
+                elif request.is_upgrade:
+                    websocket = await accept(connection, request, self.settings.max_payload)
+                    return None if websocket is None else (websocket, request.query.get("sid"))
+                elif request.method == "OPTIONS":
+                    goes_on = await connection.send(cross_origin(request).on(preflight("GET, POST")))
+                else:
+                    goes_on = await self.polling.serve(connection, request, cross_origin(request))
         except h11.RemoteProtocolError as broken:
             with suppress(h11.LocalProtocolError, trio.BrokenResourceError):
                 await connection.send(in_json(broken.error_status_hint, {"error": str(broken)}))
+        return None
+
+    async def _serve_websocket(self, websocket: WebSocket, sid: str | None, address: str) -> None:
+        """A WebSocket, which is a link, or takes over the one that has polled."""
+        if sid is None:
+            await self.on_link(WebSocketLink(self.settings, secrets.token_urlsafe(15), websocket), address)
+        elif link := self.polling.links.get(sid):
+            await link.upgrade(websocket)
 
     def respond(self, request: Request) -> Response:
         """The answer to a plain request."""
         if request.path == "/healthz":
             is_get = request.method in ("GET", "HEAD")
             return in_json(200, self.health()) if is_get else in_json(405, {"error": "only GET"})
+        if self.api is not None and request.path.startswith("/api/"):
+            is_allowed = self.may_ask(request)
+            response = self.api(request, is_allowed)
+            return cross_origin(request).on(response) if is_allowed else response
         return in_json(404, {"error": "not found", "hint": f"clients connect to {self.path}, see also /healthz"})
-
-    async def _serve_client(self, connection: HttpConnection, request: Request) -> bool:
-        """A client's request: a poll, a push, or its WebSocket; whether the connection can go on."""
-        headers = cross_origin(request)
-        response = self.refuses(request)
-        if response is not None:
-            return await connection.send(response)
-        if request.is_upgrade:
-            await self._serve_websocket(connection, request.query.get("sid"))
-            return False
-        if request.method == "OPTIONS":
-            return await connection.send(headers.on(PREFLIGHT))
-        return await self.polling.serve(connection, request, headers)
 
     def refuses(self, request: Request) -> Response | None:
         """Why a client is not let in, if it is not."""
         if request.path != self.path:
             return in_json(404, {"error": "not found"})
-        origin = request.headers.get("origin")
-        if origin is not None and not self.is_allowed(origin, request.headers.get("host", "")):
+        if not self.may_ask(request):
             return in_json(403, error(4, "Forbidden: add this page's origin by --allow-origin"))
         headers = cross_origin(request)
         if request.method == "OPTIONS":
@@ -110,6 +118,11 @@ class FrontDoor:
             return headers.on(in_json(400, error(0, "Transport unknown")))
         refusal = self.polling.refuses(request)
         return headers.on(refusal) if refusal else None
+
+    def may_ask(self, request: Request) -> bool:
+        """Whether this comes from no web page, or from one that is allowed to."""
+        origin = request.headers.get("origin")
+        return origin is None or self.is_allowed(origin, request.headers.get("host", ""))
 
     def is_allowed(self, origin: str, host: str) -> bool:
         """Whether a web page of this origin may connect: a listed one, or on loopback one of this machine.
@@ -122,32 +135,17 @@ class FrontDoor:
         from_host, to_host = hostname(origin), hostname("//" + host)
         return from_host in LOOPBACK and to_host in LOOPBACK
 
-    async def _serve_websocket(self, connection: HttpConnection, sid: str | None) -> None:
-        """One WebSocket, from its handshake to its end."""
-        stream = connection.replay()
-        address = stream.stream.socket.getsockname()[0]
-        async with trio.open_nursery() as nursery:
-            with trio.fail_after(PATIENCE):
-                request = await trio_websocket.wrap_server_stream(
-                    nursery, stream, MESSAGES_AHEAD, self.settings.max_payload, receive_buffer_size=None
-                )
-                websocket = await request.accept()
-            if sid is None:
-                await self.on_link(WebSocketLink(self.settings, secrets.token_urlsafe(15), websocket), address)
-            elif link := self.polling.links.get(sid):
-                await link.upgrade(websocket)
-            await close_stream(stream)
-            nursery.cancel_scope.cancel()
 
-
-PREFLIGHT: Final = Response(
-    204,
-    headers=(
-        ("access-control-allow-methods", "GET, POST"),
-        ("access-control-allow-headers", "content-type"),
-        ("access-control-max-age", str(PREFLIGHT_AGE)),
-    ),
-)
+def preflight(methods: str) -> Response:
+    """What lets a page that may ask use these methods (Fetch, CORS-preflight)."""
+    return Response(
+        204,
+        headers=(
+            ("access-control-allow-methods", methods),
+            ("access-control-allow-headers", "content-type"),
+            ("access-control-max-age", str(PREFLIGHT_AGE)),
+        ),
+    )
 
 
 def cross_origin(request: Request) -> Headers:

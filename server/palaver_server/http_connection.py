@@ -38,6 +38,10 @@ class Response:
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
 
+    def with_headers(self, *headers: tuple[str, str]) -> Response:
+        """The answer with these headers more."""
+        return Response(self.status, self.body, self.headers + headers)
+
     def events(self, *, is_last: bool, is_head: bool) -> list[h11.Event]:
         """The answer, for h11; to a HEAD request without its body."""
         headers = list(self.headers)
@@ -61,41 +65,13 @@ def in_text(status: int, content: bytes) -> Response:
 
 
 @define(eq=False)
-class Replay(trio.abc.Stream):
-    """A stream that first gives back the bytes that were read from it."""
-
-    stream: trio.SocketStream
-    held: bytes
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """The next bytes."""
-        if self.held:
-            held, self.held = self.held, b""
-            await trio.lowlevel.checkpoint()
-            return held
-        return await self.stream.receive_some(max_bytes)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send bytes."""
-        await self.stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """Wait until sending might not block."""
-        await self.stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self.stream.aclose()
-
-
-@define(eq=False)
 class HttpConnection:
-    """A client's requests, one after another. `max_body` is in bytes."""
+    """A client's requests, one after another. `address` is where it reached us; `max_body` is in bytes."""
 
-    stream: trio.SocketStream
+    stream: trio.abc.Stream
+    address: str
     max_body: int
     _http: h11.Connection = field(factory=lambda: h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD))
-    _read: bytes = b""  # what the present request came in
     _is_head: bool = False  # whether it wants no body
 
     async def receive(self) -> Request | None:
@@ -104,7 +80,6 @@ class HttpConnection:
         Raises:
             h11.RemoteProtocolError: there is none, or it is too large.
         """
-        self._read = self._http.trailing_data[0]
         self._is_head = False
         body = b""
         request: Request | None = None
@@ -112,7 +87,7 @@ class HttpConnection:
             event = self._http.next_event()
             match event:
                 case h11.NEED_DATA:
-                    self._feed(await self.stream.receive_some(MAX_HEAD))
+                    self._http.receive_data(bytes(await self.stream.receive_some(MAX_HEAD)))
                 case h11.Request():
                     request = to_request(event)
                     self._is_head = request.method == "HEAD"
@@ -126,10 +101,6 @@ class HttpConnection:
                     return Request(request.method, request.path, request.query, request.headers, body)
                 case _:
                     return None
-
-    def _feed(self, data: bytes | bytearray) -> None:
-        self._read += data
-        self._http.receive_data(bytes(data))
 
     async def wait_gone(self) -> None:
         """Until the client hangs up. What it sends meanwhile is kept, and then nobody looks any more."""
@@ -156,9 +127,19 @@ class HttpConnection:
         self._http.start_next_cycle()
         return True
 
-    def replay(self) -> Replay:
-        """The stream as it was before the present request."""
-        return Replay(self.stream, self._read)
+    async def switch(self, *headers: tuple[str, str]) -> bytes:
+        """Agree to the upgrade that the present request asks for; what came after the request.
+
+        Raises:
+            h11.RemoteProtocolError: it has a body.
+            TooSlowError: the client does not take the answer.
+        """
+        if not isinstance(self._http.next_event(), h11.EndOfMessage):
+            raise h11.RemoteProtocolError("an upgrade without a body is expected")
+        data = self._http.send(h11.InformationalResponse(status_code=101, headers=list(headers)))
+        with trio.fail_after(PATIENCE):
+            await self.stream.send_all(data or b"")
+        return self._http.trailing_data[0]
 
 
 def to_request(event: h11.Request) -> Request:

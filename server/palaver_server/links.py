@@ -5,16 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import trio
 from attrs import define, field
 
-from palaver_protocol import engineio
-from palaver_protocol.engineio import Packet, PacketType, Settings
+from palaver_protocol.engineio import PacketType, Settings
 
 from .session import Outbox
 
+MESSAGE: Final = PacketType.MESSAGE.value
 OnMessage: TypeAlias = Callable[[str | bytes], None]
 
 
@@ -43,7 +43,7 @@ async def close_stream(stream: trio.abc.Stream) -> None:
 
 def message(data: str | bytes) -> str | bytes:
     """The WebSocket message that carries an Engine.IO message."""
-    return engineio.encode(Packet(PacketType.MESSAGE, data))
+    return data if isinstance(data, bytes) else MESSAGE + data
 
 
 OnLink: TypeAlias = Callable[[Link, str], Awaitable[None]]

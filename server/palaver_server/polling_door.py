@@ -60,7 +60,7 @@ class PollingDoor:
             return None
         link = PollingLink(self.settings, secrets.token_urlsafe(15))
         self.links[link.sid] = link
-        self.nursery.start_soon(self._live, link, connection.stream.socket.getsockname()[0])
+        self.nursery.start_soon(self._live, link, connection.address)
         return link
 
     async def _live(self, link: PollingLink, address: str) -> None:
@@ -111,7 +111,7 @@ class Headers:
 
     def on(self, response: Response) -> Response:
         """The answer with them."""
-        return Response(response.status, response.body, response.headers + self.lines)
+        return response.with_headers(*self.lines)
 
 
 def error(code: int, message: str) -> dict[str, object]:

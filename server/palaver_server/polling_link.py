@@ -10,13 +10,13 @@ from typing import Final
 
 import trio
 from attrs import define, field
-from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from palaver_protocol import engineio
 from palaver_protocol.engineio import Handshake, Packet, PacketType, RemoteProtocolError, ServerHeartbeat
 from palaver_protocol.polling import CLOSE, NOOP, ServerProbe, decode_payload, encode_payload
 
 from .links import Link, OnMessage
+from .websocket import Closed, WebSocket, frame_of
 from .websocket_link import PING, Carrier
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class PollingLink(Link):
     _on_message: OnMessage | None = None
     _heartbeat: ServerHeartbeat = field(init=False)
     _beat: trio.CancelScope = field(factory=trio.CancelScope)  # sleeps until the heartbeat is due
-    _websocket: WebSocketConnection | None = None
+    _websocket: WebSocket | None = None
     _upgraded: trio.Event = field(factory=trio.Event)
     _ended: trio.Event = field(factory=trio.Event)
 
@@ -103,13 +103,13 @@ class PollingLink(Link):
                     await carrier.run()
                 finally:
                     self.has_left = carrier.has_left
-        except* (RemoteProtocolError, ConnectionClosed, trio.TooSlowError) as why:
+        except* (RemoteProtocolError, Closed, trio.TooSlowError) as why:
             log.debug("link %s ends: %s", self.sid, why.exceptions[0])
         finally:
             self.end()
             self._ended.set()
 
-    async def _keep_alive(self) -> WebSocketConnection:
+    async def _keep_alive(self) -> WebSocket:
         """Ping until the client has moved to a WebSocket."""
         while self._websocket is None:
             with trio.CancelScope(deadline=self._heartbeat.deadline) as self._beat:
@@ -194,7 +194,7 @@ class PollingLink(Link):
                 raise RemoteProtocolError(f"a client does not send {packet.type.name}")
 
     # -- the upgrade ---------------------------------------------------------------------------------------------------
-    async def upgrade(self, websocket: WebSocketConnection) -> None:
+    async def upgrade(self, websocket: WebSocket) -> None:
         """Let a WebSocket take over, and stay until the link ends; return at once if it does not come to that."""
         if self._stage is not Stage.POLLING:
             return
@@ -202,7 +202,7 @@ class PollingLink(Link):
         try:
             with trio.fail_after(UPGRADE_PATIENCE):
                 await self._probe(websocket)
-        except (RemoteProtocolError, ConnectionClosed, trio.TooSlowError) as why:
+        except (RemoteProtocolError, Closed, trio.TooSlowError) as why:
             log.debug("link %s stays with polling: %s", self.sid, why)
         finally:
             if self._stage in (Stage.PROBING, Stage.PROVED):
@@ -214,13 +214,13 @@ class PollingLink(Link):
             self._upgraded.set()
             await self._ended.wait()
 
-    async def _probe(self, websocket: WebSocketConnection) -> None:
+    async def _probe(self, websocket: WebSocket) -> None:
         """Go through the probe; as soon as the WebSocket works, a poll is not left to wait."""
         probe = ServerProbe()
         while not probe.is_done:
-            answer = probe.feed(await websocket.get_message())
+            answer = probe.feed(await websocket.receive())
             if answer is not None:
-                await websocket.send_message(answer)
+                await websocket.send(frame_of(answer))
                 if self._stage is Stage.PROBING:
                     self._stage = Stage.PROVED
                 if self._poll is not None:

@@ -1,4 +1,8 @@
-"""The lists of users and rooms, told to everybody: the latest state, a few times a second at most."""
+"""The lists of users and rooms, told to everybody: the latest state, a few times a second at most.
+
+Who comes gets them in this way too, like everybody who was there: at once on a quiet server. When thousands come
+together, lists for each of them alone would be most of the work.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +29,6 @@ async def publish_lists(exchange: Exchange) -> None:
         for session in exchange.people.sessions.values():
             put_lists(session, users, rooms)
         await trio.sleep(PAUSE + PAUSE_PER_USER * len(exchange.people.users))
-
-
-def welcome(exchange: Exchange, session: Session) -> None:
-    """Tell a new connection the lists at once."""
-    put_lists(session, *encode_lists(exchange))
 
 
 def encode_lists(exchange: Exchange) -> tuple[str, str]:

@@ -48,6 +48,10 @@ class Router(Protocol):
 class Routers(Protocol):
     """Where routers come from."""
 
+    def reserve(self, room: Room) -> Router | None:
+        """A router for a room that opens, which `router` gives then; None if it has to wait."""
+        ...
+
     def router(self, room: Room) -> AbstractAsyncContextManager[Router]:
         """A router for a room; waits for a worker."""
         ...
@@ -127,6 +131,11 @@ class Room:
             self.state.is_ended = True
             self.state.effects = [Moved(user_id, is_seated=False) for user_id in self.state.seats]
 
+    def take_router(self, router: Router) -> None:
+        """The room's media has a place."""
+        self.router = router
+        self.happen(partial(self.state.place_media, router.place))
+
     def reported(self, report: WorkerReport) -> None:
         """What the worker says of this room."""
         match report:
@@ -153,8 +162,8 @@ class Room:
                 case command:
                     if self.router is not None:
                         self.router.tell(command)
-        if self.alarm is not None:
-            self.alarm.deadline = self.state.deadline()
+        if self.alarm is not None and self.alarm.deadline != (deadline := self.state.deadline()):
+            self.alarm.deadline = deadline
         self.outside.keep_room(self)
         if self.state.is_ended and not self.ended.is_set():
             self.ended.set()
@@ -191,8 +200,8 @@ async def keep_media(room: Room, routers: Routers) -> None:
     """Hold a place on a worker; when that worker dies, take another and have everybody negotiate again."""
     while True:
         async with routers.router(room) as router:
-            room.router = router
-            room.happen(partial(room.state.place_media, router.place))
+            if room.router is not router:
+                room.take_router(router)
             await router.wait_dead()
             room.router = None
             room.happen(room.state.lose_media)

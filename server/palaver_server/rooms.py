@@ -118,6 +118,8 @@ class Rooms:
     def start(self, state: RoomState) -> Room:
         """A room, running."""
         room = self.open[state.room_id] = Room(state, self)
+        if (router := self.routers.reserve(room)) is not None:  # at once, for whoever asks for media in one breath
+            room.take_router(router)
         self.nursery.start_soon(self.live, room)
         return room
 

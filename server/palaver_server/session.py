@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+import sys
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -12,37 +13,43 @@ from attrs import define, field
 from palaver_protocol.models import Name, UserId
 from palaver_protocol.table import Code, refusal
 
-MAX_WAITING: Final = 1024 * 1024  # characters waiting for a slow reader, who is then cut off
+MAX_WAITING: Final = 512 * 1024  # bytes of memory; a reader for whom more waits is cut off at the next message
 BUDGET: Final = 300.0  # tokens: joining a room of 100 spends about 250 at once
 REFILL: Final = 40.0  # tokens per second
 
 
 @define(eq=False)
 class Outbox:
-    """Messages on their way to one connection. `put` never blocks and never calls back."""
+    """Messages on their way to one connection. `put` never blocks and never calls back.
+
+    Waking the task that sends costs more than sending. So while it waits, a transport may let `send_now` send a message
+    at once; it returns whether the message is on its way, and wakes the task if the end of it is left to be sent.
+    """
 
     scope: trio.CancelScope = field(factory=trio.CancelScope)  # of the connection
-    _messages: deque[str | bytes] = field(factory=deque["str | bytes"])
-    _latest: dict[str, str] = field(factory=dict[str, str])
+    send_now: Callable[[str | bytes], bool] | None = None
+    _messages: list[str | bytes] = field(factory=list["str | bytes"])
+    _latest: dict[str, str] | None = None
     _size: int = 0
-    _more: trio.Event = field(factory=trio.Event)
+    _more: trio.Event | None = None  # set for who waits in `take`, where nothing is left
     _is_closed: bool = False
 
     def put(self, message: str | bytes) -> None:
         """Send a message. A reader too slow for it is cut off."""
-        if self._is_closed:
+        if self._is_closed or self._is_sent(message):
             return
-        self._size += len(message)
         if self._size > MAX_WAITING:
             self.scope.cancel()
+        self._size += sys.getsizeof(message)
         self._messages.append(message)
-        self._more.set()
+        self.wake()
 
     def put_latest(self, event: str, message: str) -> None:
         """Send a message that stands for all earlier ones of its event: a slow reader gets only the newest."""
-        if not self._is_closed:
-            self._latest[event] = message
-            self._more.set()
+        if self._is_closed or self._is_sent(message):
+            return
+        self._latest = {**(self._latest or {}), event: message}
+        self.wake()
 
     @property
     def is_closed(self) -> bool:
@@ -52,18 +59,28 @@ class Outbox:
     def close(self) -> None:
         """Send what waits, and nothing after it."""
         self._is_closed = True
-        self._more.set()
+        self.wake()
 
     async def take(self) -> list[str | bytes]:
-        """What is to be sent next; empty when the outbox is closed and drained."""
-        while not (self._messages or self._latest or self._is_closed):
-            await self._more.wait()
+        """What is to be sent next; empty when the outbox is closed and drained, or was woken."""
+        if not (self._messages or self._latest or self._is_closed):
             self._more = trio.Event()
-        taken = [*self._messages, *self._latest.values()]
+            await self._more.wait()
+        taken = [*self._messages, *(self._latest or {}).values()]
         self._messages.clear()
-        self._latest.clear()
+        self._latest = None
         self._size = 0
         return taken
+
+    def wake(self) -> None:
+        """Let who waits in `take` look what there is to do."""
+        if self._more is not None:
+            self._more.set()
+            self._more = None
+
+    def _is_sent(self, message: str | bytes) -> bool:
+        """Send a message at once, if its turn is now and the transport can."""
+        return self._more is not None and self.send_now is not None and self.send_now(message)
 
 
 @define

@@ -7,20 +7,27 @@ from typing import Final
 
 import trio
 from attrs import define
-from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from palaver_protocol import engineio
 from palaver_protocol.engineio import Handshake, PacketType, RemoteProtocolError, ServerHeartbeat
 
 from .links import Link, OnMessage
 from .session import Outbox
+from .websocket import (
+    GOING_AWAY,
+    NO_STATUS,
+    NORMAL,
+    PROTOCOL_ERROR,
+    Closed,
+    FrameError,
+    WebSocket,
+    closing_frame,
+    frame_of,
+)
 
 log = logging.getLogger(__name__)
 
 SEND_PATIENCE: Final = 10.0  # s that one message may take to a client that does not read
-NORMAL: Final = 1000  # RFC 6455, section 7.4.1
-GOING_AWAY: Final = 1001
-PROTOCOL_ERROR: Final = 1002
 GOODBYES: Final = (NORMAL, GOING_AWAY)
 CLOSE_PATIENCE: Final = 1.0  # s for the closing handshake
 PING: Final = "2"
@@ -30,7 +37,7 @@ PING: Final = "2"
 class WebSocketLink(Link):
     """A link that is a WebSocket from its first packet to its last."""
 
-    websocket: WebSocketConnection
+    websocket: WebSocket
 
     async def serve(self, on_message: OnMessage) -> None:
         """Live as long as the WebSocket."""
@@ -41,7 +48,7 @@ class WebSocketLink(Link):
         try:
             with self.outbox.scope:
                 await carrier.run()
-        except* (ConnectionClosed, trio.TooSlowError) as why:
+        except* (Closed, trio.TooSlowError) as why:
             log.debug("link %s ends: %s", self.sid, why.exceptions[0])
         finally:
             self.has_left = carrier.has_left
@@ -51,64 +58,94 @@ class WebSocketLink(Link):
 class Carrier:
     """Carries an outbox to a client over a WebSocket, and the client's messages back."""
 
-    websocket: WebSocketConnection
+    websocket: WebSocket
     outbox: Outbox
     heartbeat: ServerHeartbeat
     on_message: OnMessage
     has_left: bool = False  # the client said goodbye
+    _rest: bytes | memoryview = b""  # of a frame whose beginning is sent
     _close_with: tuple[int, str] = (GOING_AWAY, "the server closes this connection")
 
     async def run(self) -> None:
         """Until either side closes, or the client breaks the protocol and was told so.
 
         Raises:
-            ConnectionClosed, TooSlowError: in groups: the connection is broken.
+            Closed, TooSlowError: in groups: the connection is broken.
         """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write)
-            try:
-                await self._read()
-            except RemoteProtocolError as why:
-                log.debug("a client breaks the protocol: %s", why)
-                self._close_with = (PROTOCOL_ERROR, str(why))
-                self.outbox.close()
-                nursery.cancel_scope.deadline = trio.current_time() + CLOSE_PATIENCE
-            else:
-                nursery.cancel_scope.cancel()
+        self.websocket.answer = self.outbox.put
+        self.outbox.send_now = self._send_now
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, nursery.cancel_scope)
+                try:
+                    await self._read()
+                except RemoteProtocolError as why:
+                    log.debug("a client breaks the protocol: %s", why)
+                    code = why.code if isinstance(why, FrameError) else PROTOCOL_ERROR
+                    self._end_with(nursery.cancel_scope, code, str(why))
+                    await self.websocket.wait_closed()
+                except Closed as why:
+                    if why.code is None:
+                        raise
+                    self.has_left = why.code in GOODBYES
+                    self._end_with(nursery.cancel_scope, NORMAL if why.code == NO_STATUS else why.code, "")
+        finally:
+            self.outbox.send_now = None
 
-    async def _write(self) -> None:
+    def _end_with(self, scope: trio.CancelScope, code: int, reason: str) -> None:
+        """Have the writer say a last word, if that can be said soon."""
+        self._close_with = (code, reason)
+        self.outbox.close()
+        scope.deadline = min(scope.deadline, trio.current_time() + CLOSE_PATIENCE)
+
+    def _send_now(self, message: str | bytes) -> bool:
+        """Send a message while the writer waits, if the socket takes any of it; the end may be left to the writer."""
+        frame = frame_of(message)
+        sent = self.websocket.send_now(frame)
+        if 0 < sent < len(frame):
+            self._rest = memoryview(frame)[sent:]
+            self.outbox.wake()
+        return sent > 0
+
+    async def _write(self, scope: trio.CancelScope) -> None:
         """The one task that sends: a cancelled send leaves half a frame, so the stream is closed after one."""
-        while messages := await self.outbox.take():
+        while True:
+            messages = await self.outbox.take()
+            rest, self._rest = self._rest, b""
+            if rest:
+                await self._send(rest)
+            elif not messages:
+                break
             for message in messages:
-                with trio.fail_after(SEND_PATIENCE):
-                    await self.websocket.send_message(message)
-        with trio.move_on_after(CLOSE_PATIENCE):
-            await self.websocket.aclose(*self._close_with)
+                await self._send(frame_of(message))
+        scope.deadline = min(scope.deadline, trio.current_time() + CLOSE_PATIENCE)
+        await self._send(closing_frame(*self._close_with))
+
+    async def _send(self, data: bytes | memoryview) -> None:
+        with trio.fail_after(SEND_PATIENCE):
+            await self.websocket.send(data)
 
     async def _read(self) -> None:
+        """Listen, and ping when that is due."""
         while True:
-            received: str | bytes | None = None
-            with trio.CancelScope(deadline=self.heartbeat.deadline):
-                received = await self._next()
-            if received is None:
-                if self.heartbeat.expire(trio.current_time()):
-                    self.outbox.put(PING)
-                continue
-            packet = engineio.decode(received)
+            with trio.CancelScope(deadline=self.heartbeat.deadline) as beat:
+                await self._listen(beat)
+            if self.heartbeat.expire(trio.current_time()):
+                self.outbox.put(PING)
+
+    async def _listen(self, beat: trio.CancelScope) -> None:
+        """Do what the client says, until it closes or the heartbeat is due."""
+        while True:
+            packet = engineio.decode(await self.websocket.receive())
             match packet.type:
+                case _ if self.outbox.is_closed:
+                    pass  # said after the goodbye
                 case PacketType.MESSAGE:
                     self.on_message(packet.data)
                 case PacketType.PONG:
                     self.heartbeat.pong(trio.current_time())
+                    beat.deadline = self.heartbeat.deadline
                 case PacketType.CLOSE:
-                    self.has_left = True
-                    return
+                    raise Closed(NORMAL)
                 case _:
                     raise RemoteProtocolError(f"a client does not send {packet.type.name}")
-
-    async def _next(self) -> str | bytes:
-        try:
-            return await self.websocket.get_message()
-        except ConnectionClosed as why:
-            self.has_left = why.reason is not None and why.reason.code in GOODBYES
-            raise

@@ -22,6 +22,7 @@ from palaver_media.worker_messages import (
     WorkerCommand,
     WorkerReport,
 )
+from palaver_protocol.models import RoomId
 
 from .room import Room
 from .room_media import Place
@@ -83,6 +84,7 @@ class Pool:
 
     workers: list[Worker]
     _changed: trio.Event = field(factory=trio.Event)
+    _reserved: dict[RoomId, tuple[Worker, Router]] = field(factory=dict[RoomId, "tuple[Worker, Router]"])
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep every worker alive; `started` once all are up."""
@@ -99,18 +101,28 @@ class Pool:
         self._changed.set()
         self._changed = trio.Event()
 
-    @asynccontextmanager
-    async def router(self, room: Room) -> AsyncIterator[Router]:
-        """A router on the least loaded worker; waits while none is up."""
-        while not (alive := [w for w in self.workers if w.process is not None and not w.process.dead.is_set()]):
-            await self._changed.wait()
+    def reserve(self, room: Room) -> Router | None:
+        """A router on the least loaded worker, for whoever enters `router` next; None while no worker is up."""
+        alive = [w for w in self.workers if w.process is not None and not w.process.dead.is_set()]
+        if not alive:
+            return None
         worker = min(alive, key=lambda w: len(w.rooms))
         assert worker.process is not None
         assert worker.place is not None
         router = Router(worker.process, worker.place)
         worker.rooms[room.state.room_id] = room
+        self._reserved[room.state.room_id] = worker, router
+        return router
+
+    @asynccontextmanager
+    async def router(self, room: Room) -> AsyncIterator[Router]:
+        """The router that is reserved, or else the next one to be had."""
+        room_id = room.state.room_id
+        while room_id not in self._reserved and self.reserve(room) is None:
+            await self._changed.wait()
+        worker, router = self._reserved.pop(room_id)
         try:
             yield router
         finally:
-            del worker.rooms[room.state.room_id]
-            router.tell(CloseRouter(room.state.room_id))
+            del worker.rooms[room_id]
+            router.tell(CloseRouter(room_id))

@@ -12,14 +12,14 @@ import pytest
 import socketio
 import trio
 import trio.testing
-from trio_websocket import ConnectionClosed, wrap_client_stream, wrap_server_stream
+from trio_websocket import ConnectionClosed, wrap_client_stream
 
 from http_peer import PATIENCE, Peer, exchange
 from palaver_protocol.engineio import Settings
 from palaver_server.polling_link import PollingLink
 from palaver_server.session import MAX_WAITING
 from running import PYTHONPATH, serving
-from world import visiting
+from world import accept_websocket, visiting
 
 PATH = "/socket.io/"
 FRIEND = "http://friend"
@@ -261,8 +261,8 @@ async def test_pings_are_an_interval_after_the_last_pong(autojump_clock, interva
 async def test_who_does_not_poll_is_cut_off_when_too_much_waits(autojump_clock):
     async with trio.open_nursery() as nursery:
         link = await served(nursery)
-        for _ in range(2):
-            link.outbox.put("4" * (MAX_WAITING // 2 + 1))
+        link.outbox.put("4" * MAX_WAITING)
+        link.outbox.put("4 and more")
     assert not link.is_polling
 
 
@@ -296,8 +296,7 @@ async def test_a_websocket_writes_only_when_the_last_answer_is_sent(autojump_clo
         heard = []
 
         async def serve_websocket():
-            request = await wrap_server_stream(nursery, theirs)
-            await link.upgrade(await request.accept())
+            await link.upgrade(await accept_websocket(theirs))
 
         async def listen():
             while True:

@@ -7,10 +7,11 @@ import socket
 import struct
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
+from wsproto.connection import Connection, ConnectionType
 
 from running import PYTHONPATH, serving
 from world import DTLS, children_of, talk, visiting
@@ -324,6 +325,56 @@ async def test_numbers_out_of_all_bounds_do_not_harm_the_worker(url, witness):
         assert (await mallory.does("createTransport", roomId=room_id, direction="send"))["params"]
         await mallory.does("endCall", roomId=room_id)
         assert not mallory.heard("mediaReset")
+
+
+# -- slow readers ------------------------------------------------------------------------------------------------------
+@asynccontextmanager
+async def library(url, slow_buffer=4096):
+    """Ann and Bob in a room, and a third one on a raw socket, who has read nothing since he came in."""
+    async with visiting(url, "ann") as ann, visiting(url, "bob") as bob:
+        room = {"roomType": "group", "roomName": "library", "joinExisting": True}
+        room_id = (await ann.does("createRoom", **room))["room"]["roomId"]
+        await bob.does("joinRoom", roomId=room_id)
+        sock = trio.socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, slow_buffer)
+        host, port = url.removeprefix("http://").split(":")
+        await sock.connect((host, int(port)))
+        async with trio.SocketStream(sock) as slow:
+            await shake_hands(slow)
+            await slow.send_all(frame(TEXT, b'40{"userId":"slow","name":"slow"}'))
+            await slow.send_all(frame(TEXT, b'421["joinRoom",{"roomId":"%b"}]' % room_id.encode()))
+            await ann.expect("userJoined")
+            await ann.expect("userJoined")
+            yield room_id, ann, bob, slow
+
+
+async def test_who_reads_no_more_is_cut_off_soon_and_delays_nobody(url, witness):
+    async with library(url) as (room_id, ann, bob, _):
+        start = trio.current_time()
+        said = [f"{number} " + "x" * 19_000 for number in range(100)]
+        for content in said:
+            await ann.does("sendMessage", roomId=room_id, content=content)
+        assert await bob.expect("userLeft") == {"userId": "slow", "roomId": room_id}
+        assert trio.current_time() - start < 10
+        await bob.until(lambda: len(bob.heard("newMessage")) == len(said))
+        assert [told["content"] for told in bob.heard("newMessage")] == said
+
+
+async def test_who_reads_late_gets_every_frame_whole_and_in_order(url, witness):
+    async with library(url) as (room_id, ann, _, slow):
+        said = [f"{number} " + "x" * 10_000 for number in range(40)]  # more than a socket takes, less than waits
+        for content in said:
+            await ann.does("sendMessage", roomId=room_id, content=content)
+        client, text, heard = Connection(ConnectionType.CLIENT), "", []
+        with trio.fail_after(20):
+            while len(heard) < len(said):
+                client.receive_data(await slow.receive_some(1000))
+                for event in client.events():
+                    text += event.data
+                    if event.message_finished:
+                        heard += [text] if text.startswith('42["newMessage"') else []
+                        text = ""
+        assert all(f'"content":"{content}"' in text for content, text in zip(said, heard, strict=True))
 
 
 # -- endurance ---------------------------------------------------------------------------------------------------------

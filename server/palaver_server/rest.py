@@ -1,0 +1,191 @@
+"""REST beside the signalling, for dashboards and scripts: who is online, which rooms are open, how the server fares.
+
+What a page answers is a class below, and the OpenAPI document is made from the same classes (`openapi.py`). Everything
+is read from memory at once; nothing can be changed here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+import trio
+from attrs import field, frozen
+
+from palaver_protocol.converter import write_ack, write_refusal
+from palaver_protocol.models import RoomId, RoomSummary, RoomType, User
+from palaver_protocol.table import Ack, Code, Refusal, refusal
+
+from .exchange import Exchange
+from .front_door import preflight
+from .http_connection import Request, Response, in_json
+from .openapi import Page, describe
+from .workers import Pool, Worker
+
+log = logging.getLogger(__name__)
+
+STATUS: Final = {
+    Code.NOT_ALLOWED: 403,
+    Code.NOT_FOUND: 404,
+    Code.UNSUPPORTED: 405,
+    Code.ENDED: 410,
+    Code.INTERNAL: 500,
+}
+UNCACHED: Final = ("cache-control", "no-store")
+ALLOW: Final = ("allow", "GET, HEAD, OPTIONS")
+
+
+@frozen
+class RoomsAnswer(Ack):
+    """Every open group room."""
+
+    rooms: tuple[RoomSummary, ...]
+
+
+@frozen
+class RoomAnswer(Ack):
+    """One open group room. Rooms of two people are theirs alone: nothing is told about them."""
+
+    room: RoomSummary
+
+
+@frozen
+class UsersAnswer(Ack):
+    """Everybody online, the longest first."""
+
+    users: tuple[User, ...]
+
+
+@frozen
+class WorkerStats:
+    """One media worker; `transports` is what it told in its last beat, `pid` is absent while it is not up."""
+
+    is_up: bool
+    transports: int
+    rooms: int
+    pid: int | None = None
+
+
+@frozen
+class StatsAnswer(Ack):
+    """What the server carries now. `uptime` and `cpuTime` in s, `memory` (resident) in bytes, workers not included.
+
+    `users` counts also those who were cut off and are waited for, `rooms` also those of two, and `callsRinging` also
+    invitations.
+    """
+
+    uptime: float
+    connections: int
+    users: int
+    rooms: int
+    participants: int
+    calls_ringing: int
+    memory: int
+    cpu_time: float
+    workers: tuple[WorkerStats, ...]
+
+
+PAGES: Final = (
+    Page("/api/rooms", "listRooms", RoomsAnswer, leads_to="getRoom"),
+    Page("/api/rooms/{roomId}", "getRoom", RoomAnswer, (Code.NOT_ALLOWED, Code.NOT_FOUND, Code.ENDED)),
+    Page("/api/users", "listUsers", UsersAnswer),
+    Page("/api/stats", "getStats", StatsAnswer),
+)
+
+
+@frozen
+class Rest:
+    """The pages under `/api/`."""
+
+    exchange: Exchange
+    pool: Pool
+    started: float = field(factory=trio.current_time)
+
+    def respond(self, request: Request, is_allowed: bool) -> Response:
+        """The answer to a request; `is_allowed` says whether the web page that asks may read it."""
+        try:
+            return self._respond(request, is_allowed)
+        except Refusal as no:
+            return refused(no)
+        except Exception:
+            log.exception("%s broke", request.path[:80])
+            return refused(refusal(Code.INTERNAL, "something went wrong in the server"))
+
+    def _respond(self, request: Request, is_allowed: bool) -> Response:
+        if not is_allowed:
+            raise refusal(Code.NOT_ALLOWED, "this page's origin is not allowed: add it by --allow-origin")
+        page = self._find(request.path)
+        if request.method == "OPTIONS":
+            return preflight("GET, HEAD").with_headers(ALLOW)
+        if request.method not in ("GET", "HEAD"):
+            return refused(refusal(Code.UNSUPPORTED, "this page can only be read"), ALLOW)
+        return in_json(200, page()).with_headers(UNCACHED)
+
+    def _find(self, path: str) -> Callable[[], dict[str, object]]:
+        match [unquote(step) for step in path.split("/")]:
+            case ["", "api", "openapi.json"]:
+                return partial(describe, PAGES)
+            case ["", "api", "rooms"]:
+                return lambda: write_ack(RoomsAnswer(self.exchange.rooms.summaries()))
+            case ["", "api", "rooms", room_id]:
+                return lambda: write_ack(RoomAnswer(self.find_room(RoomId(room_id))))
+            case ["", "api", "users"]:
+                return lambda: write_ack(UsersAnswer(self.exchange.list_users()))
+            case ["", "api", "stats"]:
+                return lambda: write_ack(self.stats())
+            case _:
+                raise refusal(Code.NOT_FOUND, "there is no such page, see /api/openapi.json")
+
+    def find_room(self, room_id: RoomId) -> RoomSummary:
+        """A room that is for everybody's eyes.
+
+        Raises:
+            Refusal: there is none, or it has ended.
+        """
+        state = self.exchange.rooms.get(room_id).state
+        if state.kind is not RoomType.GROUP:
+            raise refusal(Code.NOT_FOUND, "there is no such room")
+        return state.summary()
+
+    def stats(self) -> StatsAnswer:
+        """The server's figures."""
+        people = self.exchange.people
+        rooms = [room.state for room in self.exchange.rooms.open.values() if not room.state.is_ended]
+        return StatsAnswer(
+            uptime=round(trio.current_time() - self.started, 3),
+            connections=sum(session.outbox is not None for session in people.sessions.values()),
+            users=len(people.users),
+            rooms=len(rooms),
+            participants=sum(len(state.seats) for state in rooms),
+            calls_ringing=sum(1 for _ in self.exchange.calls.book.ringing()),
+            memory=resident_memory(),
+            cpu_time=round(time.process_time(), 3),
+            workers=tuple(worker_stats(worker) for worker in self.pool.workers),
+        )
+
+
+def worker_stats(worker: Worker) -> WorkerStats:
+    """A worker's figures."""
+    if worker.process is None or worker.process.dead.is_set():
+        return WorkerStats(is_up=False, transports=0, rooms=len(worker.rooms))
+    return WorkerStats(is_up=True, transports=worker.transports, rooms=len(worker.rooms), pid=worker.process.pid)
+
+
+def resident_memory() -> int:
+    """Bytes of memory that this process holds; where the system does not say, the most it ever held."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # no Linux
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in bytes on macOS, getrusage(2)
+
+
+def refused(no: Refusal, *headers: tuple[str, str]) -> Response:
+    """A refusal, with its HTTP status."""
+    return in_json(STATUS[Code(no.code)], write_refusal(no)).with_headers(UNCACHED, *headers)

@@ -1,0 +1,290 @@
+"""REST: what its pages say, to whom, that they are what the OpenAPI document promises, and what odd requests get."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import jsonschema_rs
+import orjson
+import pytest
+import trio
+
+from http_peer import Peer
+from palaver_protocol.converter import write_notice
+from palaver_protocol.models import RoomType
+from palaver_protocol.notices import OnlineUsersUpdated, RoomListUpdated
+from palaver_server.exchange import Exchange
+from palaver_server.http_connection import Request
+from palaver_server.rest import PAGES, Rest
+from palaver_server.workers import Pool, Worker
+from running import PYTHONPATH, serving
+from world import open_media, visiting, world
+
+pytestmark = pytest.mark.trio
+
+FRIEND = "http://friend"
+COUNTS = ("connections", "users", "rooms", "participants", "callsRinging")
+
+
+@pytest.fixture(scope="module")
+def url():
+    """One server for all of these tests, which must not say a word on stderr."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "palaver_server", "--port", "0", "--workers", "1", "--allow-origin", FRIEND],
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield server.stdout.readline().split()[3].rstrip(",")
+    server.send_signal(signal.SIGTERM)
+    _, errors = server.communicate(timeout=10)
+    assert server.returncode == 0
+    assert errors == ""
+
+
+async def ask(url, target, method="GET", **headers):
+    """A request, and its answer."""
+    return await Peer(url, "").request(method, target, **headers)
+
+
+async def read(url, target):
+    """The content of a page, which must be one."""
+    answer = await ask(url, target)
+    assert answer.status == 200, answer
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    content = orjson.loads(answer.text)
+    assert content.pop("success", True) is True
+    return content
+
+
+def is_refused(answer, status, code):
+    """Whether an answer is this refusal, in the form that all refusals have."""
+    content = orjson.loads(answer.text)
+    assert content.keys() == {"success", "error", "code", "canRetry"}
+    return (answer.status, content["success"], content["code"]) == (status, False, code)
+
+
+async def counts(url):
+    """What the statistics count."""
+    stats = await read(url, "/api/stats")
+    return [stats[count] for count in COUNTS]
+
+
+@asynccontextmanager
+async def lively(url):
+    """Ann and Bob in a room, and Cay beside it; the room as Ann knows it, and Ann. At the end nobody is left."""
+    async with visiting(url, "ann") as ann, visiting(url, "bob") as bob, visiting(url, "cay"):
+        room = (await ann.does("createRoom", roomType="group", roomName="den"))["room"]
+        await bob.does("joinRoom", roomId=room["roomId"])
+        yield room, ann
+    with trio.fail_after(20):
+        while sum(await counts(url)):  # the server has yet to see that they hung up
+            pass
+
+
+# -- what the pages say ------------------------------------------------------------------------------------------------
+async def test_rooms_and_users_are_what_the_lists_of_the_signalling_say(url):
+    async with lively(url) as (room, ann):
+        (told,) = (await read(url, "/api/rooms"))["rooms"]
+        await ann.until(lambda: ann.heard("roomListUpdated")[-1]["rooms"] == [told])
+        assert told["participantNames"] == ["ann", "bob"]
+        assert told["participantCount"] == 2
+        assert "messages" not in told
+        assert (await read(url, f"/api/rooms/{room['roomId']}")) == {"room": told}
+        users = (await read(url, "/api/users"))["users"]
+        await ann.until(lambda: ann.heard("onlineUsersUpdated")[-1]["users"] == users)
+        assert {(user["name"], user["status"]) for user in users} == {
+            ("ann", "in_call"),
+            ("bob", "in_call"),
+            ("cay", "idle"),
+        }
+
+
+async def test_a_room_may_be_asked_for_in_percent_encoding(url):
+    async with lively(url) as (room, _):
+        encoded = "".join(f"%{byte:02x}" for byte in room["roomId"].encode())
+        assert (await read(url, f"/api/r%6Foms/{encoded}?verbose=1&verbose"))["room"]["roomName"] == "den"
+
+
+async def test_an_ended_room_is_gone(url):
+    async with lively(url) as (room, ann):
+        await ann.does("endCall", roomId=room["roomId"])
+        assert is_refused(await ask(url, f"/api/rooms/{room['roomId']}"), 410, "ended")
+        assert await read(url, "/api/rooms") == {"rooms": []}
+
+
+async def test_a_room_of_two_is_hidden(autojump_clock):
+    async with world() as w:
+        (ann,) = await w.people("ann")
+        room_id = await w.room(ann)
+        rest = Rest(w.exchange, Pool([]))
+        path = f"/api/rooms/{room_id}"
+        assert rest.respond(Request("GET", path, {}, {}), is_allowed=True).status == 200
+        w.state(room_id).kind = RoomType.DIRECT
+        assert orjson.loads(rest.respond(Request("GET", "/api/rooms", {}, {}), is_allowed=True).body)["rooms"] == []
+        hidden = rest.respond(Request("GET", path, {}, {}), is_allowed=True)
+        unknown = rest.respond(Request("GET", "/api/rooms/x", {}, {}), is_allowed=True)
+        assert hidden == unknown
+        assert hidden.status == 404
+
+
+async def test_stats_count(url):
+    before = await read(url, "/api/stats")
+    assert [before[count] for count in COUNTS] == [0, 0, 0, 0, 0]
+    async with lively(url) as (room, ann), visiting(url, "ann again", "ann"):
+        await open_media(ann, room["roomId"], "send")
+        await ann.does("createRoom", roomType="group", roomName="den", joinExisting=True, invitedUserIds=["cay"])
+        with trio.fail_after(20):
+            while not (stats := await read(url, "/api/stats"))["workers"][0]["transports"]:  # told at its next beat
+                pass
+        assert [stats[count] for count in COUNTS] == [4, 3, 1, 2, 1]
+        assert stats["workers"] == [{**before["workers"][0], "transports": 1, "rooms": 1}]
+        assert stats["workers"][0]["isUp"] is True
+        assert stats["uptime"] > before["uptime"]
+        assert stats["cpuTime"] > before["cpuTime"]
+        assert 10_000_000 < stats["memory"] < 1_000_000_000
+
+
+async def test_a_new_worker_shows_under_its_own_pid():
+    async with serving() as (url, _):
+        (worker,) = (await read(url, "/api/stats"))["workers"]
+        os.kill(worker["pid"], signal.SIGKILL)
+        with trio.fail_after(20):
+            while (now := (await read(url, "/api/stats"))["workers"][0]).get("pid") in (worker["pid"], None):
+                assert now["isUp"] is ("pid" in now)
+        assert now == {**worker, "pid": now["pid"]}
+
+
+async def test_a_worker_that_is_not_up_has_no_pid(autojump_clock):
+    async with world() as w:
+        stats = Rest(w.exchange, Pool([Worker("127.0.0.1", "", 0)])).stats()
+        assert [(worker.is_up, worker.pid) for worker in stats.workers] == [(False, None)]
+
+
+# -- the document ------------------------------------------------------------------------------------------------------
+async def test_every_page_answers_exactly_what_the_document_says(url):
+    document = await read(url, "/api/openapi.json")
+    assert document["openapi"] == "3.1.0"
+    assert document["paths"].keys() == {page.path for page in PAGES}
+    for schema in document["components"]["schemas"].values():
+        schema["additionalProperties"] = False
+    async with lively(url) as (room, _):
+        for path in document["paths"]:
+            answer = await ask(url, path.format(roomId=room["roomId"]))
+            check(document, path, answer)
+        check(document, "/api/rooms/{roomId}", await ask(url, "/api/rooms/nowhere"))
+
+
+def check(document, path, answer):
+    """Whether an answer is of the schema that the document has for it."""
+    (content,) = document["paths"][path]["get"]["responses"][str(answer.status)]["content"].values()
+    schema = {**content["schema"], "components": document["components"]}
+    jsonschema_rs.Draft202012Validator(schema).validate(orjson.loads(answer.text))
+
+
+async def test_the_lists_are_the_ones_of_the_event_table(url):
+    schemas = (await read(url, "/api/openapi.json"))["components"]["schemas"]
+    async with world() as w:
+        (ann,) = await w.people("ann")
+        await w.room(ann)
+        _, rooms = write_notice(RoomListUpdated(w.exchange.rooms.summaries()))
+        _, users = write_notice(OnlineUsersUpdated(w.exchange.list_users()))
+        assert set(schemas["RoomSummary"]["required"]) == rooms["rooms"][0].keys()
+        assert set(schemas["User"]["required"]) == users["users"][0].keys() - {"currentRoomId"}
+
+
+async def test_schemathesis_finds_no_fault(url, tmp_path):
+    command = [Path(sys.executable).with_name("schemathesis"), "run", f"{url}/api/openapi.json", "--checks", "all"]
+    options = ["--max-examples", "40", "--generation-deterministic", "--no-color"]
+    async with lively(url):
+        result = await trio.run_process([*command, *options], cwd=tmp_path, capture_stdout=True, check=False)
+    output = result.stdout.decode()
+    assert result.returncode == 0, output
+    assert "Tested: 4" in output, output
+
+
+# -- odd requests ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/",
+        "/api/nowhere",
+        "/api/rooms/",
+        "/api/rooms/nowhere",
+        "/api/rooms/%00%ff%2e%2e%2f",
+        "/api/rooms/%zz",
+        "/api/rooms/..%2f..%2fetc%2fpasswd",
+        "/api/rooms/a/b",
+        "/api//rooms",
+        "/api/ROOMS",
+        "/api/rooms/" + "x" * 10_000,
+        "/api/users/ann",
+    ],
+)
+async def test_what_is_not_there(url, target):
+    assert is_refused(await ask(url, target), 404, "notFound")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
+async def test_nothing_can_be_changed(url, method):
+    for page in ("/api/rooms", "/api/rooms/nowhere", "/api/openapi.json"):
+        answer = await ask(url, page, method)
+        assert is_refused(answer, 405, "unsupported")
+        assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
+    assert is_refused(await ask(url, "/api/nowhere", method), 404, "notFound")
+
+
+async def test_head_is_get_without_the_body(url):
+    for page in ("/api/users", "/api/rooms/nowhere", "/api/openapi.json"):
+        got, headed = await ask(url, page), await ask(url, page, "HEAD")
+        assert headed.text == ""
+        assert (headed.status, headed.headers) == (got.status, got.headers)
+
+
+async def test_one_connection_serves_several_requests(url):
+    host, port = Peer(url, "").address
+    async with await trio.open_tcp_stream(host, port) as stream:
+        request = b"GET /api/users HTTP/1.1\r\nHost: x\r\n\r\n"
+        await stream.send_all(request * 2)
+        received = b""
+        while received.count(b'{"success":true') < 2:
+            received += await stream.receive_some()
+
+
+# -- web pages ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("origin", [FRIEND, "http://localhost:3000", "http://127.0.0.1"])
+async def test_a_page_that_may_connect_may_read(url, origin):
+    for target in ("/api/rooms", "/api/rooms/nowhere"):
+        answer = await ask(url, target, Host="127.0.0.1", Origin=origin)
+        assert answer.headers["access-control-allow-origin"] == origin
+        assert answer.headers["vary"] == "Origin"
+    preflight = await ask(url, "/api/rooms", "OPTIONS", Origin=FRIEND)
+    assert preflight.status == 204
+    assert preflight.headers["access-control-allow-methods"] == "GET, HEAD"
+    assert preflight.headers["access-control-allow-origin"] == FRIEND
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
+@pytest.mark.parametrize("origin", ["http://foe", "null", "http://friend.foe", "http://["])
+async def test_another_page_may_not(url, origin, method):
+    for target in ("/api/rooms", "/api/nowhere"):
+        answer = await ask(url, target, method, Origin=origin)
+        assert is_refused(answer, 403, "notAllowed")
+        assert "access-control-allow-origin" not in answer.headers
+
+
+# -- a bug -------------------------------------------------------------------------------------------------------------
+async def test_a_bug_is_logged_and_answered(autojump_clock, monkeypatch, caplog):
+    monkeypatch.setattr(Exchange, "list_users", lambda _: 1 / 0)
+    async with world() as w:
+        rest = Rest(w.exchange, Pool([]))
+        answer = rest.respond(Request("GET", "/api/users", {}, {}), is_allowed=True)
+        assert answer.status == 500
+        assert orjson.loads(answer.body)["code"] == "internal"
+        assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
+        assert rest.respond(Request("GET", "/api/rooms", {}, {}), is_allowed=True).status == 200

@@ -67,7 +67,7 @@ async def test_it_is_answered_by_click(size: tuple[int, int]) -> None:
         await shown.pilot.click("RingRow .reject")
         assert shown.wishes == [Accept(BOB), Reject(BOB)]
         await shown.pilot.click("RingRow .because")
-        assert "Reject bob" in shown.text()
+        await shown.until(lambda: "Reject bob" in shown.text())
 
 
 async def test_it_is_rejected_with_and_without_a_reason() -> None:
@@ -195,7 +195,10 @@ async def test_the_question_whether_to_leave_closes_when_it_rings_no_longer() ->
 
 @sizes
 async def test_an_invitation_names_the_room(size: tuple[int, int]) -> None:
-    async with screen(evolve(IDLE, incoming=(incoming("eve", room_id=OTHER),)), size) as shown:
+    invited = evolve(IDLE, incoming=(incoming("eve", room_id=OTHER),))
+    async with screen(evolve(invited, rooms=()), size) as shown:
+        assert "eve invites you to a room" in shown.text()
+        await shown.show(invited)
         assert "eve invites you to planning" in shown.text()
         await shown.press("ctrl+y")
         assert shown.wishes == [Accept(CallId(OTHER))]

@@ -52,14 +52,13 @@ class Ringing(VerticalScroll, can_focus=False):
         there = {ring.call_id for ring in rings}
         for call_id in self._rows.keys() - there:
             self._rows.pop(call_id).remove()
-        texts = {ring.call_id: labels.incoming(ring, names.get(ring.room_id or RoomId(""), "")) for ring in rings}
-        new = [
-            RingRow(ring, texts[ring.call_id], ring.call_id == self._marked)
-            for ring in rings
-            if ring.call_id not in self._rows
-        ]
-        self._rows |= {row.ring.call_id: row for row in new}
-        self.mount_all(new)
+        for ring in rings:
+            text = labels.incoming(ring, names.get(ring.room_id or RoomId(""), ""))
+            if ring.call_id in self._rows:
+                self._rows[ring.call_id].show(ring, text)
+            else:
+                self._rows[ring.call_id] = RingRow(ring, text, ring.call_id == self._marked)
+                self.mount(self._rows[ring.call_id])
         self.display = bool(rings)
         self.border_title = labels.ringing(len(rings))
         self.border_subtitle = labels.NEXT_RING if len(rings) > 1 else ""
@@ -105,6 +104,11 @@ class RingRow(HorizontalGroup):
             for button in self._answers:
                 button.can_focus = False
                 yield button
+
+    def show(self, ring: IncomingRing, text: str) -> None:
+        """Tell this from now on."""
+        self.ring, self._text = ring, text
+        self.tick()
 
     def mark(self, is_marked: bool) -> None:
         """Show whether the keys answer this one."""

@@ -16,6 +16,7 @@ ASK_ROOM: Final = "Name of the room; if there is one already, you join it."
 CONFIRM_END: Final = "End this room for everyone in it?"
 NEXT_RING: Final = "^g the next one"
 ASK_REASON: Final = "Why? They read it; Enter without a word just rejects."
+A_REASON: Final = "a few words, or none"
 REASONS: Final = ("Call you back soon", "In a meeting", "Cannot talk now")
 ASK_EMOJI: Final = "A digit or a click chooses; once more takes it back."
 OTHER_EMOJI: Final = "another emoji"

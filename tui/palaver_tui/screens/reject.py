@@ -37,7 +37,7 @@ class AskReason(Window[str | None]):
             box.border_title = plain(labels.rejecting(self._ring.from_name))
             box.border_subtitle = Content("Esc lets it ring")
             yield Label(labels.ASK_REASON, markup=False)
-            yield Line(id="answer", compact=True, max_length=MAX_REASON)
+            yield Line(id="answer", compact=True, max_length=MAX_REASON, placeholder=labels.A_REASON)
             with Horizontal(classes="buttons choices"):
                 for reason in labels.REASONS:
                     yield Button(reason, name=reason, compact=True)

@@ -47,7 +47,10 @@ def pinned() -> dict[str, str]:
 
 def requirements() -> list[Requirement]:
     groups = PROJECT["dependency-groups"]
-    return [Requirement(line) for line in [*PROJECT["project"]["dependencies"], *groups["test"], *groups["bench"], *groups["dev"]]]
+    return [
+        Requirement(line)
+        for line in [*PROJECT["project"]["dependencies"], *groups["test"], *groups["bench"], *groups["dev"]]
+    ]
 
 
 @pytest.mark.parametrize("requirement", requirements(), ids=lambda requirement: requirement.name)

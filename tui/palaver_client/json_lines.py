@@ -1,6 +1,7 @@
 """What happened, as JSON objects for scripts: one each, with `event`, and `time` in ms since the epoch.
 
-Names of people are as they are on the wire; figures carry their unit in their name (`rtt_ms`, `in_kbps`).
+Names of people are as they are on the wire; figures carry their unit in their name (`rtt_ms`, `in_kbps`). `EVENTS`
+says it to the readers of --help.
 """
 
 from __future__ import annotations
@@ -24,6 +25,38 @@ from .state import CallStats, ClientState
 Fields: TypeAlias = dict[str, Any]
 
 
+EVENTS: Final = """\
+with --json, each line is one object with event, time (ms since the epoch) and:
+  connected       userId name isResumed: the server has kept all that was ours
+  connectionLost  reason retryIn (s, or null: for good)
+  carrier         isPolling reason: no WebSocket comes through, HTTP requests do
+  waiting         (without --room) nobody talks with us yet
+  joined          roomId roomName roomType participants isAgain
+  left            reason
+  incomingCall    callId userId name roomId roomType ringsFor (ms); roomId is null but for invitations
+  calling         callId userId name: it rings at somebody
+  callAccepted, callRejected   callId userId name, and reason
+  callOver        callId reason: it rings no longer (cancelled, timeout, ...)
+  invited         roomId userIds
+  hungUp          (without --room) reason seconds
+  userJoined, userLeft, mediaStarted   userId name
+  mediaState      userId name isMuted isVideoEnabled isAway
+  recording       userId name isRecording
+  hostChanged     userId name reason
+  roomHostless    message
+  message         messageId userId name text timestamp replyTo
+  messageEdited, messageDeleted, reactions   messageId, and what it is now
+  older           roomId messages more
+  muted           isMuted
+  media           state (connecting, connected, lost, failed) reason
+  soundStarted, soundProblem   side, and name, or reason remedy
+  speaking        userId name isSpeaking
+  stats           rtt_ms jitter_ms loss playout_ms in_kbps out_kbps users
+  notice          level code message
+  error, help     message: the answer to what was typed
+  ended           reason seconds: the last line"""
+
+
 def write(event: str, **fields: Any) -> str:
     """A line."""
     return orjson.dumps({"event": event, "time": time.time_ns() // 1_000_000, **fields}).decode()
@@ -43,10 +76,22 @@ class JsonLines:
         return write("error", message=message)
 
     def of_help(self, message: str) -> str:
-        """What one can type."""
+        """What one can type, or what was asked for."""
         return write("help", message=message)
 
-    def of_end(self, reason: EndReason | None, seconds: float) -> str:
+    def of_waiting(self) -> str:
+        """Nobody talks with us yet."""
+        return write("waiting")
+
+    def of_ringing(self, message: str) -> str | None:
+        """It still rings: a script has been told for how long."""
+        return None
+
+    def of_hanging_up(self, reason: EndReason, seconds: float) -> str:
+        """One of several calls is over."""
+        return write("hungUp", reason=reason.value, seconds=round(seconds, 3))
+
+    def of_end(self, reason: EndReason | None, seconds: float, *, was_talking: bool) -> str:
         """The last line; without a reason we left by our own will."""
         return write("ended", reason="left" if reason is None else reason.value, seconds=round(seconds, 3))
 

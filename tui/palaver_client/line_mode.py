@@ -1,4 +1,4 @@
-"""`palaver call`: a call in plain lines, for screen readers, scripts and small windows."""
+"""`palaver call`: calls in plain lines, for screen readers, scripts and small windows."""
 
 from __future__ import annotations
 
@@ -6,42 +6,38 @@ import argparse
 import math
 import os
 from collections.abc import Sequence
-from contextlib import aclosing
 from functools import partial
 from typing import Final, TypeAlias
 
 import trio
 from attrs import define, evolve, field
 
-from palaver_protocol import text
 from palaver_protocol.models import EndReason
-from palaver_protocol.table import Code, Refusal, refusal
+from palaver_protocol.table import Refusal
 
-from . import arguments, commands, running, words
+from . import arguments, json_lines, running, words
 from .arguments import DEFAULT_URL, FAILED, SINKS, SOURCES, Parser
-from .call import Call
 from .changes import AnyEvent, Change, Changes
 from .client import Client, connect
 from .errors import Disconnected
-from .events import Connected
+from .events import CarrierChanged, Connected
 from .json_lines import JsonLines
+from .orders import Orders
 from .plain_lines import PlainLines
 from .scopes import helpers
-from .settings import DEFAULT_ROOM, Settings, default_profile
-from .standard import STDIN, Output, OutputClosed, typed_lines
+from .settings import Settings, default_profile
+from .standard import STDIN, STDOUT, Output, OutputClosed
 from .state import ClientState
 
 Lines: TypeAlias = PlainLines | JsonLines
 
 NAME: Final = "palaver call"
-PURPOSE: Final = "Talks in a room without the full screen: plain lines out, chat lines in."
-EXAMPLE: Final = f"{NAME} {DEFAULT_URL} --room lobby --name Ada"
-HELP: Final = (
-    "what you type is chat; /mute, /unmute, /quit and /help are commands; // begins a message with /; " + commands.HELP
+PURPOSE: Final = (
+    "Talks without the full screen, in a room or with whoever calls: plain lines out, chat and commands in."
 )
+EXAMPLE: Final = f"{NAME} {DEFAULT_URL} --room lobby --name Ada"
 GOODBYE: Final = 1.0  # s to print the last lines
-MAX_PIECE: Final = 16_000  # code points of one message: at most 64 KiB of UTF-8
-TRIES: Final = 5  # to say something where the server asks to wait
+REMINDER: Final = 10.0  # s after which it is said again that it rings
 
 
 def main(argv: Sequence[str]) -> int:
@@ -53,9 +49,9 @@ def main(argv: Sequence[str]) -> int:
 
 def make_parser() -> Parser:
     """The command line."""
-    parser = Parser(NAME, PURPOSE, EXAMPLE)
+    parser = Parser(NAME, PURPOSE, f"{EXAMPLE}\n\n{json_lines.EVENTS}")
     parser.add_argument("url", metavar="URL", type=arguments.url, help=f"the server, {DEFAULT_URL} for instance")
-    parser.add_argument("--room", type=arguments.name, default=DEFAULT_ROOM, help=f"made if need be ({DEFAULT_ROOM})")
+    parser.add_argument("--room", type=arguments.name, help="made if need be; without it, wait for calls")
     parser.add_argument("--name", type=arguments.name, help="what others see (the profile's, or your login's)")
     parser.add_argument("--profile", type=arguments.profile, help="who you are and what you chose (the name)")
     parser.add_argument("--input", metavar="SPEC", type=arguments.source, help=f"{SOURCES} (the profile's, or device)")
@@ -80,28 +76,91 @@ def load_settings(profile: str | None, name: str | None) -> Settings:
 
 
 async def talk(options: argparse.Namespace, settings: Settings) -> int:
-    """One call, from connecting to its end; its exit code."""
-    printer = Printer(JsonLines() if options.json else PlainLines(settings.user_id, os.isatty(STDIN)))
+    """All calls, from connecting to the end; the exit code."""
+    is_terminal = os.isatty(STDIN)
+    plain = PlainLines(settings.user_id, is_terminal, is_terminal and os.isatty(STDOUT))
+    printer = Printer(JsonLines() if options.json else plain)
+    source, sink = options.input or settings.source, options.output or settings.sink
     async with (
-        connect(options.url, settings.name, settings.user_id) as client,
+        connect(options.url, settings.name, settings.user_id, takes_waiting_calls=True, is_to_talk=True) as client,
         client.changes() as changes,
         helpers() as nursery,
     ):
-        nursery.start_soon(printer.follow, client.state, changes)
-        source, sink = options.input or settings.source, options.output or settings.sink
-        reason, began = None, math.inf
+        await printer.greet(client.state)
+        nursery.start_soon(printer.follow, changes)
+        nursery.start_soon(remind, client, printer)
+        talking = Talking(client, printer, nursery, source, sink, options.seconds)
+        reason = None
         try:
             with printer.over:
-                async with client.call(options.room, source=source, sink=sink) as call:
-                    began = trio.current_time()
-                    printer.over.deadline = began + options.seconds
-                    nursery.start_soon(take_lines, client, call, printer)
-                    reason = await call.wait_ended()
+                if options.room is None:
+                    await talking.whenever_called()
+                else:
+                    reason = await talking.in_room(options.room)
         finally:
-            if began < math.inf:
-                changes.close()
-                await printer.end(reason, trio.current_time() - began)
+            changes.close()
+            await printer.end(reason)
     return FAILED if reason is EndReason.ERROR else 0
+
+
+@define
+class Talking:
+    """Where and how we talk, for `seconds` at most."""
+
+    client: Client
+    printer: Printer
+    nursery: trio.Nursery
+    source: str
+    sink: str
+    seconds: float
+
+    async def in_room(self, room: str) -> EndReason:
+        """Talk in a room until it, or the call for which it was left, is over. Raises Refusal or Disconnected."""
+        async with self.client.call(room, source=self.source, sink=self.sink) as call:
+            self._begin()
+            self.printer.talking_since = trio.current_time()
+            return await call.wait_ended()
+
+    async def whenever_called(self) -> None:
+        """Talk wherever a call or an invitation leads, and wait for the next. Raises Disconnected."""
+        self._begin()
+        await self.printer.print(self.printer.lines.of_waiting())
+        while True:
+            await wait_seated(self.client)
+            began = self.printer.talking_since = trio.current_time()
+            try:
+                async with self.client.talk(source=self.source, sink=self.sink) as call:
+                    reason = await call.wait_ended()
+            except Refusal:  # the seat is gone already
+                reason = EndReason.ENDED
+            self.printer.talking_since = None
+            await self.printer.print(self.printer.lines.of_hanging_up(reason, trio.current_time() - began))
+
+    def _begin(self) -> None:
+        """Take what is typed, and let the time run."""
+        self.printer.began = trio.current_time()
+        self.printer.over.deadline = self.printer.began + self.seconds
+        self.nursery.start_soon(Orders(self.client, self.printer).run)
+
+
+async def wait_seated(client: Client) -> None:
+    """Wait until we sit in a room. Raises Disconnected when that cannot be any more."""
+    async with client.changes() as changes:
+        while client.state.room is None:
+            try:
+                await anext(changes)
+            except StopAsyncIteration:
+                raise Disconnected(await client.wait_closed()) from None
+
+
+async def remind(client: Client, printer: Printer) -> None:
+    """Say again and again that it rings."""
+    async with client.changes() as changes:
+        async for _ in changes:
+            while client.state.incoming:
+                await trio.sleep(REMINDER)
+                for ring in client.state.incoming:
+                    await printer.print(printer.lines.of_ringing(words.of_ring(ring, trio.current_time())))
 
 
 @define
@@ -110,17 +169,25 @@ class Printer:
 
     lines: Lines
     over: trio.CancelScope = field(factory=trio.CancelScope)
+    began: float | None = None  # on Trio's clock, in s
+    talking_since: float | None = None  # likewise
+    _printing: trio.CancelScope = field(factory=lambda: trio.CancelScope(shield=True))
     _output: Output = field(factory=Output)
     _done: trio.Event = field(factory=trio.Event)
 
-    async def follow(self, state: ClientState, changes: Changes) -> None:
-        """Print how we came here, and all changes until they end."""
+    async def greet(self, state: ClientState) -> None:
+        """Print how we came here."""
+        polling = [CarrierChanged(is_polling=True, reason=state.polling_because)] if state.is_polling else []
+        begun: list[AnyEvent] = [Connected(), *polling, *state.notices]
+        for event in begun:
+            await self.print(self.lines.of_change(Change(ClientState(state.me, state.name), state, event)))
+
+    async def follow(self, changes: Changes) -> None:
+        """Print all changes until they end, also those of the end that a signal makes."""
         try:
-            begun: tuple[AnyEvent, ...] = (Connected(), *state.notices)
-            for event in begun:
-                await self.print(self.lines.of_change(Change(ClientState(state.me, state.name), state, event)))
-            async for change in changes:
-                await self.print(self.lines.of_change(change))
+            with self._printing:
+                async for change in changes:
+                    await self.print(self.lines.of_change(change))
         finally:
             self._done.set()
 
@@ -132,57 +199,24 @@ class Printer:
         except OutputClosed:
             self.over.cancel()
 
-    async def end(self, reason: EndReason | None, seconds: float) -> None:
+    async def error(self, message: str) -> None:
+        """Something that was typed could not be done."""
+        await self.print(self.lines.of_error(message))
+
+    async def help(self, message: str) -> None:
+        """Something that was asked for."""
+        await self.print(self.lines.of_help(message))
+
+    def quit(self) -> None:
+        """Nothing more is wanted."""
+        self.over.cancel()
+
+    async def end(self, reason: EndReason | None) -> None:
         """Print what is left and the last line, also when a signal has ended us."""
         with trio.move_on_after(GOODBYE, shield=True):
             await self._done.wait()
-            await self.print(self.lines.of_end(reason, seconds))
-
-
-# -- typing ------------------------------------------------------------------------------------------------------------
-async def take_lines(client: Client, call: Call, printer: Printer) -> None:
-    """Say or do what is typed. The end of standard input ends the typing, not the call."""
-    async with aclosing(typed_lines()) as lines:
-        async for line in lines:
-            try:
-                await obey(text.sanitise(line).strip(), client, call, printer)
-            except Refusal as no:
-                await printer.print(printer.lines.of_error(words.of_refusal(no)))
-            except Disconnected as why:
-                await printer.print(printer.lines.of_error(f"not sent: {why}"))
-
-
-async def obey(line: str, client: Client, call: Call, printer: Printer) -> None:
-    """Do what a line says. Raises Refusal or Disconnected."""
-    match line.split(maxsplit=1)[:1]:
-        case []:
-            return
-        case ["/quit"]:
-            printer.over.cancel()
-        case ["/mute" | "/unmute" as command]:
-            await call.set_muted(command == "/mute")
-        case ["/help"]:
-            await printer.print(printer.lines.of_help(HELP))
-        case [command] if command in commands.COMMANDS:
-            answer = await commands.run(command, line[len(command) :].strip(), client)
-            if answer is not None:
-                await printer.print(printer.lines.of_help(answer))
-        case [command] if command.startswith("/") and not command.startswith("//"):
-            await printer.print(printer.lines.of_error(f"there is no command {command[:40]}; {HELP}"))
-        case _:
-            said = line.removeprefix("/") if line.startswith("//") else line
-            for start in range(0, len(said), MAX_PIECE):
-                await say(client, said[start : start + MAX_PIECE])
-
-
-async def say(client: Client, content: str) -> None:
-    """Say something; where the server asks to wait, wait. Raises Refusal or Disconnected."""
-    for _ in range(TRIES):
-        try:
-            await client.say(content)
-            return
-        except Refusal as no:
-            if no.retry_after is None:
-                raise
-            await trio.sleep(no.retry_after)
-    raise refusal(Code.RATE_LIMITED, "the server would not take it")
+            if self.began is not None:
+                was_talking = self.talking_since is not None
+                seconds = trio.current_time() - (self.talking_since or self.began)
+                await self.print(self.lines.of_end(reason, seconds, was_talking=was_talking))
+        self._printing.cancel()

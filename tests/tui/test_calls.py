@@ -17,7 +17,6 @@ from tui.scenes import (
     OTHER,
     SMALL,
     TALKING,
-    WIDE,
     direct,
     incoming,
     outgoing,
@@ -29,7 +28,7 @@ from tui.scenes import (
 )
 
 pytestmark = pytest.mark.asyncio
-sizes = pytest.mark.parametrize("size", [(40, 20), SMALL, WIDE], ids=["40x20", "80x24", "200x60"])
+sizes = pytest.mark.parametrize("size", [(40, 20), SMALL], ids=["40x20", "80x24"])
 IDLE = evolve(ONLINE, users=(user("ann"), user("bob"), user("eve", OTHER)))
 RUNG = evolve(IDLE, incoming=(incoming("bob"),))
 BOB, EVE = RUNG.incoming[0].call_id, CallId("call-2")

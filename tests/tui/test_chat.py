@@ -17,7 +17,7 @@ from palaver_tui.wishes import Delete, Edit, React, ReadOlder, Say
 from tui.scenes import ONLINE, OTHER, SMALL, TALKING, WIDE, Shown, message, room, screen, user_id
 
 pytestmark = pytest.mark.asyncio
-sizes = pytest.mark.parametrize("size", [(40, 20), SMALL, WIDE], ids=["40x20", "80x24", "200x60"])
+sizes = pytest.mark.parametrize("size", [(40, 20), SMALL], ids=["40x20", "80x24"])
 BOB, ANN = message(1, "bob", "hello"), message(2, "ann", "well, hello")
 SAID = (BOB, ANN)
 

@@ -44,7 +44,7 @@ from palaver_client import (
     StatsChanged,
 )
 from palaver_client.after import after
-from palaver_client.json_lines import EVENTS as HELP_ON_EVENTS
+from palaver_client.json_help import EVENTS as HELP_ON_EVENTS
 from palaver_client.json_lines import JsonLines
 from palaver_client.words import YOU_LEFT
 from palaver_protocol.models import EndReason

@@ -140,6 +140,7 @@ async def test_calls_as_json_of_the_schema(url: str, env: dict[str, str]) -> Non
     async with call(url, "Ann", env, "--json") as ann, call(url, "Bob", env, "--json", "--room", "lobby") as bob:
         await ann.wait_event("waiting")
         await bob.wait_event("joined", roomType="group")
+        await meet(ann, "Bob")
         await ann.say("/call bob")
         calling = await ann.wait_event("calling", name="Bob")
         rung = await bob.wait_event("incomingCall", name="Ann")

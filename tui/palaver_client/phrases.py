@@ -19,7 +19,7 @@ from palaver_protocol.models import (
 )
 from palaver_protocol.table import Code, Refusal
 
-from .errors import LinkLost, LinkRefused
+from .errors import LinkLost, LinkRefused, NotSecure
 from .state import ClientState, IncomingRing
 
 YOU_LEFT: Final = "you left the room"
@@ -146,6 +146,8 @@ def connect_remedy(why: LinkLost) -> str:
     """What helps where the first connection fails."""
     if isinstance(why, LinkRefused):
         return "ask whoever runs the server, or use another name"
+    if isinstance(why, NotSecure):
+        return why.remedy
     return "check the address, or start a server with: palaver serve"
 
 

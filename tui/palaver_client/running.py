@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 from collections.abc import AsyncIterable, Awaitable, Callable
 
 import trio
@@ -13,6 +12,7 @@ from palaver_protocol.table import Refusal
 
 from . import words
 from .arguments import FAILED
+from .complaints import complain
 from .errors import ClientError
 from .scopes import helpers
 
@@ -28,11 +28,6 @@ def run(name: str, program: Callable[[], Awaitable[int]]) -> int:
         said = words.of_refusal(no)
     complain(name, said)
     return FAILED
-
-
-def complain(name: str, said: str) -> None:
-    """One line on standard error."""
-    print(f"{name}: {' '.join(said.split())}", file=sys.stderr)
 
 
 async def _until_signal(program: Callable[[], Awaitable[int]]) -> int:

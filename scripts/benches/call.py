@@ -128,11 +128,14 @@ async def join_to_sound(url: str, sound: VirtualSound, env: dict[str, str], runs
     """From the answer of the join, and from the program's start, to the first sound of somebody who talks, in ms."""
     since_join: list[float] = []
     since_start: list[float] = []
-    async with running("call", url, "--name", "talker", "--input", "tone:440", "--output", "null", env=env):
+    async with running(
+        "call", url, "--room", "bench", "--name", "talker", "--input", "tone:440", "--output", "null", env=env
+    ):
         for _ in range(runs):
             began = time.monotonic()
+            null = ("--input", "null")
             speaker = f"device:{sound.speaker('bob')}"
-            arguments = ("call", url, "--name", "joiner", "--input", "null", "--output", speaker, "--json")
+            arguments = ("call", url, "--room", "bench", "--name", "joiner", *null, "--output", speaker, "--json")
             async with running(*arguments, env=env) as joiner:
                 await joiner.wait_event("joined")
                 joined = time.monotonic()

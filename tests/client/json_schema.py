@@ -31,6 +31,8 @@ EVENTS: Final[dict[str, dict[str, Any]]] = {
     "older": {"roomId": str, "messages": [MESSAGE], "more": bool},
     "carrier": {"isPolling": bool, "reason": str},
     "connectionLost": {"reason": str, "retryIn": MAYBE},
+    "waiting": {},
+    "hungUp": {"reason": str, "seconds": NUMBER},
     "joined": {
         "roomId": str,
         "roomName": str,

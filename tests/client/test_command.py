@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ def test_help_teaches_each_command_with_an_example() -> None:
     shown = run("--help")
     assert shown.returncode == 0
     for command in palaver_command.COMMANDS:
-        assert f"\n  {command} " in shown.stdout
+        assert re.search(rf"^  {command}\s", shown.stdout, re.MULTILINE)
         assert f"palaver {command}" in shown.stdout
 
 

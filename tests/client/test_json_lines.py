@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 
@@ -42,6 +44,7 @@ from palaver_client import (
     StatsChanged,
 )
 from palaver_client.after import after
+from palaver_client.json_help import EVENTS as HELP_ON_EVENTS
 from palaver_client.json_lines import JsonLines
 from palaver_client.words import YOU_LEFT
 from palaver_protocol.models import EndReason
@@ -103,6 +106,19 @@ def test_every_event_of_the_issue_is_in_the_schema() -> None:
     assert wanted <= EVENTS.keys()
 
 
+def test_what_happens_between_calls() -> None:
+    assert check(LINES.of_waiting())["event"] == "waiting"
+    assert check(LINES.of_hanging_up(EndReason.EMPTY, 1.23456))["seconds"] == 1.235
+    assert LINES.of_ringing("Bob still calls you") is None
+
+
+def test_every_event_and_field_is_told_by_help() -> None:
+    told = set(re.findall(r"\w+", HELP_ON_EVENTS))
+    fields = {field for name in EVENTS if name not in ("messageEdited", "reactions") for field in EVENTS[name]}
+    assert EVENTS.keys() <= told
+    assert fields <= told
+
+
 def test_the_worst_voice_sums_up_what_is_heard() -> None:
     far = ConsumerStats(9.0, 0.2, 0.1, 120.0, 10.0)
     event = StatsChanged(CallStats(3.0, 33.0, {BOB: VOICE, CEM: far}))
@@ -114,5 +130,5 @@ def test_the_worst_voice_sums_up_what_is_heard() -> None:
 
 @pytest.mark.parametrize(("reason", "word"), [(None, "left"), (EndReason.HOST_LEFT, "hostLeft")])
 def test_the_end(reason: EndReason | None, word: str) -> None:
-    said = check(LINES.of_end(reason, 1.23456))
+    said = check(LINES.of_end(reason, 1.23456, was_talking=True))
     assert (said["reason"], said["seconds"]) == (word, 1.235)

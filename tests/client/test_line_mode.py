@@ -158,7 +158,7 @@ async def test_it_ends_by_itself_after_some_seconds(url: str, env: dict[str, str
 async def unread(url: str, name: str, env: Mapping[str, str]) -> AsyncIterator[tuple[trio.Process, int]]:
     """A call, and the pipe from which its output could be read."""
     reading, writing = os.pipe()
-    line = [sys.executable, "-m", "palaver_command", "call", url, "--name", name, *SILENT, "--json"]
+    line = [sys.executable, "-m", "palaver_command", "call", url, "--room", "lobby", "--name", name, *SILENT, "--json"]
     environment = {**env, "PYTHONPATH": PYTHONPATH}
     process = await trio.lowlevel.open_process(line, stdin=subprocess.PIPE, stdout=writing, env=environment)
     os.close(writing)
@@ -208,7 +208,7 @@ async def test_a_server_that_dies_is_told_and_the_call_goes_on_with_the_next(env
         server.process.kill()
         await ann.wait_event("connectionLost")
         after = len(ann.lines)
-        async with serving("--port", url.rpartition(":")[2]):
+        async with serving("--port", url.rpartition(":")[2], "--state", "memory:"):
             await ann.wait_event("joined", after=after, roomName="lobby")
             await ann.wait_event("media", after=after, state="connected")
             assert await ann.end() == 0

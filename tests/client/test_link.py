@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,8 +16,9 @@ import trio.testing
 
 from client.scripted import OPEN, Script, Server, serve_stream
 from palaver_client.carriers import websocket_over
-from palaver_client.errors import Disconnected, LinkLost, LinkRefused
+from palaver_client.errors import Disconnected, LinkLost, LinkRefused, NotSecure
 from palaver_client.link import ANSWER, Link
+from palaver_client.phrases import connect_remedy
 from palaver_client.upgrade import CONNECT, open_stream
 from palaver_client.url import ServerUrl
 from palaver_protocol.models import RoomId
@@ -455,6 +458,28 @@ async def test_a_server_without_tls_is_told_so() -> None:
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(functools.partial(trio.serve_tcp, not_tls, 0, host="127.0.0.1"))
         url = ServerUrl("127.0.0.1", listeners[0].socket.getsockname()[1], is_secure=True)
-        with pytest.raises(LinkLost, match=r"cannot reach https://127.0.0.1:\d+ \([a-z _:]+\)"):
+        with pytest.raises(NotSecure, match=r"there is no TLS at https://127.0.0.1:\d+") as failure:
             await open_stream(url)
+        assert connect_remedy(failure.value).startswith("write http://127.0.0.1:")
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.trio
+async def test_a_certificate_that_nobody_vouches_for_is_told_so(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    await trio.run_process([*made, "-keyout", str(key), "-out", str(certificate)], capture_stderr=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+
+    async def greet(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            await stream.do_handshake()
+
+    async with trio.open_nursery() as nursery:
+        serve = functools.partial(trio.serve_ssl_over_tcp, greet, 0, context, host="127.0.0.1")
+        listeners = await nursery.start(serve)
+        port = listeners[0].transport_listener.socket.getsockname()[1]
+        with pytest.raises(NotSecure, match=r"certificate of https://127.0.0.1:\d+ is not to be trusted"):
+            await open_stream(ServerUrl("127.0.0.1", port, is_secure=True))
         nursery.cancel_scope.cancel()

@@ -165,6 +165,7 @@ async def test_polling_is_told_once_and_left_when_websockets_come_through(url: s
             between.upgrades = upgrades
             async with heard(ann, Connected):
                 between.cut()
+        await trio.testing.wait_all_tasks_blocked()
         assert not ann.state.is_polling
         assert [change.event for change in seen if isinstance(change.event, CarrierChanged)] == [CarrierChanged(False)]
 

@@ -199,7 +199,7 @@ async def test_a_seat_that_is_not_to_be_had_again_is_lost(autojump_clock: Clock)
         await ours.sit(JoinRoom(LOBBY))
         await trio.sleep(5)
         assert ours.state.room is None
-    assert seen[-1].event == Left("no")
+    assert seen[-1].event == Left("no; try again when somebody has left")
 
 
 @pytest.mark.trio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
@@ -18,14 +19,15 @@ from palaver_client import (
     Joined,
     MediaStarted,
     MuteChanged,
+    OlderRead,
     OutgoingRing,
     Refusal,
     SpeakingChanged,
     words,
 )
 from palaver_client.after import after
-from palaver_client.plain_lines import PlainLines
-from palaver_protocol.models import CallId, Name, Reason, RoomType
+from palaver_client.plain_lines import QUIET, PlainLines
+from palaver_protocol.models import CallId, Name, Reason, RoomType, UserId
 from palaver_protocol.notices import (
     CallAccepted,
     CallAcceptedNew,
@@ -173,8 +175,38 @@ def test_what_the_terminal_echoes_is_not_told_again() -> None:
     assert PlainLines(ANN, False).of_change(change) == "Ann: hello"
 
 
-def test_a_speaker_is_news_once_until_he_was_silent_for_a_while() -> None:
-    lines = PlainLines(ANN, True)
-    state = in_room(person(BOB))
-    changes = [Change(state, state, SpeakingChanged(user, on)) for user in (ANN, BOB, BOB) for on in (True, False)]
-    assert [line for each in changes if (line := lines.of_change(each))] == ["Bob speaks"]
+def spoken(lines: PlainLines, *changes: tuple[str, bool]) -> list[str]:
+    """What is told of people who begin and cease to speak."""
+    state = in_room(person(BOB), person(CEM))
+    events = [SpeakingChanged(UserId(user), on) for user, on in changes]
+    return [line for event in events if (line := lines.of_change(Change(state, state, event)))]
+
+
+def test_a_speaker_is_news_when_it_is_another_one() -> None:
+    talk = [(user, on) for user in (ANN, BOB, BOB, CEM, BOB) for on in (True, False)]
+    assert spoken(PlainLines(ANN, True), *talk) == ["Bob speaks", "Cem speaks", "Bob speaks"]
+
+
+def test_a_speaker_is_news_after_a_long_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, now = PlainLines(ANN, True), 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    assert spoken(lines, (BOB, True), (BOB, False)) == ["Bob speaks"]
+    now = QUIET - 0.1
+    assert spoken(lines, (BOB, True), (BOB, False)) == []
+    now = 2 * QUIET
+    assert spoken(lines, (BOB, True), (BOB, False)) == ["Bob speaks"]
+
+
+def test_a_call_says_how_to_answer_it_and_rings_where_there_is_a_bell() -> None:
+    ringing = IncomingCallNew(CALL, BOB, Name("Bob"), 30_000)
+    for has_bell in (False, True):
+        line = PlainLines(ANN, True, has_bell).of_change(Change(in_room(), in_room(), ringing))
+        assert line is not None
+        assert line.count("\a") == has_bell
+        assert line.lstrip("\a") == "Bob calls you; it rings for 30 s: /accept or /reject"
+
+
+def test_older_messages_are_told_in_lines() -> None:
+    older = OlderRead(LOBBY, (message(1, "one"), message(2, "two")), more=True)
+    line = PlainLines(ANN, True).of_change(Change(in_room(), in_room(), older))
+    assert line == "earlier:\nBob: one\nBob: two\nso far what was said earlier"

@@ -16,7 +16,7 @@ from running import Program, running, serving
 
 pytestmark = [pytest.mark.trio, pytest.mark.timeout(120)]
 ROUNDS = 100
-TALKING = ("--input", "tone:440", "--output", "null", "--json")
+TALKING = ("--room", "lobby", "--input", "tone:440", "--output", "null", "--json")
 
 
 def descriptors(pid: int) -> int:
@@ -84,15 +84,16 @@ async def test_a_hundred_joins_leave_nothing_behind(tmp_path: Path) -> None:
         assert count(server) == before
 
 
-async def test_a_killed_client_is_gone_for_the_others_at_once() -> None:
+async def test_a_killed_client_is_away_for_the_others_at_once_and_gone_after_the_grace() -> None:
     async with (
-        serving() as (url, _),
+        serving("--resume-grace", "2") as (url, _),
         running("call", url, "--name", "ann", *TALKING) as ann,
         running("call", url, "--name", "ben", *TALKING) as ben,
     ):
         await ann.wait_event("mediaStarted")
         ben.process.send_signal(signal.SIGKILL)
-        await ann.wait_event("userLeft", name="ben", patience=2)
+        await ann.wait_event("mediaState", name="ben", isAway=True, patience=2)
+        await ann.wait_event("userLeft", name="ben", patience=4)
         await wait_health(url, connections=1, rooms=1, transports=2)
 
 

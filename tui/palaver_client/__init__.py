@@ -1,97 +1,104 @@
-"""The headless Trio client: connect, join, talk and chat from a program."""
+"""The headless Trio client: connect, join, talk and chat from a program.
 
-from palaver_media.engine_messages import ConsumerStats, Device, Devices, Side
-from palaver_protocol.models import (
-    CallId,
-    ChatMessage,
-    EndReason,
-    MessageId,
-    Name,
-    Participant,
-    RoomId,
-    RoomSummary,
-    RoomType,
-    RoomView,
-    Speaker,
-    User,
-    UserId,
-    UserStatus,
-)
-from palaver_protocol.notices import (
-    ActiveSpeakers,
-    AnyNotice,
-    CallAccepted,
-    CallAcceptedNew,
-    CallCancelled,
-    CallEnded,
-    CallRejected,
-    CallRejectedNew,
-    CallTimeout,
-    HostChanged,
-    IncomingCall,
-    IncomingCallNew,
-    MediaReset,
-    MessageDeleted,
-    MessageEdited,
-    MessageReactionUpdated,
-    NewMessage,
-    NewProducer,
-    OnlineUsersUpdated,
-    ParticipantMediaStateUpdated,
-    ProducerClosed,
-    RecordingStateChanged,
-    RoomHostless,
-    RoomListUpdated,
-    ServerNotice,
-    Snapshot,
-    TransportFailed,
-    UserJoined,
-    UserLeft,
-)
-from palaver_protocol.table import Refusal
+Names are imported when they are first asked for: a program that only reads its command line waits for none of them.
+"""
 
-from .call import Call, Heard
-from .changes import Change, Changes
-from .client import Client, connect
-from .errors import ClientError, ConnectFailed, Disconnected
-from .events import (
-    Calling,
-    CarrierChanged,
-    Connected,
-    ConnectionLost,
-    DevicesChanged,
-    Invited,
-    Joined,
-    Left,
-    LevelsChanged,
-    LocalEvent,
-    MediaConnected,
-    MediaConnecting,
-    MediaFailed,
-    MediaLost,
-    MediaStarted,
-    MuteChanged,
-    OlderRead,
-    RetryFailed,
-    RingOver,
-    SoundChosen,
-    SoundProblem,
-    SoundStarted,
-    SpeakingChanged,
-    StatsChanged,
-)
-from .settings import Settings
-from .state import (
-    SILENCE,
-    CallStats,
-    ClientState,
-    ConnectionState,
-    IncomingRing,
-    MediaState,
-    OutgoingRing,
-    SideState,
-    Sound,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from palaver_media.engine_messages import ConsumerStats, Device, Devices, Side
+    from palaver_protocol.models import (
+        CallId,
+        ChatMessage,
+        EndReason,
+        MessageId,
+        Name,
+        Participant,
+        RoomId,
+        RoomSummary,
+        RoomType,
+        RoomView,
+        Speaker,
+        User,
+        UserId,
+        UserStatus,
+    )
+    from palaver_protocol.notices import (
+        ActiveSpeakers,
+        AnyNotice,
+        CallAccepted,
+        CallAcceptedNew,
+        CallCancelled,
+        CallEnded,
+        CallRejected,
+        CallRejectedNew,
+        CallTimeout,
+        HostChanged,
+        IncomingCall,
+        IncomingCallNew,
+        MediaReset,
+        MessageDeleted,
+        MessageEdited,
+        MessageReactionUpdated,
+        NewMessage,
+        NewProducer,
+        OnlineUsersUpdated,
+        ParticipantMediaStateUpdated,
+        ProducerClosed,
+        RecordingStateChanged,
+        RoomHostless,
+        RoomListUpdated,
+        ServerNotice,
+        Snapshot,
+        TransportFailed,
+        UserJoined,
+        UserLeft,
+    )
+    from palaver_protocol.table import Refusal
+
+    from .call import Call, Heard
+    from .changes import Change, Changes
+    from .client import Client, connect
+    from .errors import ClientError, ConnectFailed, Disconnected
+    from .events import (
+        Calling,
+        CarrierChanged,
+        Connected,
+        ConnectionLost,
+        DevicesChanged,
+        Invited,
+        Joined,
+        Left,
+        LevelsChanged,
+        LocalEvent,
+        MediaConnected,
+        MediaConnecting,
+        MediaFailed,
+        MediaLost,
+        MediaStarted,
+        MuteChanged,
+        OlderRead,
+        RetryFailed,
+        RingOver,
+        SoundChosen,
+        SoundProblem,
+        SoundStarted,
+        SpeakingChanged,
+        StatsChanged,
+    )
+    from .settings import Settings
+    from .state import (
+        SILENCE,
+        CallStats,
+        ClientState,
+        ConnectionState,
+        IncomingRing,
+        MediaState,
+        OutgoingRing,
+        SideState,
+        Sound,
+    )
 
 __all__ = [
     "SILENCE",
@@ -186,3 +193,27 @@ __all__ = [
     "UserStatus",
     "connect",
 ]
+
+_HOMES: Final = (
+    ".errors",
+    ".state",
+    ".events",  # before the engine's messages, of which some have the same names
+    ".changes",
+    ".settings",
+    "palaver_protocol.models",
+    "palaver_protocol.notices",
+    "palaver_protocol.table",
+    "palaver_media.engine_messages",
+    ".call",
+    ".client",
+)
+
+
+def __getattr__(name: str) -> Any:
+    """One of the names above, from the first module that has it."""
+    for home in _HOMES if name in __all__ else ():
+        found = getattr(import_module(home, __name__), name, None)
+        if found is not None:
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -49,7 +49,7 @@ def after(state: ClientState, event: LocalEvent) -> ClientState:
         case Connected():  # what rang, rang for the connection before
             return evolve(_nothing_rings(state), connection=ConnectionState.CONNECTED, retry_at=None)
         case CarrierChanged():
-            return evolve(state, is_polling=event.is_polling)
+            return evolve(state, polling_because=(event.reason or "unknown") if event.is_polling else "")
         case ConnectionLost(retry_in=None):
             state = out_of_room(_nothing_rings(state))
             return evolve(state, connection=ConnectionState.CLOSED, retry_at=None, users=(), rooms=())

@@ -1,38 +1,60 @@
-"""The slash commands of line mode about messages, people and rooms."""
+"""The slash commands of line mode: what each does, and how it is written."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from palaver_protocol.models import ChatMessage
+from attrs import frozen
+
+from palaver_protocol.models import ChatMessage, UserId
 from palaver_protocol.table import Code, refusal
 
+from . import call_commands, words
 from .client import Client
+from .names import Candidate, find
 from .state import ClientState
 
-HELP: Final = "/reply N TEXT, /react N EMOJI, /edit N TEXT, /delete N (N = 1 is the newest message), /who, /rooms"
-COMMANDS: Final = ("/reply", "/react", "/edit", "/delete", "/who", "/rooms")
+PAGE: Final = 20  # messages
 
 
-async def run(command: str, rest: str, client: Client) -> str | None:
-    """Do what one of `COMMANDS` says; what it answers, if anything. Raises Refusal or Disconnected."""
-    if command == "/who":
-        return who(client.state)
-    if command == "/rooms":
-        return rooms(client.state)
-    number, _, words = rest.partition(" ")
-    said, words = message(client.state, number), words.strip()
-    if command == "/delete":
-        await client.delete(said.message_id)
-    elif not words:
-        raise refusal(Code.INVALID_PAYLOAD, f"{command} needs something after the number")
-    elif command == "/reply":
-        await client.say(words, said.message_id)
-    elif command == "/react":
-        await client.react(said.message_id, words)
-    else:
-        await client.edit(said.message_id, words)
-    return None
+@frozen
+class Command:
+    """A command: how it is written after its name, what it does, and the function; its answer is for people."""
+
+    usage: str
+    help: str
+    run: Callable[[str, Client], Awaitable[str | None]]
+
+
+# -- messages ----------------------------------------------------------------------------------------------------------
+async def reply(rest: str, client: Client) -> None:
+    """Answer a message."""
+    said, content = _message_and_more(rest, client.state)
+    await client.say(content, said.message_id)
+
+
+async def react(rest: str, client: Client) -> None:
+    """React to a message, or take it back."""
+    said, emoji = _message_and_more(rest, client.state)
+    await client.react(said.message_id, emoji)
+
+
+async def edit(rest: str, client: Client) -> None:
+    """Put a message of ours differently."""
+    said, content = _message_and_more(rest, client.state)
+    await client.edit(said.message_id, content)
+
+
+async def delete(rest: str, client: Client) -> None:
+    """Take a message of ours back."""
+    await client.delete(message(client.state, rest).message_id)
+
+
+async def older(rest: str, client: Client) -> str | None:
+    """Read a page of what was said earlier; the lines come as an event of their own."""
+    page = await client.older(PAGE)
+    return None if page.messages else "there are no older messages"
 
 
 def message(state: ClientState, number: str) -> ChatMessage:
@@ -43,12 +65,76 @@ def message(state: ClientState, number: str) -> ChatMessage:
     raise refusal(Code.NOT_FOUND, f"there is no message {number[:40] or 'without a number'}; 1 is the newest")
 
 
-def who(state: ClientState) -> str:
-    """Who is in our room."""
+def _message_and_more(rest: str, state: ClientState) -> tuple[ChatMessage, str]:
+    number, _, more = rest.partition(" ")
+    said = message(state, number)
+    if not more.strip():
+        raise refusal(Code.INVALID_PAYLOAD, "something is missing after the number")
+    return said, more.strip()
+
+
+# -- people and rooms --------------------------------------------------------------------------------------------------
+async def who(rest: str, client: Client) -> str:
+    """Who is in our room, and who else is online."""
+    state = client.state
     people = () if state.room is None else state.room.participants
-    return "here: " + ", ".join(person.name + (" (host)" if person.is_host else "") for person in people)
+    known = {state.me, *(person.user_id for person in people)}
+    others = [words.of_user(user) for user in state.users if user.user_id not in known]
+    here = ["here: " + ", ".join(words.of_participant(person) for person in people)] if people else []
+    return "\n".join([*here, "online: " + (", ".join(others) or "nobody else")])
 
 
-def rooms(state: ClientState) -> str:
+async def rooms(rest: str, client: Client) -> str:
     """Which rooms there are."""
-    return "rooms: " + (", ".join(f"{room.room_name} ({room.participant_count})" for room in state.rooms) or "none")
+    listed = [f"{room.room_name} ({room.participant_count})" for room in client.state.rooms]
+    return "rooms: " + (", ".join(listed) or "none")
+
+
+async def join(rest: str, client: Client) -> None:
+    """Go to the room of that name, which is made if need be."""
+    if not rest:
+        raise refusal(Code.INVALID_PAYLOAD, "/join needs the name of a room")
+    await client.create_room(rest, join_existing=True, leave_current=True)
+
+
+async def leave(rest: str, client: Client) -> None:
+    """Leave the room, or hang up."""
+    client.here()
+    await client.leave_room()
+
+
+async def host(rest: str, client: Client) -> None:
+    """Hand the host's role to somebody."""
+    people = client.here().participants
+    others = [Candidate(each.user_id, each.name, each.user_id) for each in people if each.user_id != client.user_id]
+    await client.transfer_host(UserId(find(rest, others, "here")))
+
+
+COMMANDS: Final = {
+    "/call": Command("NAME", "call somebody", call_commands.call),
+    "/cancel": Command("", "ring no longer", call_commands.cancel),
+    "/accept": Command("[NAME]", "take what rings; the room where you are is left", call_commands.accept),
+    "/reject": Command("[NAME] [REASON]", "say no to it", call_commands.reject),
+    "/invite": Command("NAME...", "let people come here; with , between names with spaces", call_commands.invite),
+    "/leave": Command("", "leave the room, or hang up", leave),
+    "/join": Command("ROOM", "go to a room, made if need be", join),
+    "/host": Command("NAME", "hand the host's role to somebody here", host),
+    "/who": Command("", "who is here, and who is online", who),
+    "/rooms": Command("", "which rooms there are", rooms),
+    "/older": Command("", "what was said earlier, page by page", older),
+    "/reply": Command("N TEXT", "answer a message; 1 is the newest", reply),
+    "/react": Command("N EMOJI", "react to a message, or take it back", react),
+    "/edit": Command("N TEXT", "put a message of yours differently", edit),
+    "/delete": Command("N", "take a message of yours back", delete),
+}
+
+HELP: Final = "\n".join(
+    [
+        "what you type is chat; // begins a message with /; commands:",
+        *(f"{name} {command.usage}".rstrip() + f": {command.help}" for name, command in COMMANDS.items()),
+        "/mute, /unmute: your microphone",
+        "/quit: end the program",
+        "/help: this text",
+        "a NAME may be cut short while it is clear who is meant",
+    ]
+)

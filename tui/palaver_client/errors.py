@@ -30,3 +30,11 @@ class LinkLost(ClientError):
 
 class LinkRefused(LinkLost):
     """The server does not let us in, and would not the next time."""
+
+
+class NotSecure(LinkLost):
+    """The server is there, but TLS with it does not come about; `remedy` says what would help."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.remedy = remedy

@@ -1,6 +1,7 @@
 """What happened, as JSON objects for scripts: one each, with `event`, and `time` in ms since the epoch.
 
-Names of people are as they are on the wire; figures carry their unit in their name (`rtt_ms`, `in_kbps`).
+Names of people are as they are on the wire; figures carry their unit in their name (`rtt_ms`, `in_kbps`). What there is
+tells `json_help`.
 """
 
 from __future__ import annotations
@@ -43,10 +44,22 @@ class JsonLines:
         return write("error", message=message)
 
     def of_help(self, message: str) -> str:
-        """What one can type."""
+        """What one can type, or what was asked for."""
         return write("help", message=message)
 
-    def of_end(self, reason: EndReason | None, seconds: float) -> str:
+    def of_waiting(self) -> str:
+        """Nobody talks with us yet."""
+        return write("waiting")
+
+    def of_ringing(self, message: str) -> str | None:
+        """It still rings: a script has been told for how long."""
+        return None
+
+    def of_hanging_up(self, reason: EndReason, seconds: float) -> str:
+        """One of several calls is over."""
+        return write("hungUp", reason=reason.value, seconds=round(seconds, 3))
+
+    def of_end(self, reason: EndReason | None, seconds: float, *, was_talking: bool) -> str:
         """The last line; without a reason we left by our own will."""
         return write("ended", reason="left" if reason is None else reason.value, seconds=round(seconds, 3))
 

@@ -6,11 +6,21 @@ from collections.abc import Sequence
 from typing import Final
 
 from palaver_media.engine_messages import Side
-from palaver_protocol.models import ChatMessage, EndReason, MessageId, Reaction, UserId
+from palaver_protocol.models import (
+    ChatMessage,
+    EndReason,
+    MessageId,
+    Participant,
+    Reaction,
+    RoomType,
+    User,
+    UserId,
+    UserStatus,
+)
 from palaver_protocol.table import Code, Refusal
 
-from .errors import LinkLost, LinkRefused
-from .state import ClientState
+from .errors import LinkLost, LinkRefused, NotSecure
+from .state import ClientState, IncomingRing
 
 YOU_LEFT: Final = "you left the room"
 ROOM_GONE: Final = "your room is no more"
@@ -49,7 +59,10 @@ _REMEDIES: Final = {
     Code.IN_ROOM.value: "leave your room first",
     Code.IN_CALL.value: "leave your call first",
     Code.NOT_HOST.value: "only the host may do that",
-    Code.NOT_MEMBER.value: "join the room first",
+    Code.NOT_MEMBER.value: "join a room first",
+    Code.BUSY.value: "try again later",
+    Code.OFFLINE.value: "write to them elsewhere, or try again later",
+    Code.FULL.value: "try again when somebody has left",
     Code.OVERLOADED.value: "try again in a moment",
     Code.RATE_LIMITED.value: "wait a moment",
     Code.MEDIA_UNAVAILABLE.value: "the server is preparing its sound; it is tried again",
@@ -67,6 +80,25 @@ def of_message(said: ChatMessage) -> str:
     """A message; its further lines are indented, so that none can pass for another's."""
     quote = f" (to {said.reply_to.user_name})" if said.reply_to is not None else ""
     return f"{said.user_name}{quote}: {indented(said.content)}"
+
+
+def of_participant(person: Participant) -> str:
+    """Somebody in our room, and what there is to know of him."""
+    marks = {"host": person.is_host, "muted": person.is_muted, "away": person.is_away, "records": person.is_recording}
+    shown = [mark for mark, has_it in marks.items() if has_it]
+    return f"{person.name} ({', '.join(shown)})" if shown else person.name
+
+
+def of_user(user: User) -> str:
+    """Somebody online."""
+    return f"{user.name} (in a call)" if user.status is UserStatus.IN_CALL else user.name
+
+
+def of_ring(ring: IncomingRing, now: float) -> str:
+    """What still rings here, `now` on Trio's clock."""
+    does = "calls you" if ring.room_type is not RoomType.GROUP else "invites you to a room"
+    left = "" if ring.ends_at is None else f", for {duration(ring.ends_at - now)} more"
+    return f"{ring.from_name} still {does}{left}"
 
 
 def of_reactions(reactions: tuple[Reaction, ...]) -> str:
@@ -114,6 +146,8 @@ def connect_remedy(why: LinkLost) -> str:
     """What helps where the first connection fails."""
     if isinstance(why, LinkRefused):
         return "ask whoever runs the server, or use another name"
+    if isinstance(why, NotSecure):
+        return why.remedy
     return "check the address, or start a server with: palaver serve"
 
 

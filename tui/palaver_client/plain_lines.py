@@ -10,50 +10,81 @@ from attrs import define, field
 
 from palaver_protocol import text
 from palaver_protocol.models import EndReason, UserId
-from palaver_protocol.notices import NewMessage
+from palaver_protocol.notices import IncomingCall, IncomingCallNew, NewMessage
 
 from . import words
 from .changes import Change
-from .events import SpeakingChanged
+from .events import OlderRead, SpeakingChanged
 
-QUIET: Final = 5.0  # s somebody is silent before it is news that he speaks
+QUIET: Final = 10.0  # s that all others are silent before it is news that the same one speaks again
+BELL: Final = "\a"
 
 
 @define
 class PlainLines:
-    """What line mode prints. `is_echoed`: the terminal shows what we type, so it is not told again."""
+    """What line mode prints.
+
+    `is_echoed`: the terminal shows what we type, so it is not told again. `has_bell`: the terminal can ring.
+    """
 
     _me: UserId
     _is_echoed: bool
-    _silent_since: dict[UserId, float] = field(factory=dict[UserId, float])
+    _has_bell: bool = False
+    _last_speaker: UserId | None = None
+    _speaking: set[UserId] = field(factory=set[UserId])
+    _silent_since: float = -math.inf
 
     def of_change(self, change: Change) -> str | None:
         """The line of a change; None for what is not worth one."""
+        bell = ""
         match change.event:
             case SpeakingChanged():
                 line = words.of_event(change) if self._is_news(change.event, time.monotonic()) else None
             case NewMessage() if change.event.user_id == self._me and self._is_echoed:
                 line = None
+            case IncomingCall() | IncomingCallNew():
+                line, bell = f"{words.of_event(change)}: /accept or /reject", BELL if self._has_bell else ""
+            case OlderRead(messages=messages) if messages:
+                line = "\n".join(["earlier:", *map(words.of_message, messages), "so far what was said earlier"])
             case _:
                 line = words.of_event(change)
-        return None if line is None else text.sanitise(line, keep="\n\t")
+        return None if line is None else bell + text.sanitise(line, keep="\n\t")
 
     def of_error(self, message: str) -> str:
         """Something that was asked could not be done; the call goes on."""
         return text.one_line(message)
 
     def of_help(self, message: str) -> str:
-        """What one can type."""
-        return message
+        """What one can type, or what was asked for."""
+        return text.sanitise(message, keep="\n")
 
-    def of_end(self, reason: EndReason | None, seconds: float) -> str:
+    def of_waiting(self) -> str:
+        """Nobody talks with us yet."""
+        return "waiting for calls; /call NAME calls somebody, /help lists what else there is"
+
+    def of_ringing(self, message: str) -> str | None:
+        """It still rings."""
+        return text.one_line(message)
+
+    def of_hanging_up(self, reason: EndReason, seconds: float) -> str:
+        """One of several calls is over."""
+        return f"the call took {words.duration(seconds)}; waiting for calls"
+
+    def of_end(self, reason: EndReason | None, seconds: float, *, was_talking: bool) -> str:
         """The last line; without a reason we left by our own will."""
-        return f"the call took {words.duration(seconds)}"
+        return f"the call took {words.duration(seconds)}" if was_talking else "you wait for calls no longer"
 
     def _is_news(self, event: SpeakingChanged, now: float) -> bool:
-        """Whether somebody else speaks after a while of silence."""
-        if not event.is_speaking:
-            self._silent_since[event.user_id] = now
+        """Whether another one speaks than before, or the same one after a long silence."""
+        if event.user_id == self._me:
             return False
-        was_silent = now - self._silent_since.get(event.user_id, -math.inf) >= QUIET
-        return event.user_id != self._me and was_silent
+        if not event.is_speaking:
+            self._speaking.discard(event.user_id)
+            if not self._speaking:
+                self._silent_since = now
+            return False
+        was_silent = not self._speaking and now - self._silent_since >= QUIET
+        is_news = was_silent or event.user_id != self._last_speaker
+        self._speaking.add(event.user_id)
+        self._last_speaker = event.user_id
+        return is_news

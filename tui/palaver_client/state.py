@@ -106,8 +106,8 @@ class OutgoingRing:
 class ClientState:
     """All that a client knows, as one immutable value.
 
-    `me` is our own user id, `retry_at` the time on Trio's clock of the next attempt to connect, `is_polling` whether
-    we make do with HTTP requests because no WebSocket could be opened. `speakers` are those who speak as the server
+    `me` is our own user id, `retry_at` the time on Trio's clock of the next attempt to connect, `polling_because`
+    why we make do with HTTP requests instead of a WebSocket, if we do. `speakers` are those who speak as the server
     hears it, the loudest first; `sound.speaking` are those whom we hear speak.
     """
 
@@ -115,7 +115,7 @@ class ClientState:
     name: Name
     connection: ConnectionState = ConnectionState.CONNECTING
     retry_at: float | None = None
-    is_polling: bool = False
+    polling_because: str = ""
     users: tuple[User, ...] = ()
     rooms: tuple[RoomSummary, ...] = ()
     room: RoomView | None = None
@@ -128,6 +128,11 @@ class ClientState:
     stats: CallStats | None = None
     devices: Devices | None = None
     notices: tuple[ServerNotice, ...] = ()
+
+    @property
+    def is_polling(self) -> bool:
+        """Whether we make do with HTTP requests."""
+        return bool(self.polling_because)
 
     def participant(self, user_id: UserId) -> Participant | None:
         """Somebody in our room."""

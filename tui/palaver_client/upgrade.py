@@ -8,16 +8,17 @@ from collections.abc import Callable
 from typing import Final, cast
 
 import trio
-from attrs import define
+from attrs import define, evolve
 from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from palaver_protocol import engineio, text
 
-from .errors import LinkLost
+from .errors import LinkLost, NotSecure
 from .url import ServerUrl
 
 CONNECT: Final = 10.0  # s to reach the server, and again to be let in
 MAX_MESSAGE: Final = 8 * 1024 * 1024  # bytes: a room's last messages, 50 times 64 KiB, and its people
+NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE")
 RESOURCE: Final = f"/socket.io/?EIO={engineio.PROTOCOL}&transport=websocket"
 
 
@@ -36,6 +37,8 @@ async def open_stream(url: ServerUrl) -> trio.abc.Stream:
     except trio.TooSlowError:
         raise LinkLost(f"{url} does not answer within {CONNECT:g} s") from None
     except (OSError, trio.BrokenResourceError, UnicodeError) as why:  # the last: a host name that DNS cannot carry
+        if isinstance(why.__cause__, ssl.SSLError):
+            raise _not_secure(why.__cause__, url) from why
         raise LinkLost(f"cannot reach {url} ({_in_words(why)})") from why
 
 
@@ -47,6 +50,17 @@ async def _secure(stream: trio.SocketStream, url: ServerUrl) -> trio.abc.Stream:
         await trio.aclose_forcefully(stream)
         raise
     return secure
+
+
+def _not_secure(why: ssl.SSLError, url: ServerUrl) -> NotSecure:
+    """What is wrong where TLS does not come about, and what helps."""
+    if isinstance(why, ssl.SSLCertVerificationError):
+        problem = f"the certificate of {url} is not to be trusted ({_in_words(why)})"
+        return NotSecure(problem, "ask whoever runs the server, or check the address")
+    if why.reason in NO_TLS:
+        plain = evolve(url, is_secure=False)
+        return NotSecure(f"there is no TLS at {url}", f"write {plain} if the server is to be reached without it")
+    return NotSecure(f"TLS with {url} fails ({_in_words(why)})", "check the address")
 
 
 def _in_words(why: BaseException) -> str:

@@ -24,11 +24,14 @@ from .phrases import (
     listing,
     name_of,
     of_message,
+    of_participant,
     of_polling,
     of_problem,
     of_reactions,
     of_refusal,
     of_rejection,
+    of_ring,
+    of_user,
     transport_failure,
     whose,
 )
@@ -46,10 +49,13 @@ __all__ = [
     "name_of",
     "of_event",
     "of_message",
+    "of_participant",
     "of_problem",
     "of_reactions",
     "of_refusal",
     "of_rejection",
+    "of_ring",
+    "of_user",
     "transport_failure",
 ]
 

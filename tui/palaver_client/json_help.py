@@ -1,0 +1,36 @@
+"""The lines of `palaver call --json`, for the readers of its --help."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EVENTS: Final = """\
+with --json, each line is one object with event, time (ms since the epoch) and:
+  connected       userId name isResumed: the server has kept all that was ours
+  connectionLost  reason retryIn (s, or null: for good)
+  carrier         isPolling reason: no WebSocket comes through, HTTP requests do
+  waiting         (without --room) nobody talks with us yet
+  joined          roomId roomName roomType participants isAgain
+  left            reason
+  incomingCall    callId userId name roomId roomType ringsFor (ms); roomId is null but for invitations
+  calling         callId userId name: it rings at somebody
+  callAccepted, callRejected   callId userId name, and reason
+  callOver        callId reason: it rings no longer (cancelled, timeout, ...)
+  invited         roomId userIds
+  hungUp          (without --room) reason seconds
+  userJoined, userLeft, mediaStarted   userId name
+  mediaState      userId name isMuted isVideoEnabled isAway
+  recording       userId name isRecording
+  hostChanged     userId name reason
+  roomHostless    message
+  message         messageId userId name text timestamp replyTo
+  messageEdited, messageDeleted, reactions   messageId, and what it is now
+  older           roomId messages more
+  muted           isMuted
+  media           state (connecting, connected, lost, failed) reason
+  soundStarted, soundProblem   side, and name, or reason remedy
+  speaking        userId name isSpeaking
+  stats           rtt_ms jitter_ms loss playout_ms in_kbps out_kbps users
+  notice          level code message
+  error, help     message: the answer to what was typed
+  ended           reason seconds: the last line"""

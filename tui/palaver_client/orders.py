@@ -1,0 +1,143 @@
+"""What is typed in line mode: chat, and commands. Nothing of it is lost while the connection is."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import aclosing
+from typing import Final, Protocol
+
+import trio
+from attrs import define
+
+from palaver_protocol import text
+from palaver_protocol.models import ChatMessage
+from palaver_protocol.notices import Snapshot
+from palaver_protocol.table import Code, Refusal, refusal
+
+from . import words
+from .asking import NOT_THERE
+from .client import Client
+from .commands import COMMANDS, HELP
+from .errors import Disconnected
+from .events import Joined, Left
+from .standard import typed_lines
+from .state import ClientState, ConnectionState
+
+MAX_PIECE: Final = 16_000  # code points of one message: at most 64 KiB of UTF-8
+MAX_WAITING: Final = 100  # lines typed and not yet done
+TRIES: Final = 5  # to say something where the server asks to wait
+SOON: Final = 2.0  # s in which a new connection gets its seat back
+QUIT: Final = "/quit"
+
+
+class Answers(Protocol):
+    """Where the answers to what is typed go."""
+
+    async def error(self, message: str) -> None:
+        """Something could not be done."""
+
+    async def help(self, message: str) -> None:
+        """Something that was asked for."""
+
+    def quit(self) -> None:
+        """Nothing more is wanted."""
+
+
+@define
+class Orders:
+    """Does what is typed, line by line. The end of standard input ends the typing, not the call."""
+
+    client: Client
+    answers: Answers
+
+    async def run(self) -> None:
+        """Read, and beside it carry out; /quit does not wait for what cannot be said now."""
+        put, take = trio.open_memory_channel[str](MAX_WAITING)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._carry_out, take)
+            async with put, aclosing(typed_lines()) as lines:
+                async for line in lines:
+                    order = text.sanitise(line).strip()
+                    if order == QUIT and self.client.state.connection is not ConnectionState.CONNECTED:
+                        self.answers.quit()
+                    await put.send(order)
+
+    async def _carry_out(self, orders: trio.MemoryReceiveChannel[str]) -> None:
+        async for order in orders:
+            try:
+                await self._obey(order)
+            except Refusal as no:
+                await self.answers.error(words.of_refusal(no))
+            except Disconnected as why:
+                await self.answers.error(f"not done: {why}")
+
+    async def _obey(self, line: str) -> None:
+        """Do what a line says. Raises Refusal or Disconnected."""
+        command, _, rest = line.partition(" ")
+        if not line:
+            return
+        if command == QUIT:
+            self.answers.quit()
+        elif command in ("/mute", "/unmute"):
+            with contextlib.suppress(Disconnected):  # then it is told as soon as it can be
+                await self.client.set_muted(command == "/mute")
+        elif command == "/help":
+            await self.answers.help(HELP)
+        elif command in COMMANDS:
+            answer = await COMMANDS[command].run(rest.strip(), self.client)
+            if answer is not None:
+                await self.answers.help(answer)
+        elif command.startswith("/") and not command.startswith("//"):
+            await self.answers.error(f"there is no command {command[:40]}; /help lists them")
+        else:
+            said = line.removeprefix("/") if line.startswith("//") else line
+            for start in range(0, len(said), MAX_PIECE):
+                await say(self.client, said[start : start + MAX_PIECE])
+
+
+async def say(client: Client, content: str) -> None:
+    """Say something, as soon as the server takes it. Raises Refusal, or Disconnected when that will never be."""
+    if client.state.room is None:
+        raise refusal(Code.NOT_FOUND, "nobody is here to read it; call somebody with /call NAME, or /join a room")
+    known = {said.message_id for said in ours(client.state)}
+    for _ in range(TRIES):
+        try:
+            await client.say(content)
+            return
+        except Refusal as no:
+            await _wait_to_say_again(client, no)
+        except Disconnected:
+            await _wait_seated(client)
+        if any(said.content == content for said in ours(client.state) if said.message_id not in known):
+            return  # it had arrived, and only the answer was lost
+    raise refusal(Code.RATE_LIMITED, "the server would not take it")
+
+
+def ours(state: ClientState) -> list[ChatMessage]:
+    """What we have said in our room."""
+    return [] if state.room is None else [said for said in state.room.messages if said.user_id == state.me]
+
+
+async def _wait_to_say_again(client: Client, no: Refusal) -> None:
+    """Wait as long as the server asks to, or for our seat where a new connection has not got it back yet."""
+    if no.retry_after is not None:
+        await trio.sleep(no.retry_after)
+    elif no.code in NOT_THERE and client.state.room is not None:
+        with trio.move_on_after(SOON):
+            await _wait_seated(client)
+    else:
+        raise no
+
+
+async def _wait_seated(client: Client) -> None:
+    """Wait until the server has given us our seat again. Raises Disconnected when it will not."""
+    async with client.changes() as changes:
+        async for change in changes:
+            match change.event:
+                case Joined() | Snapshot() if change.new.room is not None:
+                    return
+                case Left():
+                    raise Disconnected("you are in no room any more")
+                case _:
+                    continue
+    raise Disconnected(await client.wait_closed())

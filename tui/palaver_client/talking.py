@@ -1,0 +1,185 @@
+"""Line mode at work: calls, one or several, and what is printed of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from functools import partial
+from typing import Final, TypeAlias
+
+import trio
+from attrs import define, field
+
+from palaver_protocol.models import EndReason
+from palaver_protocol.table import Refusal
+
+from . import running, words
+from .arguments import FAILED
+from .changes import AnyEvent, Change, Changes
+from .client import Client, connect
+from .errors import Disconnected
+from .events import CarrierChanged, Connected
+from .json_lines import JsonLines
+from .orders import Orders
+from .plain_lines import PlainLines
+from .scopes import helpers
+from .settings import Settings
+from .standard import STDIN, STDOUT, Output, OutputClosed
+from .state import ClientState
+
+Lines: TypeAlias = PlainLines | JsonLines
+
+GOODBYE: Final = 1.0  # s to print the last lines
+REMINDER: Final = 10.0  # s after which it is said again that it rings
+
+
+def run(name: str, options: argparse.Namespace, settings: Settings) -> int:
+    """Talk as the program of that name; the exit code."""
+    return running.run(name, partial(talk, options, settings))
+
+
+async def talk(options: argparse.Namespace, settings: Settings) -> int:
+    """All calls, from connecting to the end; the exit code."""
+    is_terminal = os.isatty(STDIN)
+    plain = PlainLines(settings.user_id, is_terminal, is_terminal and os.isatty(STDOUT))
+    printer = Printer(JsonLines() if options.json else plain)
+    source, sink = options.input or settings.source, options.output or settings.sink
+    async with (
+        connect(options.url, settings.name, settings.user_id, takes_waiting_calls=True, is_to_talk=True) as client,
+        client.changes() as changes,
+        helpers() as nursery,
+    ):
+        await printer.greet(client.state)
+        nursery.start_soon(printer.follow, changes)
+        nursery.start_soon(remind, client, printer)
+        talking = Talking(client, printer, nursery, source, sink, options.seconds)
+        reason = None
+        try:
+            with printer.over:
+                if options.room is None:
+                    await talking.whenever_called()
+                else:
+                    reason = await talking.in_room(options.room)
+        finally:
+            changes.close()
+            await printer.end(reason)
+    return FAILED if reason is EndReason.ERROR else 0
+
+
+@define
+class Talking:
+    """Where and how we talk, for `seconds` at most."""
+
+    client: Client
+    printer: Printer
+    nursery: trio.Nursery
+    source: str
+    sink: str
+    seconds: float
+
+    async def in_room(self, room: str) -> EndReason:
+        """Talk in a room until it, or the call for which it was left, is over. Raises Refusal or Disconnected."""
+        async with self.client.call(room, source=self.source, sink=self.sink) as call:
+            self._begin()
+            self.printer.talking_since = trio.current_time()
+            return await call.wait_ended()
+
+    async def whenever_called(self) -> None:
+        """Talk wherever a call or an invitation leads, and wait for the next. Raises Disconnected."""
+        self._begin()
+        await self.printer.print(self.printer.lines.of_waiting())
+        while True:
+            await wait_seated(self.client)
+            began = self.printer.talking_since = trio.current_time()
+            try:
+                async with self.client.talk(source=self.source, sink=self.sink) as call:
+                    reason = await call.wait_ended()
+            except Refusal:  # the seat is gone already
+                reason = EndReason.ENDED
+            self.printer.talking_since = None
+            await self.printer.print(self.printer.lines.of_hanging_up(reason, trio.current_time() - began))
+
+    def _begin(self) -> None:
+        """Take what is typed, and let the time run."""
+        self.printer.began = trio.current_time()
+        self.printer.over.deadline = self.printer.began + self.seconds
+        self.nursery.start_soon(Orders(self.client, self.printer).run)
+
+
+async def wait_seated(client: Client) -> None:
+    """Wait until we sit in a room. Raises Disconnected when that cannot be any more."""
+    async with client.changes() as changes:
+        while client.state.room is None:
+            try:
+                await anext(changes)
+            except StopAsyncIteration:
+                raise Disconnected(await client.wait_closed()) from None
+
+
+async def remind(client: Client, printer: Printer) -> None:
+    """Say again and again that it rings."""
+    async with client.changes() as changes:
+        async for _ in changes:
+            while client.state.incoming:
+                await trio.sleep(REMINDER)
+                for ring in client.state.incoming:
+                    await printer.print(printer.lines.of_ringing(words.of_ring(ring, trio.current_time())))
+
+
+@define
+class Printer:
+    """Prints what happens; `over` is cancelled when there is nobody to print for, or nothing more to do."""
+
+    lines: Lines
+    over: trio.CancelScope = field(factory=trio.CancelScope)
+    began: float | None = None  # on Trio's clock, in s
+    talking_since: float | None = None  # likewise
+    _printing: trio.CancelScope = field(factory=lambda: trio.CancelScope(shield=True))
+    _output: Output = field(factory=Output)
+    _done: trio.Event = field(factory=trio.Event)
+
+    async def greet(self, state: ClientState) -> None:
+        """Print how we came here."""
+        polling = [CarrierChanged(is_polling=True, reason=state.polling_because)] if state.is_polling else []
+        begun: list[AnyEvent] = [Connected(), *polling, *state.notices]
+        for event in begun:
+            await self.print(self.lines.of_change(Change(ClientState(state.me, state.name), state, event)))
+
+    async def follow(self, changes: Changes) -> None:
+        """Print all changes until they end, also those of the end that a signal makes."""
+        try:
+            with self._printing:
+                async for change in changes:
+                    await self.print(self.lines.of_change(change))
+        finally:
+            self._done.set()
+
+    async def print(self, line: str | None) -> None:
+        """Print a line, if there is one."""
+        try:
+            if line is not None:
+                await self._output.line(line)
+        except OutputClosed:
+            self.over.cancel()
+
+    async def error(self, message: str) -> None:
+        """Something that was typed could not be done."""
+        await self.print(self.lines.of_error(message))
+
+    async def help(self, message: str) -> None:
+        """Something that was asked for."""
+        await self.print(self.lines.of_help(message))
+
+    def quit(self) -> None:
+        """Nothing more is wanted."""
+        self.over.cancel()
+
+    async def end(self, reason: EndReason | None) -> None:
+        """Print what is left and the last line, also when a signal has ended us."""
+        with trio.move_on_after(GOODBYE, shield=True):
+            await self._done.wait()
+            if self.began is not None:
+                was_talking = self.talking_since is not None
+                seconds = trio.current_time() - (self.talking_since or self.began)
+                await self.print(self.lines.of_end(reason, seconds, was_talking=was_talking))
+        self._printing.cancel()

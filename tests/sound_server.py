@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RATE = 48_000
 START = 10.0  # s for the server to come up
+FIRST = ("nice", "-n", "-11") if os.geteuid() == 0 else ()  # a sound card does not wait for its turn
 _FORMAT = ("--raw", "--format=s16le", f"--rate={RATE}", "--channels=1")
 # What plays and records must not be what breaks the sound, so both may wait long. A null sink hands on whole blocks as
 # long as the player asks it for no more than the recorder's 20 ms: (latency - 2 * process time) / 2. Else its blocks
@@ -63,7 +64,8 @@ class VirtualSound:
         """Start the server, also again after `kill`; returns when it answers."""
         script = self.folder / "pulse.pa"
         script.write_text("\n".join(_modules(self.people, self.env["PULSE_SERVER"].removeprefix("unix:"))) + "\n")
-        line = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disable-shm=yes", "-F", str(script)]
+        options = ["-n", "--daemonize=no", "--exit-idle-time=-1", "--disable-shm=yes", "-F", str(script)]
+        line = [*FIRST, "pulseaudio", *options]
         with (self.folder / "pulse.log").open("ab") as log:
             self._server = subprocess.Popen(line, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + START
@@ -90,7 +92,7 @@ class VirtualSound:
     def record(self, person: str, path: Path) -> subprocess.Popen[bytes]:
         """Record what a person's loudspeaker plays into a raw file, until the process is terminated."""
         with path.open("wb") as out:
-            line = ["parec", *_FORMAT, *_RECORDING, f"--device={person}_speaker.monitor"]
+            line = [*FIRST, "parec", *_FORMAT, *_RECORDING, f"--device={person}_speaker.monitor"]
             return self._keep(subprocess.Popen(line, env=self.env, stdin=subprocess.DEVNULL, stdout=out))
 
     @contextlib.contextmanager
@@ -118,7 +120,7 @@ class VirtualSound:
     def _play(self, sink: str, samples: NDArray[np.int16]) -> subprocess.Popen[bytes]:
         path = self.folder / f"{sink}-{time.monotonic_ns()}.raw"
         samples.astype("<i2").tofile(path)
-        line = ["pacat", "--playback", *_FORMAT, *_PLAYING, f"--device={sink}", str(path)]
+        line = [*FIRST, "pacat", "--playback", *_FORMAT, *_PLAYING, f"--device={sink}", str(path)]
         return self._keep(subprocess.Popen(line, env=self.env, stdin=subprocess.DEVNULL))
 
     def _keep(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:

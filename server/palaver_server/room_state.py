@@ -137,7 +137,9 @@ class RoomState:
         self.tell(UserJoined(by.user_id, by.name, by.socket_id))
         if self.invited.pop(by.user_id, None) is not None:
             self.tell(CallAccepted(by.user_id, self.room_id))
-        self.seats[by.user_id] = Seat(by.user_id, by.name, by.connection, by.socket_id, by.address, by.wall)
+        seat = Seat(by.user_id, by.name, by.connection, by.socket_id, by.address, by.wall)
+        self.seats[by.user_id] = seat
+        self.talk.tell_speakers(seat)
         self.is_pending = self.is_pending and len(self.seats) < 2
         self.effects += Moved(by.user_id, is_seated=True), Listed()
 
@@ -146,6 +148,7 @@ class RoomState:
         self.tell_moved(seat)
         self.talk.close_seat(seat)
         seat.connection, seat.socket_id, seat.address, seat.name = by.connection, by.socket_id, by.address, by.name
+        self.talk.tell_speakers(seat)
         self.set_away(seat, is_away=False)
 
     def tell_moved(self, seat: Seat) -> None:
@@ -189,6 +192,7 @@ class RoomState:
             return
         self.set_away(seat, is_away=False)
         seat.address = by.address
+        self.talk.tell_speakers(seat)
         if by.user_id == self.host.user_id:
             self.host.wait_no_longer()
 

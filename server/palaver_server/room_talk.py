@@ -150,6 +150,11 @@ class RoomTalk:
                 self.lose_producers(seat, self.media.lose_transport(seat, gone.direction))
                 self.effect(Tell((seat.connection,), TransportFailed(transport, Reason(reason))))
 
+    def tell_speakers(self, seat: Seat) -> None:
+        """Tell one who has just come who speaks; the others know."""
+        if self.speakers:
+            self.effect(Tell((seat.connection,), ActiveSpeakers(self.media.router, self.speakers)))
+
     def speakers_changed(self, heard: tuple[Speaking, ...]) -> None:
         """Tell everybody who speaks; a track that is gone meanwhile is left out."""
         owners = {producer: seat.user_id for seat in self.seats.values() for producer in seat.producers}

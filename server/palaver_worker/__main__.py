@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sys
 
-from palaver_media.child import Channel, beat
+from palaver_media.child import Channel, beat, take_precedence
 from palaver_media.dtls import Certificate
 from palaver_media.worker_messages import WORKER_CODEC, Beat, Ready, WorkerCommand
 
@@ -54,6 +54,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0, help="UDP port to bind, 0 for any")
     options = parser.parse_args()
     logging.basicConfig(format="palaver_worker: %(levelname)s: %(message)s")
+    take_precedence()
     try:
         asyncio.run(run(options.fd, options.host, options.port))
     except OSError as why:

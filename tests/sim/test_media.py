@@ -295,6 +295,10 @@ async def test_who_speaks_is_told_to_everybody_in_the_room(autojump_clock):
         assert told(ann) == [both, []]
         pool.reported(worker.SpeakersChanged(room_id, speaking))
         await wait_all_tasks_blocked()
+        late = await w.person("late")
+        await late.does("joinRoom", roomId=room_id)
+        await wait_all_tasks_blocked()
+        assert told(late) == [both]
         w.routers.made[0].dead.set()  # who spoke through the dead router is silent
         await wait_all_tasks_blocked()
         assert told(ann) == [both, [], both, []]

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING
 from attrs import define, evolve, field
 from textual.pilot import Pilot
 
-from palaver_client.events import CallStats
-from palaver_client.state import ClientState, ConnectionState, MediaState, SideState, Sound
+from palaver_client.state import (
+    CallStats,
+    ClientState,
+    ConnectionState,
+    IncomingRing,
+    MediaState,
+    OutgoingRing,
+    SideState,
+    Sound,
+)
 from palaver_media.engine_messages import ConsumerStats
 from palaver_protocol.models import (
+    CallId,
     ChatMessage,
     MessageId,
     Name,
@@ -79,6 +88,22 @@ def room(host: str, *others: str, name: str = "lobby", messages: tuple[ChatMessa
         participants=people,
         messages=messages,
     )
+
+
+def incoming(name: str, number: int = 1, *, lasts: float = 30.0, room_id: RoomId | None = None) -> IncomingRing:
+    """A call, or an invitation to a room."""
+    kind = None if room_id is None else RoomType.GROUP
+    call_id = CallId(room_id or f"call-{number}")
+    return IncomingRing(call_id, user_id(name), Name(name), time.monotonic() + lasts, room_id, kind)
+
+
+def outgoing(name: str, *, lasts: float = 30.0) -> OutgoingRing:
+    return OutgoingRing(CallId("call-out"), user_id(name), Name(name), time.monotonic() + lasts)
+
+
+def direct(*names: str) -> RoomView:
+    """A call between two."""
+    return evolve(room(*names), room_type=RoomType.DIRECT)
 
 
 START = ClientState(user_id("ann"), Name("ann"))
@@ -146,11 +171,14 @@ async def screen(
 ) -> AsyncIterator[Shown]:
     """The app with this state, its wish to connect taken."""
     wishes: list[Wish] = []
-    app = PalaverApp(state, wishes.append, is_named=is_named, last_room=last_room)
+    quiet = evolve(state, incoming=(), outgoing=None)  # nothing rings before one is online
+    app = PalaverApp(quiet, wishes.append, is_named=is_named, last_room=last_room)
     async with app.run_test(size=size, notifications=True) as pilot:
         await pilot.pause()
         shown = Shown(app, pilot, wishes)
         if is_named:
             await shown.until(lambda: wishes)
             wishes.clear()
+        if state != quiet:
+            await shown.show(state)
         yield shown

@@ -4,48 +4,18 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
-from attrs import define, field
-from textual.message import Message
 
-from palaver_client import ClientState, ConnectionState, MediaState, Settings, Side
-from palaver_protocol.models import Name, UserId
-from palaver_tui.caller import Caller
+from palaver_client import ConnectionState, MediaState, Settings, Side
 from palaver_tui.messages import Happened, Offline, StateChanged, Trouble
-from palaver_tui.wishes import Choose, Connect, End, Join, Leave, ListDevices, Open, Retry, Say, SetMuted
+from palaver_tui.wishes import Choose, End, Join, Leave, ListDevices, Open, Retry, Say, SetMuted
 from running import serving
+from tui.callers import calling, sits, with_people
 
 pytestmark = pytest.mark.trio
-PATIENCE = 20.0  # s, on a loaded machine
-
-
-@define(eq=False)
-class Person:
-    """A caller, and what it told the screen."""
-
-    caller: Caller
-    told: list[Message] = field(factory=list[Message])
-
-    @property
-    def state(self) -> ClientState:
-        states = [message.state for message in self.told if isinstance(message, StateChanged)]
-        return states[-1] if states else self.caller.state
-
-    def has_heard(self, kind: type[Happened | Trouble], part: str) -> bool:
-        return any(isinstance(message, kind) and part in message.text for message in self.told)
-
-    async def until(self, condition: Callable[[ClientState], object]) -> None:
-        with trio.move_on_after(PATIENCE):
-            while not condition(self.state):  # noqa: ASYNC110 - the screen has no event for it either
-                await trio.sleep(0.01)
-            return
-        others = [vars(message) for message in self.told if not isinstance(message, StateChanged)]
-        raise AssertionError(f"it never came; {others} {self.state}")
 
 
 @pytest.fixture(autouse=True)
@@ -54,34 +24,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@asynccontextmanager
-async def calling(url: str, name: str) -> AsyncIterator[Person]:
-    """Somebody who has come online, as far as the server is there."""
-    settings = Settings.load(name)
-    told: list[Message] = []
-    state = ClientState(UserId(settings.user_id), Name(name))
-    person = Person(Caller(url, settings, "tone:440", "null", told.append, state), told)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(person.caller.run)
-        person.caller.take(Connect(name))
-        yield person
-        nursery.cancel_scope.cancel()
-
-
-def sits(name: str) -> Callable[[ClientState], bool]:
-    return lambda state: state.room is not None and state.room.room_name == name
-
-
-def people(count: int) -> Callable[[ClientState], bool]:
-    return lambda state: state.room is not None and len(state.room.participants) == count
-
-
 async def test_two_people_meet_talk_and_part() -> None:
     async with serving() as (url, _), calling(url, "ann") as ann, calling(url, "bob") as bob:
         ann.caller.take(Open("lobby"))
         await bob.until(lambda state: state.rooms)
         bob.caller.take(Join(bob.state.rooms[0].room_id, "lobby"))
-        await ann.until(people(2))
+        await ann.until(with_people(2))
         await bob.until(lambda state: state.media is MediaState.CONNECTED)
         await bob.until(lambda state: ann.caller.settings.user_id in state.sound.speaking)
         for number in range(10):
@@ -95,7 +43,7 @@ async def test_two_people_meet_talk_and_part() -> None:
         await bob.until(lambda _: bob.has_heard(Trouble, "host"))
         bob.caller.take(Leave())
         await bob.until(lambda state: state.room is None)
-        await ann.until(people(1))
+        await ann.until(with_people(1))
         assert ann.has_heard(Happened, "bob joined")
         assert ann.has_heard(Happened, "bob left")
         assert not any(isinstance(message, Happened) for message in bob.told)  # who leaves knows it
@@ -124,7 +72,7 @@ async def test_of_two_rooms_with_one_name_the_chosen_one_is_joined() -> None:
         await eve.until(lambda state: len(state.rooms) == 2)
         theirs = next(room for room in eve.state.rooms if room.host_name == "bob")
         eve.caller.take(Join(theirs.room_id, "lobby"))
-        await bob.until(people(2))
+        await bob.until(with_people(2))
 
 
 async def test_a_room_that_the_host_ends_is_told_to_all() -> None:
@@ -132,7 +80,7 @@ async def test_a_room_that_the_host_ends_is_told_to_all() -> None:
         ann.caller.take(Open("lobby"))
         await ann.until(sits("lobby"))
         bob.caller.take(Open("lobby"))
-        await ann.until(people(2))
+        await ann.until(with_people(2))
         ann.caller.take(End())
         for person in (ann, bob):
             await person.until(lambda state: state.room is None)
@@ -174,7 +122,7 @@ async def test_a_server_that_comes_late_is_found_at_once_by_retry() -> None:
         assert ann.state.connection is ConnectionState.RECONNECTING
         ann.caller.take(SetMuted(True))
         assert ann.has_heard(Trouble, "not connected")
-        async with serving("--port", str(port)):
+        async with serving("--port", str(port), "--state", "memory:"):
             for _ in range(5):
                 ann.caller.take(Retry())
                 await trio.lowlevel.checkpoint()
@@ -190,7 +138,8 @@ async def test_a_server_that_comes_late_is_found_at_once_by_retry() -> None:
 async def test_after_a_server_s_death_one_is_back_in_a_room_of_that_name() -> None:
     port = free_port()
     async with calling(f"http://127.0.0.1:{port}", "ann") as ann:
-        async with serving("--port", str(port)) as (url, server), calling(url, "bob") as bob:
+        forgetful = ("--port", str(port), "--state", "memory:")
+        async with serving(*forgetful) as (url, server), calling(url, "bob") as bob:
             bob.caller.take(Open("lobby"))
             ann.caller.take(Retry())
             await ann.until(lambda state: state.rooms)
@@ -199,7 +148,7 @@ async def test_after_a_server_s_death_one_is_back_in_a_room_of_that_name() -> No
             await server.end(signal.SIGKILL)
             await ann.until(lambda state: state.connection is ConnectionState.RECONNECTING)
         seen = len(ann.told)
-        async with serving("--port", str(port)):
+        async with serving(*forgetful):
             ann.caller.take(Retry())
             await ann.until(lambda state: state.connection is ConnectionState.CONNECTED and sits("lobby")(state))
             assert not any(isinstance(message, Trouble) for message in ann.told[seen:])

@@ -25,6 +25,15 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     terminal.tmux("kill-server")
 
 
+@pytest.fixture
+def other_terminal(tmp_path: Path) -> Iterator[Terminal]:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    terminal = Terminal(folder)
+    yield terminal
+    terminal.tmux("kill-server")
+
+
 @asynccontextmanager
 async def bob(url: str, folder: Path) -> AsyncIterator[Program]:
     env = {**os.environ, "XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder)}
@@ -122,3 +131,40 @@ async def test_who_comes_first_is_asked_for_a_name_which_is_kept(terminal: Termi
         await terminal.wait_end(0)
         terminal.start(url, "--profile", "home")
         await terminal.wait_for("● connected  Zoe")
+
+
+async def answer(terminal: Terminal, key: str, shown: str) -> None:
+    """Answer a call by this key, which is not taken in the first moment."""
+    with trio.fail_after(PATIENCE):
+        while shown not in terminal.screen():
+            terminal.press(key)
+            await trio.sleep(0.3)
+
+
+async def test_a_call_from_one_screen_to_another(terminal: Terminal, other_terminal: Terminal) -> None:
+    async with serving() as (url, _):
+        ann, zoe = terminal, other_terminal
+        ann.start(url, "--name", "ann", *SOUND)
+        zoe.start(url, "--name", "zoe", *SOUND, size=(120, 40))
+        await ann.wait_for("ann you", "zoe  ")
+        ann.press("p")
+        await ann.wait_for("p Call")
+        ann.press("p")
+        await ann.wait_for("Calling zoe", "It rings there for")
+        await zoe.wait_for("ann calls you", "^y Accept")
+        await answer(zoe, "C-r", "Reject ann")
+        zoe.write("one minute")
+        zoe.press("Enter")
+        await ann.wait_for("Zoe says no: one minute.", gone="Calling zoe")
+
+        ann.press("p")
+        await zoe.wait_for("ann calls you")
+        await answer(zoe, "C-y", "Call with ann")
+        for terminal_of, name in ((ann, "zoe"), (zoe, "ann")):
+            await terminal_of.wait_for(f"Call with {name}", "MIC ON", "% lost", "█", "h Hang up")
+        zoe.press("h")
+        await ann.wait_for("Zoe hung up; the call is over.", "You are in no room.")
+        await zoe.wait_for("You are in no room.")
+        for terminal_of in (ann, zoe):
+            terminal_of.press("C-q")
+            await terminal_of.wait_end(0)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
+from textual.containers import VerticalScroll
+from textual.events import Key
 
 from palaver_client.events import ConnectionLost
 from palaver_client.state import ConnectionState, SideState, Sound
 from palaver_media.engine_messages import Device, Devices, Side
 from palaver_protocol.models import RoomId
-from palaver_tui.keys import APP_KEYS, MAIN_KEYS
+from palaver_tui.keys import SECTIONS
 from palaver_tui.messages import Happened, Offline, StateChanged, Trouble
-from palaver_tui.widgets.chat import ChatInput
+from palaver_tui.widgets.chat_input import ChatInput
 from palaver_tui.wishes import Choose, Connect, End, Join, Leave, ListDevices, Open, Retry, Say, SetMuted
 from tui.scenes import (
     LOBBY,
@@ -90,7 +92,7 @@ async def test_a_room_is_joined_by_click() -> None:
 
 async def test_a_person_is_joined_where_they_are() -> None:
     async with screen(ONLINE) as shown:
-        await shown.press("tab", "enter", "down", "enter")  # ann herself is in no room
+        await shown.press("tab", "enter")  # ann herself comes first, but is not selected
         assert shown.wishes == [Join(LOBBY, "lobby")]
 
 
@@ -99,7 +101,7 @@ async def test_the_highlight_stays_on_its_room_while_the_list_changes() -> None:
         await shown.press("down")
         await shown.show(evolve(ONLINE, rooms=(listed(LOBBY, "new", "bob"), *ONLINE.rooms[1:])))
         await shown.show(
-            evolve(ONLINE, rooms=(listed(LOBBY, "a", "x"), listed(LOBBY + "2", "b", "x"), *ONLINE.rooms[1:]))
+            evolve(ONLINE, rooms=(listed(LOBBY, "a", "x"), listed(RoomId(f"{LOBBY}2"), "b", "x"), *ONLINE.rooms[1:]))
         )
         await shown.press("enter")
         assert shown.wishes == [Join(OTHER, "planning")]
@@ -125,6 +127,16 @@ async def test_a_room_is_left() -> None:
         await shown.press("l")
         assert shown.wishes == [Leave()]
         assert "You are in no room." in shown.text()
+
+
+@pytest.mark.parametrize("pane", ["#log", "#say", "#participants"])
+async def test_whoever_is_out_of_the_room_has_the_keys_in_the_lists(pane: str) -> None:
+    async with screen(TALKING) as shown:
+        shown.app.screen.set_focus(shown.app.screen.query_one(pane))
+        await shown.show(ONLINE)
+        await shown.until(lambda: "Mute" not in shown.lines()[-1] and "New" in shown.lines()[-1])
+        await shown.press("enter")
+        assert shown.wishes == [Join(LOBBY, "lobby")]
 
 
 async def test_a_host_ends_the_room_once_that_is_confirmed() -> None:
@@ -205,6 +217,16 @@ async def test_letters_are_written_and_ctrl_t_mutes_all_the_same() -> None:
         assert shown.app.screen.query_one(ChatInput).value == ""
 
 
+async def test_keys_right_behind_the_one_for_the_chat_do_nothing_else() -> None:
+    async with screen(TALKING) as shown:
+        for key in "cleni":
+            shown.app.post_message(Key(key, key))
+        await shown.until(lambda: shown.app.screen.query_one(ChatInput).has_focus)
+        await shown.press("!")
+        assert shown.app.screen.query_one(ChatInput).value.endswith("!")
+        assert shown.wishes == []  # none of them left or ended the room
+
+
 async def test_blank_lines_are_not_sent() -> None:
     async with screen(TALKING) as shown:
         await shown.press("c", "space", "enter")
@@ -227,7 +249,7 @@ async def test_chat_is_shown_and_goes_on(size: tuple[int, int]) -> None:
 
 async def test_another_room_has_another_chat() -> None:
     async with screen(evolve(TALKING, room=room("bob", "ann", messages=(message(1, "bob", "hello"),)))) as shown:
-        await shown.show(evolve(TALKING, room=evolve(room("bob", "ann"), room_id=OTHER)))
+        await shown.show(evolve(TALKING, room=evolve(room("bob", "ann", name="planning"), room_id=OTHER)))
         assert "hello" not in shown.text()
         assert "Nothing has been written yet" in shown.text()
 
@@ -266,6 +288,21 @@ async def test_what_is_in_use_but_no_device_can_be_kept() -> None:
         assert "● tone:440" in shown.text()
         assert "● None: hear nothing" in shown.text()
         assert "There is no sound device." in shown.text()
+
+
+async def test_without_any_device_it_is_said_once() -> None:
+    mend = "connect one, or start the sound server"
+    broken = Sound(
+        SideState("device", "", "there is no input device", mend),
+        SideState("device", "", "there is no output device", mend),
+    )
+    here = evolve(TALKING, sound=broken, devices=Devices((), (), f"there is no sound device; {mend}"))
+    async with screen(here, WIDE) as shown:
+        banner = shown.lines()[1]
+        assert "There is no input device. There is no output device. Connect one" in banner
+        await shown.press("s")
+        window = "".join(shown.lines()[2:])
+        assert window.count("sound server") == window.lower().count("there is no") == 1
 
 
 async def test_a_sound_problem_says_what_would_mend_it() -> None:
@@ -315,13 +352,26 @@ async def test_of_states_that_wait_only_the_newest_is_shown() -> None:
 async def test_help_explains_every_key(size: tuple[int, int]) -> None:
     async with screen(ONLINE, size) as shown:
         await shown.press("question_mark")
+        page = shown.app.screen.query_one(VerticalScroll)
         seen = shown.text()
-        await shown.press("end")
-        seen += shown.text()
-        missing = [key.help for key in (*MAIN_KEYS, *APP_KEYS) if key.help not in seen]
+        while not page.is_vertical_scroll_end:
+            page.scroll_relative(y=5, animate=False)
+            await shown.pilot.pause()
+            seen += shown.text()
+        missing = [key.help for _, keys in SECTIONS for key in keys if key.help not in seen]
         assert missing == []
         await shown.press("escape")
         assert "Esc closes" not in shown.text()
+
+
+async def test_a_window_that_is_closed_twice_takes_no_other_with_it() -> None:
+    async with screen(ONLINE) as shown:
+        await shown.press("s")
+        window = shown.app.screen
+        window.dismiss()
+        window.dismiss()
+        await shown.pilot.pause()
+        assert "You are in no room." in shown.text()
 
 
 async def test_dark_and_light() -> None:
@@ -353,6 +403,8 @@ async def test_a_narrow_screen_shows_the_room_or_the_lists() -> None:
         assert "Rooms" in shown.text()
         await shown.press("v")
         assert "Rooms" not in shown.text()
+        await shown.press("c", "m", "escape", "m")
+        assert shown.wishes == [SetMuted(True)]
         await shown.show(ONLINE)
         assert "Rooms" in shown.text()
 
@@ -361,6 +413,11 @@ async def test_a_short_screen_keeps_the_rooms() -> None:
     async with screen(ONLINE, (80, 14)) as shown:
         assert "Rooms" in shown.text()
         assert "Online" not in shown.text()
+        await shown.press("p")
+        assert "Online" in shown.text()
+        assert "Rooms" not in shown.text()
+        await shown.press("escape")
+        assert "Rooms" in shown.text()
 
 
 @pytest.mark.parametrize("keys", [["ctrl+q"], ["ctrl+c"], ["c", "ctrl+c"], ["s", "ctrl+q"]], ids=" ".join)

@@ -67,6 +67,10 @@ class Asking:
         """Every change from now on; the iteration ends when there will be no connection any more."""
         return self._session.changes()
 
+    def retry(self) -> None:
+        """Try to connect at once, where the connection is lost and the next attempt has to wait."""
+        self._session.hurry()
+
     async def wait_closed(self) -> str:
         """Wait until there will be no connection any more, and say why."""
         await self._session.closed.wait()

@@ -60,7 +60,8 @@ class Connecting:
         was_up, self.session.link = self.session.link is not None, None
         lost = ConnectionLost if was_up else RetryFailed
         self.session.happen(lost(str(failure), pause, trio.current_time() + pause))
-        await trio.sleep(pause)
+        with trio.move_on_after(pause):
+            await self.session.hurried.wait()
 
     async def _connect(self, on_up: Callable[[], None]) -> LinkLost:
         """One connection, from its opening to its loss, and why it is lost.

@@ -37,6 +37,7 @@ class Session:
     link: Link | None = None  # while we are connected
     closed: trio.Event = field(factory=trio.Event)
     close_reason: str = ""
+    hurried: trio.Event = field(factory=trio.Event)  # the next attempt to connect shall not wait
     _is_muted_there: bool = False  # as the server knows it
     _moved: trio.Event = field(factory=trio.Event)
     _given_up: RoomId | None = None  # a seat that we left while nobody could be told
@@ -81,6 +82,11 @@ class Session:
         self.closed.set()
         for reader in self._readers:
             reader.close()
+
+    def hurry(self) -> None:
+        """Do not wait with the next attempt to connect."""
+        self.hurried.set()
+        self.hurried = trio.Event()
 
     async def ask(self, asked: Request[A], then: Callable[[A], None] | None = None) -> A:
         """Send a request and wait for its answer; `then` is called before anything later is taken up.

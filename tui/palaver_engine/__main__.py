@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
 import threading
 from typing import Final
 
+from palaver_media.child import take_precedence
+
 from .engine import run
 
 SWITCH: Final = 0.001  # s a thread may keep the interpreter while the sound thread waits for it
-NICE: Final = -10  # a sound that comes late is lost, unlike the work of other programs
 GRACE: Final = 0.7  # s for an orderly end: a dead sound server can make it last for ever
 
 
@@ -21,8 +21,7 @@ def main() -> None:
     """Run until the owner closes the channel."""
     _quiet_libraries()
     sys.setswitchinterval(SWITCH)
-    with contextlib.suppress(OSError):  # most systems let nobody but root do this
-        os.nice(NICE)
+    take_precedence()
     asyncio.run(run(int(sys.argv[1]), _end_soon))
 
 

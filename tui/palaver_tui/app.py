@@ -5,23 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from textual.app import App
-from textual.reactive import var
 from textual.widgets import Input
 
 from palaver_client.state import ClientState
-from palaver_protocol.models import Name, UserId
 from palaver_protocol.text import many_lines
 
 from . import labels
 from .keys import APP_KEYS
-from .messages import Asked, Happened, Offline, Severity, StateChanged, Trouble
+from .messages import Asked, Happened, Offline, OlderShown, Severity, StateChanged, Trouble
 from .screens.main import Main
+from .telephone import Telephone
 from .theme import THEMES, fitting
+from .widgets.people import PeopleList
 from .wishes import Connect, Wish
 
 
-class PalaverApp(App[None]):
+class PalaverApp(Telephone):
     """The full-screen client. Widgets watch `state`; what people want goes out through `wish`.
 
     Until `is_named` the first screen asks for a name. `last_room` is suggested to those who make one.
@@ -31,8 +30,8 @@ class PalaverApp(App[None]):
     CSS_PATH = "palaver.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = [key.binding() for key in APP_KEYS]
-
-    state: var[ClientState] = var(ClientState(UserId(""), Name("")))
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-normal"), (130, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-tall")]
 
     def __init__(
         self, state: ClientState, wish: Callable[[Wish], object], *, is_named: bool = True, last_room: str = ""
@@ -41,7 +40,7 @@ class PalaverApp(App[None]):
         self._main = Main(state, last_room)
         self._wish = wish
         self._is_named = is_named
-        self.set_reactive(PalaverApp.state, state)
+        self.set_reactive(Telephone.state, state)
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = fitting(os.environ).name
@@ -78,6 +77,14 @@ class PalaverApp(App[None]):
     def on_offline(self, offline: Offline) -> None:
         """Tell why there is no connection."""
         self._main.offline(offline.lost)
+
+    def on_older_shown(self, event: OlderShown) -> None:
+        """Tell whether there is more to read."""
+        self._main.older_shown(event.has_older)
+
+    def on_people_list_called(self, event: PeopleList.Called) -> None:
+        """Call somebody."""
+        self.call(event.user)
 
     def on_trouble(self, trouble: Trouble) -> None:
         """Tell why a wish was not granted."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Final, assert_never
+from typing import Final
 
 import trio
 from attrs import define, evolve, field
@@ -17,6 +18,7 @@ from palaver_client import (
     ClientState,
     ConnectFailed,
     ConnectionState,
+    Joined,
     Refusal,
     RetryFailed,
     Settings,
@@ -26,12 +28,16 @@ from palaver_client import (
     words,
 )
 from palaver_client.after import after
-from palaver_protocol.models import Name
+from palaver_protocol.models import CallId, Name, RoomView
+from palaver_protocol.notices import CallCancelled
 
 from . import labels
+from .asking import ask
+from .clock import on_clock_of_the_screen
 from .happenings import told
 from .messages import Offline, StateChanged, Trouble
-from .wishes import Choose, Connect, End, Join, Leave, ListDevices, Open, Retry, Say, SetMuted, Wish
+from .seats import Seat, Stay, again
+from .wishes import Choose, Connect, Edit, Join, Leave, Open, Reject, Request, Retry, Say, Wish
 
 FIRST_PAUSE: Final = 0.5  # s between the first two attempts to connect; doubled each time
 LONGEST_PAUSE: Final = 15.0  # s
@@ -48,7 +54,7 @@ class Caller:
     sink: str
     tell: Callable[[Message], object]
     state: ClientState
-    wanted: Join | Open | None = None
+    wanted: Seat | None = None
     _client: Client | None = None
     _call: Call | None = None
     _tasks: trio.Nursery = field(init=False)
@@ -56,8 +62,9 @@ class Caller:
     _retry: trio.Event = field(factory=trio.Event)
     _moved: trio.Event = field(factory=trio.Event)
     _changed: trio.Event = field(factory=trio.Event)
-    _said: tuple[trio.MemorySendChannel[str], trio.MemoryReceiveChannel[str]] = field(
-        factory=lambda: trio.open_memory_channel[str](MAX_SAID)
+    _rejected: set[CallId] = field(factory=set[CallId])
+    _said: tuple[trio.MemorySendChannel[Say], trio.MemoryReceiveChannel[Say]] = field(
+        factory=lambda: trio.open_memory_channel[Say](MAX_SAID)
     )
 
     # -- wishes --------------------------------------------------------------------------------------------------------
@@ -69,34 +76,36 @@ class Caller:
                 self._show(evolve(self.state, name=Name(wish.name)))
                 self._named.set()
             case Retry():
-                if self.state.connection is not ConnectionState.CONNECTED:
-                    self._retry.set()
+                self._hurry()
             case Join() | Open():
                 self._want(wish)
             case Leave():
                 self._want(None)
             case Say():
-                self._say(wish.text)
+                self._say(wish)
             case Choose():
                 self._choose(wish)
-            case End():
-                self._ask(lambda client: client.end_room())
-            case SetMuted():
-                self._ask(lambda client: client.set_muted(wish.is_muted))
-            case ListDevices():
-                self._ask(lambda client: client.list_devices())
             case _:
-                assert_never(wish)
+                if isinstance(wish, Reject):
+                    self._rejected.add(wish.call_id)
+                self._ask(wish)
 
-    def _want(self, seat: Join | Open | None) -> None:
+    def _hurry(self) -> None:
+        """Try to connect now; a client that does so by itself gets our seat back, a new one would not."""
+        if self._client is not None and self.state.connection is ConnectionState.RECONNECTING:
+            self._client.retry()
+        elif self.state.connection is not ConnectionState.CONNECTED:
+            self._retry.set()
+
+    def _want(self, seat: Seat | None) -> None:
         self.wanted = seat
         self._moved.set()
 
-    def _say(self, text: str) -> None:
+    def _say(self, said: Say) -> None:
         try:
-            self._said[0].send_nowait(text)
+            self._said[0].send_nowait(said)
         except trio.WouldBlock:
-            self.tell(Trouble(labels.TOO_MUCH_SAID, text))
+            self.tell(Trouble(labels.TOO_MUCH_SAID, said.text))
 
     def _choose(self, choice: Choose) -> None:
         """Use a device from now on, in this call and later ones."""
@@ -111,11 +120,12 @@ class Caller:
         else:
             self._show(self.state)
 
-    def _ask(self, do: Callable[[Client], Awaitable[object]]) -> None:
+    def _ask(self, wish: Request) -> None:
+        unsaid = wish.text if isinstance(wish, Edit) else ""
         if self._client is None:
-            self.tell(Trouble(labels.NOT_CONNECTED))
+            self.tell(Trouble(labels.NOT_CONNECTED, unsaid))
         else:
-            self._tasks.start_soon(self._attempt, do, self._client)
+            self._tasks.start_soon(self._attempt, partial(ask, wish=wish), self._client, unsaid)
 
     async def _attempt(self, do: Callable[[Client], Awaitable[object]], client: Client, unsaid: str = "") -> None:
         """Do what was asked, or tell why it cannot be done."""
@@ -138,10 +148,11 @@ class Caller:
             while True:
                 self._retry = trio.Event()
                 try:
-                    async with connect(self.url, self.settings.name, self.settings.user_id) as client:
+                    name, user_id = self.settings.name, self.settings.user_id
+                    async with connect(self.url, name, user_id, takes_waiting_calls=True) as client:
                         pause = FIRST_PAUSE
                         await self._serve(client)
-                    self.wanted = self.wanted and Open(self.wanted.room_name)  # a new server knows no ids of old
+                    self.wanted = again(self.wanted)
                 except ConnectFailed as why:
                     await self._wait_to_retry(why, pause)
                     pause = min(pause * 2, LONGEST_PAUSE)
@@ -173,20 +184,36 @@ class Caller:
             self._show(client.state)
             async for change in changes:
                 self._show(change.new)
-                for message in told(change):
-                    self.tell(message)
+                if isinstance(change.event, Joined):
+                    self._joined(client, change.event.room)
+                if isinstance(change.event, CallCancelled) and change.event.call_id in self._rejected:
+                    self._rejected.remove(change.event.call_id)  # whoever said no need not be told that it is over
+                else:
+                    self._tell(told(change))
+
+    def _tell(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self.tell(message)
+
+    def _joined(self, client: Client, room: RoomView) -> None:
+        """Where we sit is where we want to sit, also when another one's yes or a call that we took brought us there."""
+        if self._call is not None or self.wanted is not None:
+            self.wanted = Stay(room)  # the call that goes on moves there by itself
+        elif client.state.room is not None:
+            self._want(Stay(room))
 
     def _show(self, state: ClientState) -> None:
         if self._call is None:  # the client knows of specs in a call only
             sound = evolve(state.sound, source=SideState(self.source), sink=SideState(self.sink))
             state = evolve(state, sound=sound)
         self.state = state
-        self.tell(StateChanged(state))
+        self.tell(StateChanged(on_clock_of_the_screen(state)))
 
     async def _send(self, client: Client) -> None:
         """Send messages in the order in which they were written."""
-        async for text in self._said[1]:
-            await self._attempt(partial(Client.say, content=text), client, text)
+        async for said in self._said[1]:
+            say = partial(Client.say, content=said.text, reply_to=said.reply_to)
+            await self._attempt(say, client, said.text)
 
     # -- the seat ------------------------------------------------------------------------------------------------------
     async def _keep_seat(self, client: Client) -> None:
@@ -195,28 +222,34 @@ class Caller:
             self._moved = trio.Event()
             async with trio.open_nursery() as nursery:
                 if self.wanted is not None:
-                    nursery.start_soon(self._sit, client, self.wanted)
+                    nursery.start_soon(self._sit, client, self.wanted, self._moved)
                 await self._moved.wait()
                 nursery.cancel_scope.cancel()
 
-    async def _sit(self, client: Client, seat: Join | Open) -> None:
+    async def _sit(self, client: Client, seat: Seat, moved: trio.Event) -> None:
         """Be in a call until it ends, by itself or by cancellation."""
         await self._attempt(lambda client: self._talk(client, seat), client)
-        if self.wanted is seat:
+        if not moved.is_set():
             self.wanted = None
 
-    async def _talk(self, client: Client, seat: Join | Open) -> None:
-        room_id = seat.room_id if isinstance(seat, Join) else None
-        is_muted = client.state.is_muted
-        async with client.call(
-            seat.room_name, room_id=room_id, source=self.source, sink=self.sink, is_muted=is_muted
-        ) as call:
-            self._keep(evolve(self.settings, room=seat.room_name))
+    async def _talk(self, client: Client, seat: Seat) -> None:
+        async with self._seated(client, seat) as call:
+            if not isinstance(seat, Stay):
+                self._keep(evolve(self.settings, room=seat.room_name))
             self._call = call
             try:
                 await call.wait_ended()
             finally:
                 self._call = None
+
+    def _seated(self, client: Client, seat: Seat) -> AbstractAsyncContextManager[Call]:
+        """A call at that seat."""
+        if isinstance(seat, Stay):
+            return client.talk(source=self.source, sink=self.sink)
+        room_id = seat.room_id if isinstance(seat, Join) else None
+        return client.call(
+            seat.room_name, room_id=room_id, source=self.source, sink=self.sink, is_muted=client.state.is_muted
+        )
 
     # -- settings ------------------------------------------------------------------------------------------------------
     def _keep(self, settings: Settings) -> None:

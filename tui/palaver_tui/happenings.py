@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from palaver_client import Change, Left, MediaFailed, SoundProblem, words
-from palaver_client.events import ConnectionLost, RetryFailed
-from palaver_protocol.models import NoticeLevel
-from palaver_protocol.notices import CallEnded, RoomHostless, ServerNotice, UserJoined, UserLeft
+from palaver_client import Change, Left, MediaFailed, words
+from palaver_client.events import Connected, ConnectionLost, Invited, OlderRead, RetryFailed, RingOver
+from palaver_protocol.models import NoticeLevel, RoomType, UserId
+from palaver_protocol.notices import (
+    CallAccepted,
+    CallCancelled,
+    CallEnded,
+    CallRejected,
+    CallRejectedNew,
+    CallTimeout,
+    HostChanged,
+    ParticipantMediaStateUpdated,
+    RecordingStateChanged,
+    RoomHostless,
+    ServerNotice,
+    UserJoined,
+    UserLeft,
+)
 
-from .messages import Happened, Offline, Severity
+from . import labels
+from .messages import Happened, Offline, OlderShown, Severity
 
 if TYPE_CHECKING:
     from textual.message import Message
@@ -29,15 +44,24 @@ def told(change: Change) -> Iterator[Message]:
             yield Offline(change.event)
         case Left(reason=words.YOU_LEFT):
             return
+        case OlderRead(more=more):
+            yield OlderShown(more)
+        case UserLeft(user_id=user_id) if _is_call(change):
+            yield from _hung_up(change, user_id)
         case ServerNotice(level=level):
             yield from _happened(change, _SEVERITIES[level])
         case MediaFailed():
             yield from _happened(change, "error")
-        case SoundProblem():
+        case CallRejected() | CallRejectedNew() | CallTimeout():
             yield from _happened(change, "warning")
-        case CallEnded() | Left():
+        case CallEnded() | Left() | Invited() | CallAccepted() | CallCancelled() | RingOver():
             yield from _happened(change, "information")
-        case UserJoined() | UserLeft() | RoomHostless():
+        case Connected() if change.old.outgoing is not None and change.new.outgoing is None:
+            yield from _happened(change, "information")
+        case ParticipantMediaStateUpdated():
+            if _is_away(change, change.event.user_id):
+                yield from _happened(change, None)
+        case UserJoined() | UserLeft() | RoomHostless() | HostChanged() | RecordingStateChanged():
             yield from _happened(change, None)
         case _:
             return
@@ -47,3 +71,19 @@ def _happened(change: Change, severity: Severity | None) -> Iterator[Message]:
     text = words.of_event(change)
     if text:
         yield Happened(text, severity)
+
+
+def _hung_up(change: Change, user_id: UserId) -> Iterator[Message]:
+    """A call between two is over when one of them is gone, so it is told where the chat no longer shows."""
+    if user_id != change.new.me:
+        yield Happened(labels.hung_up(words.name_of(user_id, change.old)), "information")
+
+
+def _is_call(change: Change) -> bool:
+    return change.old.room is not None and change.old.room.room_type is RoomType.DIRECT
+
+
+def _is_away(change: Change, user_id: UserId) -> bool:
+    """Whether somebody's connection was lost or came back; muting shows without words."""
+    old, new = change.old.participant(user_id), change.new.participant(user_id)
+    return old is not None and new is not None and old.is_away != new.is_away

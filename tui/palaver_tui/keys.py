@@ -36,17 +36,40 @@ class Key:
 
 
 MAIN_KEYS: Final = (
+    Key("question_mark", "help", "Help", "?", "show this page"),
     Key("m", "mute", "Mute", "m", "mute or unmute your microphone"),
     Key("ctrl+t", "mute", "", "^t", "the same, also while you write"),
     Key("c", "chat", "Chat", "c", "write to the room: Enter sends, Esc stops"),
+    Key("p", "people", "Call", "p", "go to who is online, to call or invite somebody"),
     Key("n", "open", "New", "n", "make a room, or join one by its name"),
     Key("l", "leave", "Leave", "l", "leave the room"),
+    Key("h,l", "hang_up", "Hang up", "h", "hang up, in a call between two"),
     Key("e", "end", "End", "e", "end the room for all, where you may"),
     Key("s", "sound", "Sound", "s", "choose microphone and speaker"),
     Key("v", "view", "View", "v", "lists or room, where there is no space for both"),
     Key("r", "retry", "Retry", "r", "connect now, while the connection is lost"),
-    Key("question_mark", "help", "Help", "?", "show this page"),
     Key("b", "background", "", "b", "dark or light background"),
+)
+PEOPLE_KEYS: Final = (
+    Key("p", "call", "Call", "p", "call the selected person"),
+    Key("i", "invite", "Invite", "i", "invite the selected person to your room"),
+    Key("escape", "screen.rooms", "", "Esc", "go back to the rooms"),
+)
+SEAT_KEYS: Final = (Key("t", "hand_over", "Make host", "t", "make the selected person the host, where you may"),)
+CHAT_KEYS: Final = (
+    Key("enter", "deed('reply')", "Reply", "↵", "answer the selected message"),
+    Key("x", "deed('react')", "React", "x", "react to it with an emoji, or take that back"),
+    Key("w", "deed('edit')", "Reword", "w", "write your own message anew"),
+    Key("d,delete", "deed('delete')", "Delete", "d", "delete your own message"),
+    Key("o", "older", "Older", "o", "read older messages, as scrolling on at the top does"),
+    Key("up", "move(-1)", "", "↑", "select the message above"),
+    Key("down", "move(1)", "", "↓", "select the message below"),
+)
+RING_KEYS: Final = (
+    Key("ctrl+y", "accept", "", "^y", "accept the call that rings", is_global=True),
+    Key("ctrl+n", "reject", "", "^n", "reject it", is_global=True),
+    Key("ctrl+r", "reject_because", "", "^r", "reject it with a reason", is_global=True),
+    Key("ctrl+g", "next_ring", "", "^g", "go to the next one, where several ring", is_global=True),
 )
 APP_KEYS: Final = (
     Key("ctrl+q", "quit", "Quit", "^q", "leave the room and Palaver", is_global=True),
@@ -55,6 +78,13 @@ APP_KEYS: Final = (
 MOVES: Final = (
     ("Tab Shift+Tab", "go to the next or previous pane"),
     ("↑ ↓ PgUp PgDn", "move in a list or scroll"),
-    ("Enter", "join the room, or the person in theirs"),
+    ("Enter", "join the room, or the person in theirs; else it asks"),
     ("Esc", "close a window, or end the writing"),
+)
+SECTIONS: Final = (
+    ("", (*MAIN_KEYS, *APP_KEYS)),
+    ("While a call comes in, wherever you are", RING_KEYS),
+    ("In the list of people online", PEOPLE_KEYS),
+    ("In the chat (Tab goes there)", CHAT_KEYS),
+    ("Among the people of your room", SEAT_KEYS),
 )

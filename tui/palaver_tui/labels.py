@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from palaver_client.state import ClientState, ConnectionState, MediaState
+from palaver_client.state import ClientState, ConnectionState, IncomingRing, MediaState, SideState
 from palaver_media.engine_messages import Side
+from palaver_protocol.models import RoomType
 
 APP: Final = "Palaver"
 
 ASK_NAME: Final = "What shall the others call you?"
 ASK_ROOM: Final = "Name of the room; if there is one already, you join it."
 CONFIRM_END: Final = "End this room for everyone in it?"
+NEXT_RING: Final = "^g the next one"
+ASK_REASON: Final = "Why? They read it; Enter without a word just rejects."
+A_REASON: Final = "a few words, or none"
+REASONS: Final = ("Call you back soon", "In a meeting", "Cannot talk now")
+ASK_EMOJI: Final = "A digit or a click chooses; once more takes it back."
+OTHER_EMOJI: Final = "another emoji"
+NO_EMOJI: Final = "That is not one emoji."
+EDITING: Final = "Editing · Enter sends, Esc leaves it as it was"
 
 NO_ROOMS: Final = "  None yet: n makes one"
 NOBODY: Final = "  Not connected yet"
 NO_MESSAGES: Final = "Nothing has been written yet."
+OLDER: Final = "↑ Older messages: o, or scroll on"
+NO_OLDER: Final = "No older messages."
 WRITE: Final = "Press c to write to the room"
 WRITING: Final = "Enter sends, Esc ends the writing"
 
@@ -24,6 +36,7 @@ WELCOME: Final = (
     ("", ""),
     ("↑ ↓ Enter   join a room, or click it", ""),
     ("n           make a room", ""),
+    ("p           call somebody who is online", ""),
     ("s           choose microphone and speaker", ""),
     ("?           all keys", ""),
 )
@@ -31,6 +44,7 @@ WELCOME: Final = (
 HELP: Final = (
     "The mouse works everywhere: click a room to join it, a person to join theirs, the microphone mark to mute, "
     "a key hint to do what it says.",
+    "Reactions in brackets are yours too. A click on a message selects it for the keys of the chat.",
     "Tab goes from pane to pane. While you write, letters go into the line; Ctrl+T mutes all the same, "
     "and Esc ends the writing.",
 )
@@ -88,9 +102,12 @@ def microphone(state: ClientState) -> tuple[str, str]:
     return ("MUTED", "$error") if state.is_muted else ("MIC ON", "$success")
 
 
-def trouble(reason: str, remedy: str) -> str:
-    """What is wrong, and what would mend it, as sentences."""
-    return " ".join(sentence(part) for part in (reason, remedy) if part)
+def troubles(sides: Iterable[SideState]) -> str:
+    """What is wrong with microphone and speaker; what would mend both is said once."""
+    broken = [side for side in sides if side.problem]
+    return " ".join(
+        sentence(part) for part in dict.fromkeys([*(s.problem for s in broken), *(s.remedy for s in broken)]) if part
+    )
 
 
 def sentence(text: str) -> str:
@@ -123,3 +140,97 @@ def side(which: Side) -> str:
 def people(count: int) -> str:
     """How many are in a room."""
     return "1 person" if count == 1 else f"{count} people"
+
+
+# -- chat --------------------------------------------------------------------------------------------------------------
+def deleted(name: str) -> str:
+    """What stands where a message stood."""
+    return f"{name} deleted this message"
+
+
+def new_room(name: str) -> str:
+    """The line between the chat of a lost room and that of the one after it."""
+    return f"── a new room {name} begins here; what is above is only on this screen ──"
+
+
+def quote(name: str, content: str) -> str:
+    """A message that is answered, on one line."""
+    return f"↪ {name}: {' '.join(content.split())}"
+
+
+def answering(name: str, content: str) -> str:
+    """What the next message answers."""
+    return f"Esc drops this answer · {quote(name, content)}"
+
+
+def confirm_delete(content: str) -> str:
+    """The question before a message is gone."""
+    shown = " ".join(content.split())
+    return f"Delete this message for everyone?\n\n{shown if len(shown) <= 60 else shown[:59] + '…'}"
+
+
+# -- calls -------------------------------------------------------------------------------------------------------------
+def call_with(names: Sequence[str]) -> str:
+    """What a room for two is called."""
+    return f"Call with {names[0]}" if names else "Call"
+
+
+def hung_up(name: str) -> str:
+    """The other one left a call between two."""
+    return f"{name} hung up; the call is over"
+
+
+def incoming(ring: IncomingRing, room_name: str) -> str:
+    """Who rings, and what for."""
+    if ring.room_id is None or ring.room_type is RoomType.DIRECT:
+        return f"{ring.from_name} calls you"
+    return f"{ring.from_name} invites you to {room_name or 'a room'}"
+
+
+def calling(name: str) -> str:
+    """Whom we ring."""
+    return f"Calling {name}…"
+
+
+def left(ends_at: float | None, now: float) -> str:
+    """For how long it rings still, or nothing where nobody knows."""
+    return "" if ends_at is None else f"{max(round(ends_at - now), 0)} s"
+
+
+def confirm_leave(state: ClientState, answered: str) -> str:
+    """The question before one seat is given up for another."""
+    return f"Leave {place(state)} and answer {answered}?"
+
+
+def confirm_call(state: ClientState, called: str) -> str:
+    """The question before a call that would end another one."""
+    return f"Call {called}? You leave {place(state)} when the call is accepted."
+
+
+def confirm_host(name: str, is_me: bool) -> str:
+    """The question before the role of the host is handed over."""
+    return "Become the host of this room?" if is_me else f"Make {name} the host of this room?"
+
+
+def place(state: ClientState) -> str:
+    """Where we sit."""
+    if state.room is None:
+        return "the room"
+    if state.room.room_type is RoomType.GROUP:
+        return state.room.room_name
+    return "the call you are in"
+
+
+def ringing(count: int) -> str:
+    """The title above what rings."""
+    return "Incoming" if count == 1 else f"{count} incoming"
+
+
+def rings_for(ends_at: float | None, now: float) -> str:
+    """For how long we ring still."""
+    return "It rings there." if ends_at is None else f"It rings there for {left(ends_at, now)} more."
+
+
+def rejecting(name: str) -> str:
+    """The title of the question why."""
+    return f"Reject {name}"

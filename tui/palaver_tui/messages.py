@@ -35,6 +35,14 @@ class Happened(Message):
         self.severity: Severity | None = severity
 
 
+class OlderShown(Message):
+    """Older messages were read, if there were any; `has_older` says whether there are more."""
+
+    def __init__(self, has_older: bool) -> None:
+        super().__init__()
+        self.has_older = has_older
+
+
 class Offline(Message):
     """There is no connection: why, and when the next attempt comes."""
 

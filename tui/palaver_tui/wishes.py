@@ -7,7 +7,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from palaver_media.engine_messages import Side
-from palaver_protocol.models import RoomId
+from palaver_protocol.models import CallId, MessageId, RoomId, UserId
 
 
 @frozen
@@ -49,9 +49,79 @@ class End:
 
 @frozen
 class Say:
-    """Write to the room."""
+    """Write to the room, perhaps as an answer to a message."""
 
     text: str
+    reply_to: MessageId | None = None
+
+
+@frozen
+class Edit:
+    """Put a message of one's own differently."""
+
+    message_id: MessageId
+    text: str
+
+
+@frozen
+class Delete:
+    """Take a message of one's own back."""
+
+    message_id: MessageId
+
+
+@frozen
+class React:
+    """React to a message with an emoji, or take that back."""
+
+    message_id: MessageId
+    emoji: str
+
+
+@frozen
+class ReadOlder:
+    """Read the messages before those that are known."""
+
+
+@frozen
+class TransferHost:
+    """Hand the host's role to somebody in the room."""
+
+    user_id: UserId
+
+
+@frozen
+class Ring:
+    """Call somebody; who sits in a room leaves it when the call is accepted."""
+
+    user_id: UserId
+
+
+@frozen
+class CancelRing:
+    """Ring no longer."""
+
+
+@frozen
+class Accept:
+    """Say yes to a call or an invitation; who sits in a room leaves it."""
+
+    call_id: CallId
+
+
+@frozen
+class Reject:
+    """Say no to a call or an invitation, perhaps with a reason."""
+
+    call_id: CallId
+    reason: str = ""
+
+
+@frozen
+class Invite:
+    """Ask somebody to come to the room."""
+
+    user_id: UserId
 
 
 @frozen
@@ -74,4 +144,19 @@ class ListDevices:
     """Look which devices there are."""
 
 
-Wish: TypeAlias = Connect | Retry | Join | Open | Leave | End | Say | SetMuted | Choose | ListDevices
+Request: TypeAlias = (
+    End
+    | SetMuted
+    | ListDevices
+    | Edit
+    | Delete
+    | React
+    | ReadOlder
+    | TransferHost
+    | Ring
+    | CancelRing
+    | Accept
+    | Reject
+    | Invite
+)
+Wish: TypeAlias = Connect | Retry | Join | Open | Leave | Say | Choose | Request

@@ -1,4 +1,4 @@
-"""Small windows that ask one thing."""
+"""Small windows that ask one thing each."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from palaver_protocol.converter import read_name
+from palaver_tui.widgets.cells import plain
 from palaver_tui.widgets.line import Line
+
+from .window import Window
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class AskName(ModalScreen[str | None]):
+class AskName(Window[str | None]):
     """Ask for a name of a person or a room; gives it, or None where the question may be left open."""
 
     BINDINGS = [("escape", "leave", "Cancel")]
 
     def __init__(self, title: str, question: str, suggestion: str, *, must_answer: bool = False) -> None:
-        super().__init__(classes="window")
+        super().__init__()
         self._title = title
         self._question = question
         self._suggestion = suggestion
@@ -32,7 +34,7 @@ class AskName(ModalScreen[str | None]):
         """A question, a line, and buttons."""
         with Vertical(classes="box") as box:
             box.border_title = Content(self._title)
-            yield Label(self._question, markup=False)
+            yield Label(plain(self._question))
             yield Line(self._suggestion, id="answer", compact=True)
             yield Static("", id="wrong", markup=False)
             with Horizontal(classes="buttons"):
@@ -62,7 +64,7 @@ class AskName(ModalScreen[str | None]):
         try:
             name = read_name(self.query_one(Input).value)
         except ValueError as why:
-            self.query_one("#wrong", Static).update(Content(str(why)))
+            self.query_one("#wrong", Static).update(plain(str(why)))
         else:
             self.dismiss(name)
 
@@ -72,23 +74,23 @@ class AskName(ModalScreen[str | None]):
             self.dismiss(None)
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Window[bool]):
     """Ask whether to do what cannot be undone."""
 
     BINDINGS = [("escape,n", "answer(False)", "No"), ("y", "answer(True)", "Yes")]
 
     def __init__(self, question: str, yes: str) -> None:
-        super().__init__(classes="window")
+        super().__init__()
         self._question = question
         self._yes = yes
 
     def compose(self) -> ComposeResult:
         """A question and two buttons; the harmless one has the focus."""
         with Vertical(classes="box"):
-            yield Label(self._question, markup=False)
+            yield Label(plain(self._question))
             with Horizontal(classes="buttons"):
-                yield Button("No", id="no", compact=True)
-                yield Button(self._yes, variant="error", id="yes", compact=True)
+                yield Button("n No", id="no", compact=True)
+                yield Button(f"y {self._yes}", variant="error", id="yes", compact=True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Answer by a button."""

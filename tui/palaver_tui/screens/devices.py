@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, OptionList, Static
 
 from palaver_client.state import ClientState, SideState
@@ -20,6 +19,8 @@ from palaver_tui.widgets.follow import follow
 from palaver_tui.widgets.meter import meter
 from palaver_tui.wishes import Choose, ListDevices
 
+from .window import Window
+
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
@@ -27,13 +28,10 @@ DEVICE = "device"  # the spec of the system's default
 NONE = "null"
 
 
-class ChooseDevices(ModalScreen[None]):
+class ChooseDevices(Window[None]):
     """Inputs and outputs side by side, what is in use marked, and the microphone's level."""
 
     BINDINGS = [("escape,s", "dismiss", "Close"), ("r", "look_again", "Look again")]
-
-    def __init__(self) -> None:
-        super().__init__(classes="window")
 
     def compose(self) -> ComposeResult:
         """Two lists, a level, and what is wrong."""
@@ -139,8 +137,7 @@ def line_of(name: str, is_used: bool, width: int) -> Content:
 
 
 def problems(state: ClientState) -> tuple[str, ...]:
-    """What is wrong with devices and sides."""
-    sides = (state.sound.source, state.sound.sink)
-    found = [labels.trouble(side.problem, side.remedy) for side in sides if side.problem]
+    """What is wrong with devices and sides; what the list of devices explains is said once."""
     listing = state.devices.problem if state.devices is not None else ""
-    return tuple(dict.fromkeys([*found, *([labels.trouble(listing, "")] if listing else [])]))
+    sides = [side for side in (state.sound.source, state.sound.sink) if not side.remedy or side.remedy not in listing]
+    return tuple(labels.sentence(line) for line in (listing, labels.troubles(sides)) if line)

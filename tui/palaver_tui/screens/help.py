@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from palaver_tui import labels
-from palaver_tui.keys import APP_KEYS, MAIN_KEYS, MOVES
+from palaver_tui.keys import MOVES, SECTIONS
+
+from .window import Window
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -18,13 +19,10 @@ if TYPE_CHECKING:
 COLUMN = 16  # cells for the keys
 
 
-class Help(ModalScreen[None]):
+class Help(Window[None]):
     """All keys, and what the mouse does."""
 
     BINDINGS = [("escape,question_mark,q", "dismiss", "Close")]
-
-    def __init__(self) -> None:
-        super().__init__(classes="window")
 
     def compose(self) -> ComposeResult:
         """One page to scroll."""
@@ -45,8 +43,8 @@ def spelled(shown: str) -> str:
 
 def page() -> Content:
     """The whole page."""
-    keys = [(spelled(key.shown), key.help) for key in (*MAIN_KEYS, *APP_KEYS)]
-    lines = [
-        Content.assemble((shown.ljust(COLUMN), "bold $text-primary"), explained) for shown, explained in (*keys, *MOVES)
-    ]
+    lines = [Content.assemble((shown.ljust(COLUMN), "bold $text-primary"), explained) for shown, explained in MOVES]
+    for title, keys in SECTIONS:
+        lines += [Content.styled(f"\n{title}", "bold")] if title else []
+        lines += [Content.assemble((spelled(key.shown).ljust(COLUMN), "bold $text-primary"), key.help) for key in keys]
     return Content("\n").join([*lines, *(Content(f"\n{text}") for text in labels.HELP)])

@@ -10,21 +10,25 @@ from textual.widgets import Footer, Input
 
 from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState, ConnectionState
-from palaver_protocol.models import RoomId
+from palaver_protocol.models import RoomId, RoomType, User
 from palaver_tui import labels
 from palaver_tui.keys import MAIN_KEYS
 from palaver_tui.messages import Asked
 from palaver_tui.widgets.banner import Banner
-from palaver_tui.widgets.chat import ChatInput, ChatLog
+from palaver_tui.widgets.chat import ChatLog
+from palaver_tui.widgets.chat_input import ChatInput
 from palaver_tui.widgets.follow import follow
-from palaver_tui.widgets.people import PeopleList
+from palaver_tui.widgets.participants import may_end
+from palaver_tui.widgets.people import PeopleList, may_invite
+from palaver_tui.widgets.ringing import Ringing
 from palaver_tui.widgets.room import Room, Welcome
 from palaver_tui.widgets.rooms import RoomList
 from palaver_tui.widgets.status import StatusBar
-from palaver_tui.wishes import End, Join, Leave, Open, Retry, Say, SetMuted, Wish
+from palaver_tui.wishes import End, Invite, Join, Leave, Open, Retry, SetMuted, Wish
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.widget import Widget
 
 _OFFLINE = (ConnectionState.RECONNECTING, ConnectionState.CLOSED)
 
@@ -33,8 +37,6 @@ class Main(Screen[None]):
     """What one looks at most of the time. Its actions turn keys and clicks into wishes."""
 
     BINDINGS = [key.binding() for key in MAIN_KEYS]
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-normal"), (130, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-tall")]
 
     def __init__(self, state: ClientState, last_room: str) -> None:
         super().__init__(id="main")
@@ -51,13 +53,14 @@ class Main(Screen[None]):
                 yield PeopleList()
             yield Welcome()
             yield Room()
+        yield Ringing()
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Watch what decides about panes and keys."""
         self.watch(self.app, "state", self._remember)
         follow(self, our_room, self._enter)
-        follow(self, lambda state: (may_end(state), state.connection), lambda _: self.refresh_bindings())
+        follow(self, lambda state: (may_end(state), state.connection, state.room is None), self._renew_keys)
         self.query_one(RoomList).focus()
 
     def _remember(self, state: ClientState) -> None:
@@ -68,8 +71,11 @@ class Main(Screen[None]):
     def _enter(self, room_id: RoomId | None) -> None:
         self.set_class(room_id is not None, "-in-room")
         self.remove_class("-lists")
-        if room_id is None and isinstance(self.focused, ChatInput):
-            self.query_one(RoomList).focus()
+        if room_id is None and self.focused is not None and self.query_one(Room) in self.focused.ancestors:
+            self._focus(self.query_one(RoomList))
+        self.refresh_bindings()
+
+    def _renew_keys(self, _: object) -> None:
         self.refresh_bindings()
 
     def _ask(self, wish: Wish) -> None:
@@ -91,15 +97,20 @@ class Main(Screen[None]):
     # -- keys ----------------------------------------------------------------------------------------------------------
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Which keys are of use just now."""
+        room = self._state.room
         match action:
-            case "mute" | "chat" | "leave":
-                return self._state.room is not None
+            case "mute" | "chat":
+                return room is not None
+            case "leave":
+                return room is not None and room.room_type is RoomType.GROUP
+            case "hang_up":
+                return room is not None and room.room_type is RoomType.DIRECT
             case "end":
-                return may_end(self._state)
+                return may_end(self._state) and self.check_action("leave", ())
             case "retry":
                 return self._state.connection in _OFFLINE
             case "view":
-                return self.has_class("-narrow") and self._state.room is not None
+                return self.has_class("-narrow") and room is not None
             case _:
                 return True
 
@@ -110,10 +121,31 @@ class Main(Screen[None]):
     def action_chat(self) -> None:
         """Write to the room."""
         self.remove_class("-lists")
-        self.query_one(ChatInput).focus()
+        self._focus(self.query_one(ChatInput))
+
+    def _focus(self, widget: Widget) -> None:
+        """Let keys go there from the very next one on, as far as the widget is on the screen already."""
+        if widget.focusable:
+            self.set_focus(widget)
+        else:
+            widget.focus()
+
+    def action_people(self) -> None:
+        """Go to the people who are online."""
+        self.add_class("-lists", "-people")
+        self._focus(self.query_one(PeopleList))
+
+    def action_rooms(self) -> None:
+        """Go to the rooms."""
+        self.remove_class("-people")
+        self._focus(self.query_one(RoomList))
 
     def action_leave(self) -> None:
         """Leave the room."""
+        self._ask(Leave())
+
+    def action_hang_up(self) -> None:
+        """Leave a call between two, which ends it."""
         self._ask(Leave())
 
     def action_retry(self) -> None:
@@ -166,8 +198,28 @@ class Main(Screen[None]):
         self._join(event.room_id)
 
     def on_people_list_picked(self, event: PeopleList.Picked) -> None:
-        """Join the room of the chosen person."""
-        self._join(event.room_id)
+        """Join the chosen person, or ask what else to do."""
+        room_id = event.user.current_room_id
+        if room_id is not None and any(room.room_id == room_id for room in self._state.rooms):
+            self._join(room_id)
+        else:
+            self._ask_about(event.user)
+
+    def _ask_about(self, user: User) -> None:
+        from .person import AskPerson
+
+        def do(answer: str | None) -> None:
+            if answer == "call":
+                self.post_message(PeopleList.Called(user))
+            elif answer == "invite":
+                self._ask(Invite(user.user_id))
+
+        room = self._state.room.room_name if self._state.room is not None and may_invite(self._state) else None
+        self.app.push_screen(AskPerson(user.name, room), do)
+
+    def on_people_list_invited(self, event: PeopleList.Invited) -> None:
+        """Invite the chosen person."""
+        self._ask(Invite(event.user.user_id))
 
     def _join(self, room_id: RoomId) -> None:
         room = next((room for room in self._state.rooms if room.room_id == room_id), None)
@@ -176,20 +228,17 @@ class Main(Screen[None]):
         elif room is not None:
             self._ask(Join(room_id, room.room_name))
 
-    def on_chat_input_said(self, event: ChatInput.Said) -> None:
-        """Send the message."""
-        self._ask(Say(event.text))
+    def older_shown(self, has_older: bool) -> None:
+        """A page of older messages was read."""
+        self.query_one(ChatLog).older_shown(has_older)
 
     def on_descendant_focus(self) -> None:
-        """Other keys are of use while writing."""
+        """Other keys are of use while writing; where there is no space for both lists, it is for the one in use."""
+        if not isinstance(self.focused, PeopleList):
+            self.remove_class("-people")
         self.query_one(ChatInput).placeholder = labels.WRITING if isinstance(self.focused, Input) else labels.WRITE
 
 
 def our_room(state: ClientState) -> RoomId | None:
     """The room we are in."""
     return None if state.room is None else state.room.room_id
-
-
-def may_end(state: ClientState) -> bool:
-    """Whether we are the host, or the room has none."""
-    return state.room is not None and (state.room.is_hostless or state.room.host_id == state.me)

@@ -74,7 +74,6 @@ def sound_trouble(state: ClientState) -> str:
     """What keeps us from hearing or being heard, and what would mend it."""
     if state.room is None:
         return ""
-    for side in (state.sound.source, state.sound.sink):
-        if side.problem:
-            return labels.trouble(side.problem, side.remedy)
+    if trouble := labels.troubles((state.sound.source, state.sound.sink)):
+        return trouble
     return labels.NO_WAY_FOR_SOUND if state.media is MediaState.FAILED else ""

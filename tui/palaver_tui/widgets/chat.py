@@ -1,195 +1,158 @@
-"""What is written in the room, and the line to write in."""
+"""The chat as one uses it: a message is selected, answered, reacted to, edited, deleted; older ones are read back."""
 
 from __future__ import annotations
 
-import time
+import enum
 from typing import TYPE_CHECKING, Final
 
-from textual.binding import Binding
-from textual.containers import VerticalScroll
-from textual.content import Content
 from textual.message import Message
-from textual.widget import Widget
-from textual.widgets import Input, Static
 
-from palaver_client import words
-from palaver_client.state import ClientState
-from palaver_protocol.models import ChatMessage, MessageId, RoomId, UserId
-from palaver_tui import labels
+from palaver_protocol.models import ChatMessage
+from palaver_tui.keys import CHAT_KEYS
+from palaver_tui.messages import Asked
+from palaver_tui.wishes import ReadOlder
 
-from .cells import plain
-from .follow import follow
-from .line import Line
+from .chat_line import ChatLine
+from .chat_lines import ChatLines, Top, Written
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-    from textual.geometry import Size
-
-MAX_LINES: Final = 300  # shown; older ones go
-MAX_TEXT: Final = 20_000  # code points in a message
-INDENT: Final = 6  # cells, below the time
-QUOTE: Final = 60  # cells of the message that is answered
-_NAME_COLOURS: Final = ("$text-primary", "$text-accent", "$text-success", "$text-secondary")
+    from textual.events import Click
 
 
-class ChatLog(VerticalScroll):
-    """Messages and happenings, the newest at the bottom."""
+class Deed(enum.Enum):
+    """What one can do with a message; the names of the actions."""
 
-    def __init__(self) -> None:
-        super().__init__(id="log")
-        self._room: RoomId | None = None
-        self._shown: dict[MessageId, tuple[ChatMessage, ChatLine]] = {}
-        self._kept: list[ChatLine] = []
-
-    def compose(self) -> ComposeResult:
-        """A hint, for as long as nothing is there."""
-        yield Static(labels.NO_MESSAGES, id="no-messages", markup=False)
-
-    def on_mount(self) -> None:
-        """Watch the messages, and keep to the newest unless somebody reads further up."""
-        self.anchor()
-        follow(self, self.look, self.show)
-
-    @staticmethod
-    def look(state: ClientState) -> tuple[RoomId | None, tuple[ChatMessage, ...]]:
-        """The room and its messages."""
-        return (None, ()) if state.room is None else (state.room.room_id, state.room.messages)
-
-    def show(self, seen: tuple[RoomId | None, tuple[ChatMessage, ...]]) -> None:
-        """Show the messages that are new."""
-        room, messages = seen
-        if room != self._room:
-            self._room = room
-            self._shown = {}
-            self._let_go(len(self._kept))
-        shown = {
-            message.message_id: (message, self._shown[message.message_id][1])
-            for message in messages
-            if message.message_id in self._shown
-        }
-        self._refresh(shown, since=messages[0].timestamp if messages else 0)
-        new = {
-            message.message_id: (message, line_of(message)) for message in messages if message.message_id not in shown
-        }
-        self._shown = shown | new
-        self.add([line for _, line in new.values()])
-
-    def _refresh(self, shown: dict[MessageId, tuple[ChatMessage, ChatLine]], since: int) -> None:
-        """Show edits and reactions; take off what was deleted, but not what is only too old to be kept."""
-        for key, (old, line) in self._shown.items():
-            if key in shown:
-                if shown[key][0] != old:
-                    line.put(text_of(shown[key][0]))
-            elif old.timestamp >= since and line in self._kept:
-                self._kept.remove(line)
-                line.remove()
-
-    def tell(self, text: str) -> None:
-        """Show something that happened."""
-        self.add([ChatLine(clock(time.time()), plain(text, "italic $foreground-muted"))])
-
-    def add(self, lines: list[ChatLine]) -> None:
-        """Show lines below the others, and let go of the oldest."""
-        self.mount_all(lines)
-        self._kept += lines
-        self._let_go(len(self._kept) - MAX_LINES)
-        self.query_one("#no-messages").display = not self._kept
-
-    def _let_go(self, count: int) -> None:
-        """Remove that many of the oldest lines, if it is above zero."""
-        for line in self._kept[: max(count, 0)]:
-            line.remove()
-        del self._kept[: max(count, 0)]
+    REPLY = "reply"
+    REACT = "react"
+    EDIT = "edit"
+    DELETE = "delete"
 
 
-class ChatLine(Widget):
-    """The time, and a text that hangs to its right however often it wraps."""
-
-    def __init__(self, when: str, text: Content) -> None:
-        super().__init__()
-        self._when = Content.styled(when.ljust(INDENT), "$foreground-muted")
-        self._text = text.expand_tabs(4)
-        self._fitted: tuple[int, list[Content]] = (0, [])
-
-    def put(self, text: Content) -> None:
-        """Show another text."""
-        self._text = text.expand_tabs(4)
-        self._fitted = (0, [])
-        self.refresh(layout=True)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many lines as the text needs."""
-        return len(self._wrapped(width))
-
-    def render(self) -> Content:
-        """The text, wrapped."""
-        below = Content("\n" + " " * INDENT)
-        return Content.assemble(self._when, below.join(self._wrapped(self.size.width)))
-
-    def _wrapped(self, width: int) -> list[Content]:
-        if self._fitted[0] != width:
-            self._fitted = (width, self._text.wrap(max(width - INDENT, 1)) or [Content("")])
-        return self._fitted[1]
+_ONLY_OWN: Final = (Deed.EDIT, Deed.DELETE)
 
 
-class ChatInput(Line):
-    """The line to write in; Enter sends it, Esc goes back to the single keys."""
+class ChatLog(ChatLines):
+    """The lines, of which one is selected while keys go here."""
 
-    BINDINGS = [
-        Binding("escape", "done", "Stop writing"),
-        Binding("ctrl+t", "screen.mute", "Mute", key_display="^t"),
-    ]
+    BINDINGS = [key.binding() for key in CHAT_KEYS]
 
-    class Said(Message):
-        """A message is to be sent."""
+    class Wanted(Message):
+        """Somebody wants to do something with a message."""
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, deed: Deed, said: ChatMessage) -> None:
             super().__init__()
-            self.text = text
+            self.deed = deed
+            self.said = said
 
     def __init__(self) -> None:
-        super().__init__(id="say", placeholder=labels.WRITE, max_length=MAX_TEXT, compact=True)
+        super().__init__()
+        self._selected: ChatLine | None = None
+        self._shows_mark = False
+        self._asked: ChatLine | None = None  # above this line older ones were asked for
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Send what was written."""
+    # -- the selected message ------------------------------------------------------------------------------------------
+    @property
+    def selected(self) -> ChatMessage | None:
+        """The message that keys act upon."""
+        return self._selected.said if self._selected is not None and self._selected.is_attached else None
+
+    def select(self, line: ChatLine | None) -> None:
+        """Let keys act upon this line."""
+        if self._selected is not None:
+            self._selected.mark(False)
+        self._selected = line
+        if line is not None:
+            line.mark(self._shows_mark)
+            if line is self._kept[-1]:
+                self.anchor()
+            else:
+                self.scroll_to_widget(line, animate=False)
+        self.refresh_bindings()
+
+    def enter(self, seen: Written) -> None:
+        """Begin with a room, where nothing is selected."""
+        self._selected, self._asked = None, None
+        super().enter(seen)
+
+    def on_focus(self) -> None:
+        """Mark the selected message, at first the newest."""
+        self._shows_mark = True
+        self.select(self._selected if self.selected is not None else next(iter(self.messages[-1:]), None))
+
+    def on_blur(self) -> None:
+        """No key acts here."""
+        self._shows_mark = False
+        if self._selected is not None:
+            self._selected.mark(False)
+
+    def on_chat_line_clicked(self, event: ChatLine.Clicked) -> None:
+        """Select what was clicked."""
         event.stop()
-        if text := event.value.strip():
-            self.clear()
-            self.post_message(self.Said(text))
+        self._selected = event.line
+        self.focus(scroll_visible=False)
+        self.select(event.line)
 
-    def put_back(self, text: str) -> None:
-        """Give back what could not be sent, unless something else is being written."""
-        if not self.value:
-            self.value = text
+    def action_move(self, step: int) -> None:
+        """Select the next message in a direction; above the first one, read on."""
+        lines = self.messages
+        if not lines:
+            return
+        if self._selected not in lines:
+            self.select(lines[-1])
+            return
+        place = lines.index(self._selected) + step
+        if place < 0:
+            self.scroll_home(animate=False)
+            self._read_on()
+        self.select(lines[min(max(place, 0), len(lines) - 1)])
 
-    def action_done(self) -> None:
-        """Write no more."""
-        self.screen.focus_next("#rooms")
+    # -- what one can do with it ---------------------------------------------------------------------------------------
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Which keys are of use for the selected message."""
+        match action, parameters:
+            case "deed", (str(name),):
+                return self.selected is not None and (Deed(name) not in _ONLY_OWN or self.selected.user_id == self._me)
+            case "older", _:
+                return bool(self.messages)
+            case _:
+                return True
 
+    def action_deed(self, name: str) -> None:
+        """Tell what somebody wants."""
+        if self.selected is not None:
+            self.post_message(self.Wanted(Deed(name), self.selected))
 
-def line_of(message: ChatMessage) -> ChatLine:
-    """A message as a line."""
-    return ChatLine(clock(message.timestamp / 1000), text_of(message))
+    # -- older pages ---------------------------------------------------------------------------------------------------
+    def action_older(self) -> None:
+        """Ask for the page above the oldest message."""
+        self._asked = self.messages[0]
+        self.post_message(Asked(ReadOlder()))
 
+    def on_click(self, event: Click) -> None:
+        """A click on what stands above the first line reads on too."""
+        if self.top is Top.OLDER and event.widget is not None and event.widget.id == "top":
+            self.action_older()
 
-def text_of(message: ChatMessage) -> Content:
-    """Who says what, to which message, and how others reacted."""
-    parts = [plain(message.user_name, f"bold {colour_of(message.user_id)}"), Content("  "), plain(message.content)]
-    if message.reply_to is not None:
-        quoted = f"{message.reply_to.user_name}: {' '.join(message.reply_to.content.split())}"
-        parts[2:2] = [plain(f"↪ {quoted}", "italic $foreground-muted").truncate(QUOTE, ellipsis=True), Content("\n")]
-    if message.edited_at is not None:
-        parts.append(plain(" (edited)", "italic $foreground-muted"))
-    if message.reactions:
-        parts += [Content("\n"), plain(words.of_reactions(message.reactions), "$foreground-muted")]
-    return Content.assemble(*parts)
+    def older_shown(self, has_older: bool) -> None:
+        """A page came, perhaps an empty one."""
+        self.show_top(Top.OLDER if has_older else Top.NO_OLDER)
 
+    def _read_on(self) -> None:
+        """At the top, ask for the page above, once."""
+        lines = self.messages
+        if self.scroll_y <= 0 and self.top is Top.OLDER and lines and lines[0] is not self._asked:
+            self.action_older()
 
-def colour_of(user_id: UserId) -> str:
-    """A colour that somebody keeps."""
-    return _NAME_COLOURS[sum(user_id.encode()) % len(_NAME_COLOURS)]
+    def action_page_up(self) -> None:
+        """Scroll up, and beyond the top."""
+        self._read_on()
+        super().action_page_up()
 
+    def action_scroll_home(self) -> None:
+        """Scroll to the top, and beyond it."""
+        self._read_on()
+        super().action_scroll_home()
 
-def clock(seconds: float) -> str:
-    """The time of day, for seconds since the epoch."""
-    return time.strftime("%H:%M", time.localtime(seconds))
+    def on_mouse_scroll_up(self) -> None:
+        """Scroll on beyond the top."""
+        self._read_on()

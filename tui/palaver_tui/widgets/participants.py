@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
+from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
 from palaver_client.state import SILENCE, ClientState
-from palaver_protocol.models import Participant, UserId
+from palaver_protocol.models import Participant, RoomType, UserId
+from palaver_tui.keys import SEAT_KEYS
 
 from .cells import plain, spread
 from .follow import follow
@@ -32,11 +35,27 @@ class Seat:
 
 
 class Participants(VerticalScroll):
-    """A row for each person in the room, ourselves first."""
+    """A row for each person in the room, ourselves first; one is selected while keys go here."""
+
+    BINDINGS = [
+        *(key.binding() for key in SEAT_KEYS),
+        Binding("up", "select(-1)", show=False),
+        Binding("down", "select(1)", show=False),
+    ]
+
+    class Chosen(Message):
+        """Somebody shall be the host."""
+
+        def __init__(self, seat: Seat) -> None:
+            super().__init__()
+            self.seat = seat
 
     def __init__(self) -> None:
         super().__init__(id="participants")
         self._rows: dict[UserId, ParticipantRow] = {}
+        self._selected: ParticipantRow | None = None
+        self._shows_mark = False
+        self._may_hand_over = False
         self._frames: Timer
 
     def on_mount(self) -> None:
@@ -44,6 +63,7 @@ class Participants(VerticalScroll):
         self._frames = self.set_interval(FRAME, self.move, pause=True)
         follow(self, people, self.show_people)
         follow(self, voices, self.show_voices)
+        follow(self, may_hand_over, self.allow)
 
     def show_people(self, seen: tuple[UserId, tuple[Participant, ...]]) -> None:
         """Add and remove rows, and change those that stay."""
@@ -51,7 +71,7 @@ class Participants(VerticalScroll):
         seats = [Seat(person, person.user_id == me) for person in people]
         there = {seat.person.user_id for seat in seats}
         for user_id in self._rows.keys() - there:
-            self._rows.pop(user_id).remove()
+            self._drop(self._rows.pop(user_id))
         new = [ParticipantRow(seat) for seat in seats if seat.person.user_id not in self._rows]
         for seat in seats:
             if seat.person.user_id in self._rows:
@@ -59,6 +79,11 @@ class Participants(VerticalScroll):
         self._rows |= {row.seat.person.user_id: row for row in new}
         self.mount_all([row for row in new if row.seat.is_me], before=0 if self.children else None)
         self.mount_all([row for row in new if not row.seat.is_me])
+
+    def _drop(self, row: ParticipantRow) -> None:
+        if row is self._selected:
+            self.select(None)
+        row.remove()
 
     def show_voices(self, voices: dict[UserId, tuple[float, bool]]) -> None:
         """Move the meters, now, and on while some of them fall and no news comes."""
@@ -75,10 +100,72 @@ class Participants(VerticalScroll):
         if all(row.shown_level == row.level for row in self._rows.values()):
             self._frames.pause()
 
+    # -- the selected person -------------------------------------------------------------------------------------------
+    def select(self, row: ParticipantRow | None) -> None:
+        """Let keys act upon this person."""
+        if self._selected is not None:
+            self._selected.is_selected = False
+        self._selected = row
+        if row is not None:
+            row.is_selected = self._shows_mark
+            self.scroll_to_widget(row, animate=False)
+        self.refresh_bindings()
+
+    def on_focus(self) -> None:
+        """Mark the selected person, at first the first one."""
+        self._shows_mark = True
+        self.select(self._selected or next(iter(self._ordered()), None))
+
+    def on_blur(self) -> None:
+        """No key acts here."""
+        self._shows_mark = False
+        if self._selected is not None:
+            self._selected.is_selected = False
+
+    def _ordered(self) -> list[ParticipantRow]:
+        return list(self.query_children(ParticipantRow))
+
+    def on_participant_row_clicked(self, event: ParticipantRow.Clicked) -> None:
+        """Select who was clicked."""
+        event.stop()
+        self.select(event.row)
+        self.focus(scroll_visible=False)
+
+    def action_select(self, step: int) -> None:
+        """Select the next person in a direction."""
+        rows = self._ordered()
+        if rows:
+            place = rows.index(self._selected) + step if self._selected in rows else 0
+            self.select(rows[min(max(place, 0), len(rows) - 1)])
+
+    def allow(self, may_hand_over: bool) -> None:
+        """Whether the host's role is ours to give."""
+        self._may_hand_over = may_hand_over
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Which keys are of use for this person."""
+        if action != "hand_over":
+            return True
+        return self._may_hand_over and self._selected is not None and not self._selected.seat.person.is_host
+
+    def action_hand_over(self) -> None:
+        """Make the selected person the host."""
+        if self._selected is not None:
+            self.post_message(self.Chosen(self._selected.seat))
+
 
 class ParticipantRow(Widget):
     """One line: speaking mark, name, meter, and whether muted or away; the meter follows `level` (dBFS)."""
 
+    class Clicked(Message):
+        """Somebody clicked on a person."""
+
+        def __init__(self, row: ParticipantRow) -> None:
+            super().__init__()
+            self.row = row
+
+    is_selected: reactive[bool] = reactive(False, toggle_class="-selected")
     is_speaking: reactive[bool] = reactive(False)
     shown_level: reactive[float] = reactive(FLOOR)
 
@@ -99,24 +186,33 @@ class ParticipantRow(Widget):
         cells = max(min(width // 3, 24), 6)
         state, colour = condition(self.seat.person)
         right = Content.assemble(meter(self.shown_level, cells), (f" {state:<5}", colour))
-        return spread(self.title(), right, width)
+        return spread(self.title(width - right.cell_length - 1), right, width)
 
-    def title(self) -> Content:
-        """Speaking mark, name, and what distinguishes this person."""
-        mark = ("● ", "$success") if self.is_speaking else ("  ", "")
-        name = plain(self.seat.person.name, "bold" if self.is_speaking else "")
-        words = [word for word, holds in (("you", self.seat.is_me), ("host", self.seat.person.is_host)) if holds]
-        return Content.assemble(mark, name, (f" {', '.join(words)}" if words else "", "$foreground-muted"))
+    def title(self, width: int) -> Content:
+        """Marks, name, and what distinguishes this person; of these it is the name that gives way."""
+        mark = Content.assemble(("●", "$success") if self.is_speaking else " ", "▸" if self.is_selected else " ")
+        person = self.seat.person
+        marks = (("you", self.seat.is_me), ("host", person.is_host), ("records", person.is_recording))
+        words = ", ".join(word for word, holds in marks if holds)
+        about = Content.styled(f" {words}" if words else "", "$foreground-muted")
+        name = plain(person.name, "bold" if self.is_speaking else "")
+        return Content.assemble(mark, name.truncate(max(width - 2 - about.cell_length, 1), ellipsis=True), about)
 
     async def on_click(self) -> None:
-        """Mute or unmute, where it is our own row."""
+        """Mute or unmute, where it is our own row; else select the person."""
         if self.seat.is_me:
             await self.run_action("screen.mute")
+        else:
+            self.post_message(self.Clicked(self))
 
 
 def people(state: ClientState) -> tuple[UserId, tuple[Participant, ...]]:
-    """Ourselves, and who sits in our room."""
-    return state.me, () if state.room is None else state.room.participants
+    """Ourselves, and who sits in our room; of a call between two nobody is the host."""
+    if state.room is None:
+        return state.me, ()
+    if state.room.room_type is RoomType.DIRECT:
+        return state.me, tuple(evolve(person, is_host=False) for person in state.room.participants)
+    return state.me, state.room.participants
 
 
 def voices(state: ClientState) -> dict[UserId, tuple[float, bool]]:
@@ -131,3 +227,13 @@ def condition(person: Participant) -> tuple[str, str]:
     if person.is_away:
         return "away", "$text-warning"
     return ("muted", "$text-error") if person.is_muted else ("", "")
+
+
+def may_hand_over(state: ClientState) -> bool:
+    """Whether the host's role of our room is ours to give; a call between two has none to speak of."""
+    return may_end(state) and state.room is not None and state.room.room_type is RoomType.GROUP
+
+
+def may_end(state: ClientState) -> bool:
+    """Whether we are the host, or the room has none."""
+    return state.room is not None and (state.room.is_hostless or state.room.host_id == state.me)

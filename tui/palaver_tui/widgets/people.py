@@ -9,8 +9,9 @@ from textual.content import Content
 from textual.message import Message
 
 from palaver_client.state import ClientState
-from palaver_protocol.models import RoomId, RoomSummary, User, UserId, UserStatus
+from palaver_protocol.models import RoomId, RoomSummary, RoomType, User, UserId, UserStatus
 from palaver_tui import labels
+from palaver_tui.keys import PEOPLE_KEYS
 
 from .cells import plain, spread
 from .choices import Choices
@@ -23,22 +24,33 @@ RoomNames = dict[RoomId, str]
 
 
 class PeopleList(Choices):
-    """Name and whereabouts of each person; choosing one joins the room in which that person is."""
+    """Name and whereabouts of each person; one is joined in a room, called, or invited."""
+
+    BINDINGS = [key.binding() for key in PEOPLE_KEYS]
 
     class Picked(Message):
-        """A person was chosen who sits in a room of the list."""
+        """A person was chosen, and it is open for what."""
 
-        def __init__(self, room_id: RoomId) -> None:
+        def __init__(self, user: User) -> None:
             super().__init__()
-            self.room_id = room_id
+            self.user = user
+
+    class Called(Picked):
+        """A person is to be called."""
+
+    class Invited(Picked):
+        """A person is to be invited to our room."""
 
     def __init__(self) -> None:
         super().__init__("Online", labels.NOBODY, id="people")
-        self._room_of: dict[UserId, RoomId | None] = {}
+        self._me = UserId("")
+        self._users: dict[UserId, User] = {}
+        self._may_invite = False
 
     def on_mount(self) -> None:
         """Watch the people and the names of the rooms they are in."""
         follow(self, self.look, self.show)
+        follow(self, may_invite, self.allow)
 
     @staticmethod
     def look(state: ClientState) -> tuple[UserId, tuple[User, ...], tuple[RoomSummary, ...]]:
@@ -50,17 +62,67 @@ class PeopleList(Choices):
         me, users, listed = seen
         rooms: RoomNames = {room.room_id: room.room_name for room in listed}
         users = tuple(sorted(users, key=lambda user: (user.user_id != me, user.name.casefold(), user.user_id)))
-        self._room_of = {user.user_id: user.current_room_id for user in users if user.current_room_id in rooms}
+        self._me, self._users = me, {user.user_id: user for user in users}
         self.show_lines(
             [(user.user_id, partial(line_of, user, user.user_id == me, whereabouts(user, rooms))) for user in users]
         )
+        self._skip_ourselves()
+
+    def _skip_ourselves(self) -> None:
+        """Select somebody else than ourselves, who come first."""
+        if self.selected is None and self.option_count > 1:
+            self.highlighted = 1
+        self.refresh_bindings()
+
+    def allow(self, may_invite: bool) -> None:
+        """Whether there is a room to invite to."""
+        self._may_invite = may_invite
+        self.refresh_bindings()
+
+    @property
+    def selected(self) -> User | None:
+        """The person that keys act upon, if it is another one than ourselves."""
+        user = self._users.get(UserId(self.highlighted_option.id or "")) if self.highlighted_option else None
+        return None if user is None or user.user_id == self._me else user
+
+    def on_focus(self) -> None:
+        """Select somebody to act upon."""
+        self._skip_ourselves()
+
+    def on_option_list_option_highlighted(self) -> None:
+        """Other keys are of use for another person."""
+        self.refresh_bindings()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Tell where that person is."""
+        """Tell who was chosen."""
         event.stop()
-        room_id = self._room_of.get(UserId(event.option_id or ""))
-        if room_id is not None:
-            self.post_message(self.Picked(room_id))
+        if self.selected is not None:
+            self.post_message(self.Picked(self.selected))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Which keys are of use for this person."""
+        match action:
+            case "call":
+                return self.selected is not None
+            case "invite":
+                return self.selected is not None and self._may_invite
+            case _:
+                return True
+
+    def action_call(self) -> None:
+        """Call the selected person."""
+        if self.selected is not None:
+            self.post_message(self.Called(self.selected))
+
+    def action_invite(self) -> None:
+        """Invite the selected person."""
+        if self.selected is not None:
+            self.post_message(self.Invited(self.selected))
+
+
+def may_invite(state: ClientState) -> bool:
+    """Whether we sit in a room to which others may be invited."""
+    return state.room is not None and state.room.room_type is RoomType.GROUP
 
 
 def line_of(user: User, is_me: bool, where: str, width: int) -> Content:

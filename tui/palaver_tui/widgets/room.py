@@ -9,10 +9,14 @@ from textual.content import Content
 from textual.widgets import Static
 
 from palaver_client.state import ClientState
+from palaver_protocol.models import ChatMessage, RoomType
 from palaver_tui import labels
+from palaver_tui.messages import Asked
+from palaver_tui.wishes import Delete, React, TransferHost, Wish
 
 from .cells import plain
-from .chat import ChatInput, ChatLog
+from .chat import ChatLog, Deed
+from .chat_input import AimLine, ChatInput
 from .follow import follow
 from .participants import Participants
 
@@ -30,7 +34,7 @@ class Welcome(Static):
 
 
 class Room(Container):
-    """People and chat of our room."""
+    """People and chat of our room; what is wanted of them is asked and becomes a wish."""
 
     def __init__(self) -> None:
         super().__init__(id="room")
@@ -40,6 +44,7 @@ class Room(Container):
         yield Participants()
         with Vertical(id="chat"):
             yield ChatLog()
+            yield AimLine(id="aim", markup=False)
             yield ChatInput()
 
     def on_mount(self) -> None:
@@ -51,11 +56,73 @@ class Room(Container):
         """Name the room."""
         self.query_one(Participants).border_title = plain(title)
 
+    def _ask(self, wish: Wish) -> None:
+        self.post_message(Asked(wish))
+
+    def on_participants_chosen(self, event: Participants.Chosen) -> None:
+        """Hand over the role of the host, once that is confirmed."""
+        from palaver_tui.screens.ask import Confirm
+
+        def hand_over(is_sure: bool | None) -> None:
+            if is_sure:
+                self._ask(TransferHost(event.seat.person.user_id))
+
+        question = labels.confirm_host(event.seat.person.name, event.seat.is_me)
+        self.app.push_screen(Confirm(question, "Yes"), hand_over)
+
+    def on_chat_log_wanted(self, event: ChatLog.Wanted) -> None:
+        """Begin with what is wanted of a message."""
+        match event.deed:
+            case Deed.REPLY:
+                self.query_one(ChatInput).answer(event.said)
+            case Deed.EDIT:
+                self.query_one(ChatInput).edit(event.said)
+            case Deed.REACT:
+                self._react(event.said)
+            case Deed.DELETE:
+                self._delete(event.said)
+
+    def _react(self, said: ChatMessage) -> None:
+        from palaver_tui.screens.emoji import ChooseEmoji
+
+        def react(emoji: str | None) -> None:
+            if emoji is not None:
+                self._ask(React(said.message_id, emoji))
+
+        self.app.push_screen(ChooseEmoji(labels.quote(said.user_name, said.content)), react)
+
+    def _delete(self, said: ChatMessage) -> None:
+        from palaver_tui.screens.ask import Confirm
+
+        def delete(is_sure: bool | None) -> None:
+            if is_sure:
+                self._ask(Delete(said.message_id))
+
+        self.app.push_screen(Confirm(labels.confirm_delete(said.content), "Delete it"), delete)
+
+    def on_chat_input_said(self, event: ChatInput.Said) -> None:
+        """Send what was written."""
+        self._ask(event.wish)
+
+    def on_chat_input_aim_changed(self, event: ChatInput.AimChanged) -> None:
+        """Tell what is being written."""
+        self.query_one(AimLine).show(event.aim)
+
+    def on_aim_line_dropped(self) -> None:
+        """Write an ordinary message again."""
+        self.query_one(ChatInput).stop()
+
 
 def title(state: ClientState) -> str:
-    """The room's name, its host, and how many are in it."""
+    """The room's name, its host, how many are in it, and whether somebody records; of a call, with whom it is."""
     room = state.room
     if room is None:
         return ""
-    host = "no host" if room.is_hostless else f"host {room.host_name}"
-    return f"{room.room_name} · {host} · {labels.people(len(room.participants))}"
+    is_recorded = any(person.is_recording for person in room.participants)
+    if room.room_type is RoomType.DIRECT:
+        others = [person.name for person in room.participants if person.user_id != state.me]
+        parts = [labels.call_with(others)]
+    else:
+        host = "no host" if room.is_hostless else f"host {room.host_name}"
+        parts = [room.room_name, host, labels.people(len(room.participants))]
+    return " · ".join([*parts, *(["being recorded"] if is_recorded else [])])

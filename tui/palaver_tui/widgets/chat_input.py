@@ -1,0 +1,146 @@
+"""The line to write in, and what one writes there: something new, an answer, or a message put differently."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from attrs import frozen
+from textual.binding import Binding
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from palaver_protocol.models import ChatMessage
+from palaver_tui import labels
+from palaver_tui.wishes import Edit, Say
+
+from .cells import plain
+from .line import Line
+
+MAX_TEXT: Final = 20_000  # code points in a message
+BREAK: Final = "↵"  # a line break of a message that is edited in one line
+
+
+@frozen
+class Answering:
+    """The next message answers this one."""
+
+    said: ChatMessage
+
+
+@frozen
+class Editing:
+    """The line puts this message differently; `draft` was half written before, and comes back."""
+
+    said: ChatMessage
+    draft: str
+
+
+Aim: TypeAlias = Answering | Editing | None
+
+
+class ChatInput(Line):
+    """Enter sends what is written, Esc goes back to the single keys."""
+
+    BINDINGS = [
+        Binding("escape", "done", "Stop writing"),
+        Binding("ctrl+t", "screen.mute", "Mute", key_display="^t"),
+    ]
+
+    class Said(Message):
+        """Something is to be sent."""
+
+        def __init__(self, wish: Say | Edit) -> None:
+            super().__init__()
+            self.wish = wish
+
+    class AimChanged(Message):
+        """Something else is being written now."""
+
+        def __init__(self, aim: Aim) -> None:
+            super().__init__()
+            self.aim = aim
+
+    def __init__(self) -> None:
+        super().__init__(id="say", placeholder=labels.WRITE, max_length=MAX_TEXT, compact=True, select_on_focus=False)
+        self._aim: Aim = None
+        self._sent: tuple[str, Aim] = ("", None)  # the last one, should it come back
+
+    def answer(self, said: ChatMessage) -> None:
+        """Write an answer; what is half written becomes one."""
+        self._begin(Answering(said))
+
+    def edit(self, said: ChatMessage) -> None:
+        """Write a message anew."""
+        self._begin(Editing(said, self.value))
+        self.value = said.content.replace("\n", BREAK)
+        self.cursor_position = len(self.value)
+
+    def stop(self) -> None:
+        """Write an ordinary message again."""
+        self._begin(None)
+
+    def _begin(self, aim: Aim) -> None:
+        if isinstance(self._aim, Editing):
+            self.value = self._aim.draft
+            self.cursor_position = len(self.value)
+        self._aim = aim
+        if aim is not None:
+            self.screen.set_focus(self)
+        self.post_message(self.AimChanged(aim))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Send what was written."""
+        event.stop()
+        text = event.value.strip()
+        if not text:
+            return
+        match self._aim:
+            case Editing(said=said):
+                wish: Say | Edit = Edit(said.message_id, text.replace(BREAK, "\n"))
+            case Answering(said=said):
+                wish = Say(text, said.message_id)
+                self.clear()
+            case None:
+                wish = Say(text)
+                self.clear()
+        self._sent = wish.text, self._aim
+        self.stop()
+        self.post_message(self.Said(wish))
+
+    def put_back(self, text: str) -> None:
+        """Give back what could not be sent, unless something else is being written."""
+        if self.value:
+            return
+        text_sent, aim = self._sent
+        if aim is not None and text == text_sent:
+            self._begin(aim)
+        self.value = text.replace("\n", BREAK)
+
+    def action_done(self) -> None:
+        """Write an ordinary message again, or no more: then keys act upon what is written."""
+        if self._aim is not None:
+            self.stop()
+        else:
+            self.screen.set_focus(self.screen.query_one("#log"))
+
+
+class AimLine(Static):
+    """What is being written, where it is no ordinary message; a click ends that."""
+
+    class Dropped(Message):
+        """It shall be an ordinary message."""
+
+    def show(self, aim: Aim) -> None:
+        """Tell it."""
+        self.display = aim is not None
+        match aim:
+            case Answering(said=said):
+                self.update(plain(labels.answering(said.user_name, said.content)))
+            case Editing():
+                self.update(plain(labels.EDITING))
+            case None:
+                return
+
+    def on_click(self) -> None:
+        """Drop it."""
+        self.post_message(self.Dropped())

@@ -22,6 +22,7 @@ from .url import ServerUrl
 
 FIRST_PAUSE: Final = 0.5  # s until the first attempt to reconnect; doubled each time
 LONGEST_PAUSE: Final = 2.0  # s: a server that restarts has everybody back soon
+DOUBT: Final = 3  # WebSockets that fail, one after the other, before it is tried without where one came through
 MAX_TOKEN: Final = 1_000  # characters
 
 
@@ -34,6 +35,7 @@ class Connecting:
     takes_waiting_calls: bool = False
     _open: Open = open_stream
     _resume_token: str = ""
+    _failures: int = DOUBT  # of WebSockets, since one came through
 
     async def keep(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Connect, and again after each loss, until the server refuses us; `started` when it has let us in.
@@ -74,7 +76,11 @@ class Connecting:
             return why
         failure = await self._serve(websocket_over(stream, self.url), on_up, CarrierChanged(is_polling=False))
         if self.session.link is not None or isinstance(failure, LinkRefused):
+            self._failures = 0
             return failure
+        self._failures += 1
+        if self._failures < DOUBT:
+            return failure  # one came through before: more likely the server is just coming back
         polling = CarrierChanged(is_polling=True, reason=str(failure))
         later = await self._serve(polling_at(self.url, self._open), on_up, polling)
         return later if self.session.link is not None or isinstance(later, LinkRefused) else failure

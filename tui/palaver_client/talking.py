@@ -101,8 +101,8 @@ class Talking:
 
     def _begin(self) -> None:
         """Take what is typed, and let the time run."""
-        self.printer.began = trio.current_time()
-        self.printer.over.deadline = self.printer.began + self.seconds
+        now = self.printer.began = trio.current_time()
+        self.printer.over.deadline = now + self.seconds
         self.nursery.start_soon(Orders(self.client, self.printer).run)
 
 

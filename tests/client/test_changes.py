@@ -6,8 +6,8 @@ import pytest
 import trio
 from attrs import evolve
 
-from client.worlds import BOB, in_room, message, reduced
-from palaver_client import LevelsChanged, MediaConnected
+from client.worlds import ANN, BOB, ELSEWHERE, LOBBY, in_room, message, person, reduced, room
+from palaver_client import Change, Joined, LevelsChanged, MediaConnected, RoomId
 from palaver_client.after import after
 from palaver_client.changes import MAX_QUEUED, Changes
 
@@ -65,3 +65,12 @@ async def test_a_reader_waits_for_the_next(autojump_clock: trio.testing.MockCloc
         nursery.start_soon(later)
         assert (await anext(changes)).event == message(1)
     assert trio.current_time() >= 5
+
+
+@pytest.mark.parametrize("room_id", [LOBBY, ELSEWHERE])
+def test_what_was_said_while_we_were_away_is_missed(room_id: RoomId) -> None:
+    old = reduced(in_room(), message(1))
+    back = evolve(room(person(ANN), room_id=room_id), messages=(message(1), message(2)))
+    for event, is_return in ((Joined(back, is_again=True), True), (Joined(back), False)):
+        missed = Change(old, after(old, event), event).missed
+        assert [said.message_id for said in missed] == (["m2"] if is_return and room_id == LOBBY else [])

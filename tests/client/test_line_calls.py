@@ -179,11 +179,15 @@ async def test_what_is_typed_while_the_connection_is_lost_is_said_once_it_is_bac
         between.cut()
         await ann.wait_event("connectionLost")
         await bob.wait_event("mediaState", name="Ann", isAway=True)
+        await bob.say("zero")
+        await bob.wait_event("message", text="zero")
         await ann.say("one")
         await ann.say("two")
         between.is_open = True
         await bob.wait_event("message", text="two")
-        assert [said["text"] for said in bob.events("message")] == ["one", "two"]
+        assert [said["text"] for said in bob.events("message")] == ["zero", "one", "two"]
+        await ann.wait_event("message", text="two")
+        assert [said["text"] for said in ann.events("message")] == ["zero", "one", "two"]  # also what was missed
         assert (await ann.wait_event("connected", isResumed=True))["name"] == "Ann"
         assert bob.events("userLeft") == []
         assert ann.events("error") == []

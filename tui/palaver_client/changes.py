@@ -6,9 +6,10 @@ from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
 
-from palaver_protocol.notices import AnyNotice
+from palaver_protocol.models import ChatMessage
+from palaver_protocol.notices import AnyNotice, Snapshot
 
-from .events import LevelsChanged, LocalEvent, StatsChanged
+from .events import Joined, LevelsChanged, LocalEvent, StatsChanged
 from .feed import Feed
 from .state import ClientState
 
@@ -24,6 +25,16 @@ class Change:
     old: ClientState
     new: ClientState
     event: AnyEvent
+
+    @property
+    def missed(self) -> tuple[ChatMessage, ...]:
+        """What was said in our room while we had no connection, where this is our return to it."""
+        is_return = isinstance(self.event, Snapshot) or (isinstance(self.event, Joined) and self.event.is_again)
+        old, new = self.old.room, self.new.room
+        if not is_return or old is None or new is None or old.room_id != new.room_id:
+            return ()
+        known = {said.message_id for said in old.messages}
+        return tuple(said for said in new.messages if said.message_id not in known)
 
 
 def _make_feed() -> Feed[tuple[AnyEvent, ClientState]]:

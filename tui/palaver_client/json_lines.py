@@ -34,10 +34,11 @@ class JsonLines:
     """What line mode prints with `--json`."""
 
     def of_change(self, change: Change) -> str | None:
-        """The line of a change; None for what only the screen needs."""
-        if isinstance(change.event, Notice):
-            return _of_notice(change.event, change)
-        return _of_local(change.event, change)
+        """The line of a change, or the lines where we had missed messages; None for what only the screen needs."""
+        event = change.event
+        line = _of_notice(event, change) if isinstance(event, Notice) else _of_local(event, change)
+        missed = [write("message", **_message(said)) for said in change.missed]
+        return "\n".join(filter(None, [line, *missed])) or None
 
     def of_error(self, message: str) -> str:
         """Something that was asked could not be done; the call goes on."""

@@ -40,14 +40,15 @@ class PlainLines:
         match change.event:
             case SpeakingChanged():
                 line = words.of_event(change) if self._is_news(change.event, time.monotonic()) else None
-            case NewMessage() if change.event.user_id == self._me and self._is_echoed:
+            case NewMessage() if not self._is_told(change.event.user_id):
                 line = None
             case IncomingCall() | IncomingCallNew():
                 line, bell = f"{words.of_event(change)}: /accept or /reject", BELL if self._has_bell else ""
             case OlderRead(messages=messages) if messages:
                 line = "\n".join(["earlier:", *map(words.of_message, messages), "so far what was said earlier"])
             case _:
-                line = words.of_event(change)
+                missed = [words.of_message(said) for said in change.missed if self._is_told(said.user_id)]
+                line = "\n".join(filter(None, [words.of_event(change), *missed])) or None
         return None if line is None else bell + text.sanitise(line, keep="\n\t")
 
     def of_error(self, message: str) -> str:
@@ -73,6 +74,10 @@ class PlainLines:
     def of_end(self, reason: EndReason | None, seconds: float, *, was_talking: bool) -> str:
         """The last line; without a reason we left by our own will."""
         return f"the call took {words.duration(seconds)}" if was_talking else "you wait for calls no longer"
+
+    def _is_told(self, writer: UserId) -> bool:
+        """Whether what he wrote is not on the screen already."""
+        return writer != self._me or not self._is_echoed
 
     def _is_news(self, event: SpeakingChanged, now: float) -> bool:
         """Whether another one speaks than before, or the same one after a long silence."""

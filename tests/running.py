@@ -17,7 +17,7 @@ from attrs import define, field
 
 PATIENCE: Final = 20.0  # s for a line to come, on a loaded machine
 ROOT: Final = Path(__file__).parent.parent
-PYTHONPATH: Final = os.pathsep.join(str(ROOT / folder) for folder in ("protocol", "server", "tui", "scripts"))
+PYTHONPATH: Final = os.pathsep.join(str(ROOT / folder) for folder in ("protocol", "server", "tui", "scripts", "tests"))
 
 
 @define(eq=False)
@@ -86,14 +86,17 @@ async def running(
     *arguments: str, env: Mapping[str, str] | None = None, module: str = "palaver_command"
 ) -> AsyncIterator[Program]:
     """`palaver ARGUMENTS` for the length of the block; ended by force at its end if it still runs."""
+    async with executing(sys.executable, "-m", module, *arguments, env=env) as program:
+        yield program
+
+
+@asynccontextmanager
+async def executing(*command: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Program]:
+    """Any program for the length of the block; ended by force at its end if it still runs."""
     environment = {**(os.environ if env is None else env), "PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1"}
     async with trio.open_nursery() as nursery:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", module, *arguments],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         program = Program(process)
         assert process.stdout is not None

@@ -32,6 +32,7 @@ VIDEO_ORIENTATION: Final = "urn:3gpp:video-orientation"
 EXTENSION_IDS: Final = {MID: 1, ABS_SEND_TIME: 4, AUDIO_LEVEL: 10, VIDEO_ORIENTATION: 11}  # the router's
 OPUS_PAYLOAD_TYPE: Final = 100
 VP8_PAYLOAD_TYPE: Final = 101
+REMB: Final = RtcpFeedback("goog-remb")  # the receiver's estimate of the bandwidth
 
 # Transport-wide congestion control is not offered: without its feedback Chromium's video falls to a third.
 ROUTER: Final = RtpCapabilities(
@@ -48,7 +49,7 @@ ROUTER: Final = RtpCapabilities(
                 RtcpFeedback("nack"),
                 RtcpFeedback("nack", "pli"),
                 RtcpFeedback("ccm", "fir"),
-                RtcpFeedback("goog-remb"),
+                REMB,
             ),
         ),
     ),
@@ -125,11 +126,14 @@ def consumer_parameters(
         raise refusal(Code.UNSUPPORTED, f"your client does not play {codec.mime_type}")
     # By URI alone: Chromium lists the mid extension under video only.
     known = {x.uri for x in capabilities.header_extensions}
-    ours = {x.uri for x in ROUTER.header_extensions if x.kind is plan.kind}
+    shared = known & {x.uri for x in ROUTER.header_extensions if x.kind is plan.kind}
+    # Who does not see when packets were sent cannot estimate the bandwidth.
+    useless = set() if ABS_SEND_TIME in shared else {REMB}
+    feedback = tuple(f for f in codec.rtcp_feedback if f in theirs.rtcp_feedback and f not in useless)
     return RtpParameters(
-        codecs=(evolve(codec, rtcp_feedback=tuple(f for f in codec.rtcp_feedback if f in theirs.rtcp_feedback)),),
+        codecs=(evolve(codec, rtcp_feedback=feedback),),
         mid=mid,
-        header_extensions=tuple(Extension(uri, number) for uri, number in EXTENSION_IDS.items() if uri in known & ours),
+        header_extensions=tuple(Extension(uri, number) for uri, number in EXTENSION_IDS.items() if uri in shared),
         encodings=(Encoding(ssrc),),
         rtcp=Rtcp(cname),
     )

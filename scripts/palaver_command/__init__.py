@@ -19,6 +19,7 @@ SCREEN: Final = "palaver_tui"
 COMMANDS: Final = {
     "serve": "palaver_server.main",
     "call": "palaver_client.line_mode",
+    "conformance": "palaver_conformance.main",
     "devices": "palaver_client.device_list",
     "bot echo": "palaver_bots.echo",
 }
@@ -39,6 +40,9 @@ commands
              palaver call http://127.0.0.1:8440 --room lobby --name Ada
   bot echo   bring a bot into a room that says back what it hears
              palaver bot echo http://127.0.0.1:8440 --room lobby
+  conformance
+             try whether a server, ours or another one, keeps the protocol
+             palaver conformance http://127.0.0.1:8440
   devices    list microphones and loudspeakers, as --input and --output take them
              palaver devices
 

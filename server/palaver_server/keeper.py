@@ -154,16 +154,16 @@ def keep_room(state: RoomState) -> KeptRoom:
     return KeptRoom(
         state.room_id,
         state.name,
-        state.host,
-        state.host_name,
+        state.host.user_id,
+        state.host.name,
         state.created_at,
         state.kind,
         state.admits,
         state.is_pending,
-        state.is_hostless,
+        state.host.is_vacant,
         tuple(keep_seat(seat) for seat in state.seats.values()),
         {str(user_id): name for user_id, name in state.invited.items()},
-        state.host_lost_at,
+        state.host.lost_at,
     )
 
 

@@ -104,10 +104,12 @@ class Restoring:
             is_pending=kept.is_pending,
             invited={UserId(user_id): name for user_id, name in kept.invited.items()},
             seats=seats,
-            is_hostless=kept.is_hostless,
         )
         state.chat.history.restore([(message.place, message.said) for _, message in messages])
-        self.wait_for_host(state, kept.host_lost_at)
+        if kept.is_hostless:
+            state.host.is_vacant = True
+        else:
+            self.wait_for_host(state, kept.host_lost_at)
         if kept.kind is RoomType.DIRECT:
             state.placing_ends = trio.current_time() + PLACING
         room = self.exchange.rooms.start(state)
@@ -132,12 +134,10 @@ class Restoring:
 
     def wait_for_host(self, state: RoomState, lost_at: int | None) -> None:
         """The host's role waits, too; if he was away already, as much less."""
-        if state.is_hostless:
-            return
         wall = self.exchange.wall()
-        state.host_lost_at = wall if lost_at is None else lost_at
-        left = state.policy.host_grace - (wall - state.host_lost_at) / 1000
-        state.grace_ends = trio.current_time() + max(0.0, left)
+        lost_at = wall if lost_at is None else lost_at
+        left = state.policy.host_grace - (wall - lost_at) / 1000
+        state.host.lost_at, state.host.waits_until = lost_at, trio.current_time() + max(0.0, left)
 
     def restore_call(self, key: str, kept: KeptCall) -> None:
         """A call that rings on until its deadline, if both can come back."""

@@ -28,9 +28,7 @@ from palaver_protocol.notices import (
     CallAccepted,
     CallEnded,
     CallRejected,
-    HostChanged,
     MediaReset,
-    RoomHostless,
     ServerNotice,
     UserJoined,
     UserLeft,
@@ -54,6 +52,7 @@ from palaver_protocol.table import Ack, Code, Standing, answer, refusal
 from .policy import DEFAULT, Policy
 from .room_chat import RoomChat
 from .room_effects import Effect, Kept, Listed, Moved, Tell
+from .room_host import RoomHost
 from .room_media import Place, RoomMedia
 from .room_talk import RoomTalk
 from .seat import By, Seat
@@ -67,8 +66,8 @@ class RoomState:
 
     room_id: RoomId
     name: Name
-    host: UserId
-    host_name: Name
+    first_host: UserId
+    first_host_name: Name
     created_at: int
     policy: Policy = DEFAULT
     kind: RoomType = RoomType.GROUP
@@ -76,18 +75,18 @@ class RoomState:
     is_pending: bool = False
     invited: dict[UserId, Name] = field(factory=dict[UserId, Name])  # who have not answered yet
     seats: dict[UserId, Seat] = field(factory=dict[UserId, Seat])
-    is_hostless: bool = False
-    grace_ends: float = math.inf  # s, monotonic: the role of a lost host waits until then
     placing_ends: float = math.inf  # s, monotonic: a call without media ends then
-    host_lost_at: int | None = None
     has_lost_media: bool = False
     is_ended: bool = False
     effects: list[Effect] = field(factory=list[Effect])
+    host: RoomHost = field(init=False)
     chat: RoomChat = field(init=False)
     media: RoomMedia = field(init=False)
     talk: RoomTalk = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        who = self.first_host, self.first_host_name
+        self.host = RoomHost(self.room_id, *who, self.policy, self.tell, self.effect, self.end)
         self.chat = RoomChat(self.tell, lambda message_id: self.effect(Kept(message_id)))
         self.media = RoomMedia(self.room_id, self.effect)
         self.talk = RoomTalk(self.media, self.seats, self.tell, self.effect)
@@ -99,8 +98,7 @@ class RoomState:
         seat = self.seats.get(by.user_id)
         if seat is None or seat.connection != by.connection:
             return Standing.INVITED if is_invited else Standing.STRANGER
-        is_host = self.is_hostless or by.user_id == self.host
-        return Standing.MEMBER | Standing.HOST if is_host else Standing.MEMBER
+        return Standing.MEMBER | Standing.HOST if self.host.is_his(by.user_id) else Standing.MEMBER
 
     def apply(self, by: By, asked: RoomRequest) -> Ack:
         """The answer to a permitted request.
@@ -130,8 +128,8 @@ class RoomState:
             self.sit(by)
         elif seat.connection != by.connection:
             self.take_along(seat, by)
-        if by.user_id == self.host and self.host_lost_at is not None:
-            self.give_role(self.host, self.host_name, HostChange.RETURNED)
+        if by.user_id == self.host.user_id and self.host.lost_at is not None:
+            self.host.give(by.user_id, self.host.name, HostChange.RETURNED)
         return RoomAck(self.view())
 
     def sit(self, by: By) -> None:
@@ -161,8 +159,8 @@ class RoomState:
         if seat.connection != by.connection:
             self.tell_moved(seat)
         self.unseat(seat)
-        if by.user_id == self.host:
-            self.lose_host(f"{by.name} left; everybody may end the call now.")
+        if by.user_id == self.host.user_id and not self.is_ended:
+            self.host.vacate(f"{by.name} left; everybody may end the call now.")
         return Done("left")
 
     def invite(self, people: dict[UserId, Name]) -> None:
@@ -182,8 +180,8 @@ class RoomState:
         if (seat := self.seat_of(by)) is None:
             return
         self.set_away(seat, is_away=True)
-        if by.user_id == self.host:
-            self.wait_for_host(by)
+        if by.user_id == self.host.user_id:
+            self.host.wait(by)
 
     def back(self, by: By) -> None:
         """It came back in time, and with it the host's role."""
@@ -191,16 +189,16 @@ class RoomState:
             return
         self.set_away(seat, is_away=False)
         seat.address = by.address
-        if by.user_id == self.host:
-            self.grace_ends, self.host_lost_at = math.inf, None
+        if by.user_id == self.host.user_id:
+            self.host.wait_no_longer()
 
     def lost(self, by: By) -> None:
         """A connection is gone. If the seat was its own, it goes with it, but a host's role waits."""
         if (seat := self.seat_of(by)) is None:
             return
         self.unseat(seat)
-        if by.user_id == self.host:
-            self.wait_for_host(by)
+        if by.user_id == self.host.user_id and not self.is_ended:
+            self.host.wait(by)
 
     def seat_of(self, by: By) -> Seat | None:
         """The seat of this very connection."""
@@ -213,39 +211,14 @@ class RoomState:
             seat.is_away = is_away
             self.talk.tell_state(seat)
 
-    # -- the host ------------------------------------------------------------------------------------------------------
     def transfer_host(self, user_id: UserId) -> RoomAck:
         """Hand the role to a member. Raises Refusal."""
         if (seat := self.seats.get(user_id)) is None:
             raise refusal(Code.NOT_FOUND, "nobody of that id is in this room")
-        if user_id == self.host and not self.is_hostless:
+        if user_id == self.host.user_id and not self.host.is_vacant:
             raise refusal(Code.SELF, "you are the host already")
-        self.give_role(user_id, seat.name, HostChange.TRANSFER)
+        self.host.give(user_id, seat.name, HostChange.TRANSFER)
         return RoomAck(self.view())
-
-    def give_role(self, host: UserId, name: Name, why: HostChange) -> None:
-        """The room has this host; no other is waited for."""
-        self.host, self.host_name, self.is_hostless = host, name, False
-        self.grace_ends, self.host_lost_at = math.inf, None
-        self.effect(Listed())
-        self.tell(HostChanged(self.room_id, host, name, why))
-
-    def wait_for_host(self, by: By) -> None:
-        """The host was cut off; his role waits from that moment on."""
-        if not self.is_hostless and not self.is_ended and self.host_lost_at is None:
-            self.grace_ends, self.host_lost_at = by.now + self.policy.host_grace, by.wall
-
-    def lose_host(self, message: str) -> None:
-        """Nobody is the host any more: the room goes on without one, or ends where it may not."""
-        self.grace_ends, self.host_lost_at = math.inf, None
-        if self.is_ended or self.is_hostless:
-            return
-        if not self.policy.has_hostless:
-            self.end(None, EndReason.HOST_LEFT)
-            return
-        self.is_hostless = True
-        self.effect(Listed())
-        self.tell(RoomHostless(self.room_id, Reason(message)))
 
     # -- media ---------------------------------------------------------------------------------------------------------
     def transport_failed(self, transport: TransportId, reason: str) -> None:
@@ -271,14 +244,14 @@ class RoomState:
     # -- time ----------------------------------------------------------------------------------------------------------
     def deadline(self) -> float:
         """When `expire` is to be called: the earliest of what the room waits for."""
-        return min(self.grace_ends, self.placing_ends)
+        return min(self.host.waits_until, self.placing_ends)
 
     def expire(self, now: float) -> None:
         """Do what is due."""
         if now >= self.placing_ends:
             self.end(None, EndReason.ERROR)
-        if now >= self.grace_ends:
-            self.lose_host(f"{self.host_name} did not come back; everybody may end the call now.")
+        if now >= self.host.waits_until:
+            self.host.vacate(f"{self.host.name} did not come back; everybody may end the call now.")
 
     # -- the end -------------------------------------------------------------------------------------------------------
     def unseat(self, seat: Seat) -> None:
@@ -304,7 +277,8 @@ class RoomState:
     def finish(self) -> None:
         """Nothing can happen here any more."""
         self.is_ended = True
-        self.grace_ends = self.placing_ends = math.inf
+        self.placing_ends = math.inf
+        self.host.wait_no_longer()
         self.invited.clear()
         self.chat.history.clear()
         self.effect(Listed())
@@ -329,17 +303,17 @@ class RoomState:
 
     def view(self) -> RoomView:
         """The room, as its members see it."""
-        host = None if self.is_hostless else self.host
+        host = None if self.host.is_vacant else self.host.user_id
         return RoomView(
             self.room_id,
             self.kind,
             self.name,
-            self.host,
-            self.host_name,
+            self.host.user_id,
+            self.host.name,
             self.status,
             self.created_at,
-            self.is_hostless,
-            host_disconnected_at=self.host_lost_at,
+            self.host.is_vacant,
+            host_disconnected_at=self.host.lost_at,
             participants=tuple(seat.participant(host) for seat in self.seats.values()),
             invited_user_ids=tuple(self.invited),
             messages=self.chat.history.last(),
@@ -351,11 +325,11 @@ class RoomState:
             self.room_id,
             self.kind,
             self.name,
-            self.host,
-            self.host_name,
+            self.host.user_id,
+            self.host.name,
             self.status,
             self.created_at,
-            self.is_hostless,
+            self.host.is_vacant,
             len(self.seats),
             tuple(seat.name for seat in self.seats.values()),
         )

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("protocol", "server", "tui", "scripts")
+FOLDERS = ("protocol", "server", "tui", "scripts", "tests")
 
 # The name of each contract, a package that it binds, and an import that it forbids there.
 VIOLATIONS = {
     "The screen stands on the headless client": ("tui/palaver_client", "palaver_tui"),
+    "The conformance suite stands on the protocol alone": ("tests/palaver_conformance", "palaver_client"),
     "The protocol is pure": ("protocol/palaver_protocol", "trio"),
     "Owners of media processes see only the process and its messages": ("server/palaver_server", "aiortc"),
     "The process and message modules reach no media library": ("protocol/palaver_media/codec.py", "pylibsrtp"),

@@ -6,7 +6,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from running import PYTHONPATH
+from running import PYTHONPATH, ROOT
+
+TESTS = ROOT / "tests"
 
 
 def run_apart(folder: Path, *line: str) -> str:
@@ -15,7 +17,7 @@ def run_apart(folder: Path, *line: str) -> str:
     done = subprocess.run(
         [*unshare, *line],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": PYTHONPATH, "XDG_CONFIG_HOME": str(folder)},
+        env={**os.environ, "PYTHONPATH": f"{PYTHONPATH}{os.pathsep}{TESTS}", "XDG_CONFIG_HOME": str(folder)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

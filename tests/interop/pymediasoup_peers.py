@@ -2,7 +2,8 @@
 
 Run as `python pymediasoup_peers.py URL` where the server can be reached over something else than loopback (aioice
 gathers no candidates there). Each peer says a tone of his own; a third one comes late. Prints one JSON object: what
-each heard of whom, in Hz.
+each heard of whom, in Hz. As `python pymediasoup_peers.py URL NAME HZ COUNT` it is one peer among others, who prints
+what he hears of the next COUNT people, and stays until his input ends.
 """
 
 from __future__ import annotations
@@ -145,7 +146,15 @@ async def listen(track: MediaStreamTrack) -> float:
     return round(float(np.fft.rfftfreq(len(sound), 1 / RATE)[int(np.argmax(spectrum))]), 1)
 
 
-async def main(url: str) -> None:
+async def be_one(url: str, name: str, hz: str, count: str) -> None:
+    peer = Peer(url, name, float(hz))
+    await peer.join("interop")
+    print(json.dumps(await peer.hears(int(count))), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await peer.socket.disconnect()
+
+
+async def be_three(url: str) -> None:
     first, second, late = Peer(url, "ann", 440.0), Peer(url, "ben", 880.0), Peer(url, "cy", 1320.0)
     await first.join("interop")
     await second.join("interop")
@@ -158,4 +167,4 @@ async def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(be_three(*sys.argv[1:]) if len(sys.argv) == 2 else be_one(*sys.argv[1:]))

@@ -22,3 +22,10 @@ def test_pymediasoup_peers_hear_each_other_and_a_late_joiner_hears_both(tmp_path
         "ben": {"peer-ann": 440.0},
         "cy": {"peer-ann": 440.0, "peer-ben": 880.0},
     }
+
+
+@pytest.mark.timeout(120)
+def test_pymediasoup_and_web_pages_hear_each_other(tmp_path: Path) -> None:
+    script = (sys.executable, str(HERE / "chromium_beside_pymediasoup.py"), str(tmp_path))
+    heard = json.loads(run_apart(tmp_path, str(HERE / "in_namespace.sh"), *script))
+    assert heard == pytest.approx({"ann": 440, "cy": 1320}, abs=6)

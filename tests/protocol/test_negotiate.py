@@ -21,6 +21,7 @@ from palaver_protocol.rtp_models import (
     CodecCapability,
     Encoding,
     Extension,
+    ExtensionCapability,
     Kind,
     RtcpFeedback,
     RtpCapabilities,
@@ -241,8 +242,15 @@ def test_extensions_are_matched_by_uri_whatever_kind_lists_them():
 
 
 def test_feedback_is_what_both_understand():
-    (codec,) = consume(Kind.VIDEO, CHROMIUM_VIDEO).codecs
+    sees_times = ExtensionCapability(ABS_SEND_TIME, 4, Kind.VIDEO)
+    both = evolve(capabilities(), header_extensions=(sees_times,))
+    (codec,) = consume(Kind.VIDEO, CHROMIUM_VIDEO, both).codecs
     assert codec.rtcp_feedback == (RtcpFeedback("nack", "pli"), RtcpFeedback("goog-remb"))
+
+
+def test_bandwidth_is_not_estimated_by_who_does_not_see_when_packets_were_sent():
+    (codec,) = consume(Kind.VIDEO, CHROMIUM_VIDEO).codecs
+    assert codec.rtcp_feedback == (RtcpFeedback("nack", "pli"),)
 
 
 def test_who_does_not_play_the_codec_is_refused():

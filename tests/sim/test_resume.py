@@ -90,7 +90,7 @@ async def test_a_host_who_is_cut_off_keeps_the_role_for_the_host_grace_from_the_
         assert abs(trio.current_time() - began - HELD) < 0.1
         await bob.expect("roomHostless")
         assert abs(trio.current_time() - began - 30) < 0.1
-        assert w.state(room_id).is_hostless
+        assert w.state(room_id).host.is_vacant
 
 
 async def test_a_clean_close_is_a_goodbye(autojump_clock):

@@ -1,0 +1,37 @@
+"""Servers that stand for a whole module of tests."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+
+from running import PYTHONPATH
+
+
+@contextmanager
+def standing(*arguments: str) -> Iterator[str]:
+    """A server, as `python ARGUMENTS` starts it, for the length of the block: its URL. It must have nothing to say."""
+    with (
+        TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, "PYTHONPATH": PYTHONPATH, "XDG_STATE_HOME": folder},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        started = re.search(r"http://[^\s,]+", process.stdout.readline())
+        try:
+            assert started is not None, "the server did not start"
+            yield started[0]
+        finally:
+            process.terminate()
+            _, errors = process.communicate(timeout=10)
+    assert errors == ""

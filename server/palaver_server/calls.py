@@ -128,7 +128,7 @@ class Calls:
                 room = self.accept(session, call, leave_current=asked.leave_current)
                 return answer(asked, AcceptedAck(room.state.room_id, room.state.view()))
             case RejectCallNew():
-                self.reject(call, asked.reason)
+                self.reject(session, call, asked.reason)
                 return answer(asked, Done("rejected"))
             case CancelCall():
                 self.over(call, Outcome.CANCELLED, Reason("cancelled"), by=session)
@@ -201,13 +201,13 @@ class Calls:
         """Tell a caller in which room both sit."""
         self.switch.tell_session(caller, CallAcceptedNew(call_id, room.state.room_id, room.state.view()))
 
-    def reject(self, call: Call, reason: Reason | None) -> None:
+    def reject(self, session: Session, call: Call, reason: Reason | None) -> None:
         """The callee says no. Raises Refusal."""
-        self.over(call, Outcome.REJECTED, reason or Reason("rejected"))
+        self.over(call, Outcome.REJECTED, reason or Reason("rejected"), by=session)
         self.rules.rejected(call.caller.user_id, call.callee)
 
     def over(self, call: Call, outcome: Outcome, why: Reason, by: Session | None = None) -> None:
-        """It ends and nobody sits down for it: tell both, but not a caller who ended it himself.
+        """It ends and nobody sits down for it: tell both, but not the one who ended it.
 
         Raises:
             Refusal: it has ended before.
@@ -221,7 +221,7 @@ class Calls:
             return
         elif by is not call.caller:
             self.switch.tell_session(call.caller, CallRejectedNew(call.call_id, why))
-        self.stop_ringing(call)
+        self.stop_ringing(call, but=by)
 
     def decline(self, call: Call, outcome: Outcome, why: Reason) -> None:
         """Tell the room of an invitation that came to nothing."""

@@ -213,7 +213,7 @@ class Exchange:
             case RejectCall():
                 if call is None:
                     raise refusal(Code.NOT_FOUND, "no invitation to this room rings here")
-                self.calls.reject(call, asked.reason)
+                self.calls.reject(session, call, asked.reason)
                 return answer(asked, Done("rejected"))
             case _:
                 assert_never(asked)

@@ -66,6 +66,7 @@ async def test_a_call_is_rejected_with_a_reason(autojump_clock):
         assert (await ann.expect("callRejectedNew")) == {"callId": "c1", "reason": "in a\ufffd meeting"}
         assert await bob.may_not("acceptCallNew", callId="c1") == "ended"
         assert await ann.may_not("cancelCall", callId="c1") == "ended"
+        assert outcomes(bob) == []  # he knows
 
 
 async def test_a_call_is_cancelled(autojump_clock):

@@ -12,6 +12,7 @@ class Call {
   sent = new Map(); // producers, by kind
   voices = new Map(); // received, by user
   pictures = new Map(); // received, by user
+  closed = new Set(); // producers that are no more
   told = []; // every notice
 
   // Sit down in the room of this name, and hear and see everybody who is there or will come.
@@ -61,15 +62,17 @@ class Call {
   }
 
   async #consume({ producerId, userId, kind }) {
-    const rtpCapabilities = this.device.recvRtpCapabilities ?? this.device.rtpCapabilities;
+    const { rtpCapabilities } = this.device;
     const { params } = await this.ask("consume", { roomId: this.roomId, producerId, rtpCapabilities });
     const consumer = await this.receiving.consume(params);
     if (kind === "audio") this.voices.set(userId, new Voice(consumer));
     else this.pictures.set(userId, new Picture(consumer));
-    await this.ask("resumeConsumer", { roomId: this.roomId, consumerId: params.id });
+    if (this.closed.has(producerId)) this.#forget(producerId);
+    else await this.ask("resumeConsumer", { roomId: this.roomId, consumerId: params.id });
   }
 
   #forget(producerId) {
+    this.closed.add(producerId); // it may be told while the consumer is being made
     for (const tracks of [this.voices, this.pictures]) {
       for (const [userId, { consumer }] of tracks) {
         if (consumer.producerId !== producerId) continue;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -11,6 +13,13 @@ if TYPE_CHECKING:
 
 hypothesis.settings.register_profile("palaver", deadline=None, print_blob=True)  # a loaded machine is no finding
 hypothesis.settings.load_profile("palaver")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Servers that a test starts keep their state where it goes with the test run."""
+    folder = tempfile.TemporaryDirectory(prefix="palaver-state-", ignore_cleanup_errors=True)
+    os.environ["XDG_STATE_HOME"] = folder.name
+    config.add_cleanup(folder.cleanup)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

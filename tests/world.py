@@ -23,13 +23,14 @@ from palaver_protocol import engineio, socketio
 from palaver_protocol.models import RoomId
 from palaver_server.connection import serve_link
 from palaver_server.exchange import Exchange
+from palaver_server.handshake import accept
 from palaver_server.http_connection import HttpConnection
 from palaver_server.policy import DEFAULT, Policy
 from palaver_server.publisher import publish_lists
 from palaver_server.restoring import Restoring
 from palaver_server.room import Room
 from palaver_server.room_media import Place
-from palaver_server.websocket import WebSocket, accept
+from palaver_server.websocket import WebSocket
 from palaver_server.websocket_link import WebSocketLink
 
 URL = "/socket.io/?EIO=4&transport=websocket"

@@ -278,10 +278,11 @@ class Exchange:
     def snapshot(self, session: Session) -> Snapshot:
         """All that somebody may have missed who was away."""
         room, now, me = self.rooms.where.get(session.user_id), trio.current_time(), session.user_id
+        is_seated = room is not None and room.state.seat_of(self.by(session)) is not None  # he, not a phone of his
         return Snapshot(
             self.user(session),
             self.list_users(),
             self.rooms.summaries(),
             tuple(call.view(now) for call in self.calls.book.ringing() if me in (call.caller.user_id, call.callee)),
-            None if room is None else room.state.view(),
+            room.state.view() if room is not None and is_seated else None,
         )

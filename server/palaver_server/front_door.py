@@ -15,10 +15,11 @@ from attrs import define, field
 
 from palaver_protocol import engineio
 
+from .handshake import accept
 from .http_connection import PATIENCE, HttpConnection, Request, Response, in_json
 from .links import OnLink, close_stream
 from .polling_door import Headers, PollingDoor, error
-from .websocket import Closed, WebSocket, accept
+from .websocket import Closed, WebSocket
 from .websocket_link import WebSocketLink
 
 log = logging.getLogger(__name__)

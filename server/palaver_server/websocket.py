@@ -7,10 +7,7 @@ Only one task may `send`, and `send_now` only while it does not.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -22,8 +19,6 @@ from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from palaver_protocol.engineio import RemoteProtocolError
-
-from .http_connection import HttpConnection, Request, in_json
 
 TEXT: Final = 0x81  # a final frame without extensions, and its opcode (section 5.2)
 BINARY: Final = 0x82
@@ -38,8 +33,6 @@ TOO_BIG: Final = 1009
 MAX_REASON: Final = 123  # bytes, section 5.5.1
 AT_ONCE: Final = 32  # messages of one client before others have their turn
 CHUNK: Final = 16 * 1024  # bytes read at once
-VERSION: Final = "13"
-ACCEPT: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
 
 
 class Closed(Exception):
@@ -103,6 +96,7 @@ class WebSocket:
     _handled: int = 0  # messages since the last pause
     _codec: Connection | None = None  # once there was a frame for it
     _parts: list[Any] = field(factory=list[Any])  # of a fragmented message, all str or all bytes
+    _parts_size: int = 0  # with their heads, since fragments may be empty
     _in_parts: bool = False
 
     async def receive(self) -> str | bytes:
@@ -197,7 +191,7 @@ class WebSocket:
         for event in self._codec.events():
             match event:
                 case TextMessage() | BytesMessage():
-                    message = self._piece(event)
+                    message = self._piece(event, len(whole))
                 case Ping():
                     self.answer(Frame(self._codec.send(event.response())))
                 case Pong():
@@ -208,15 +202,16 @@ class WebSocket:
                     raise Closed(int(event.code))
         return message
 
-    def _piece(self, event: TextMessage | BytesMessage) -> str | bytes | None:
-        """Put a fragment to the others of its message."""
+    def _piece(self, event: TextMessage | BytesMessage, size: int) -> str | bytes | None:
+        """Put a fragment to the others of its message; the message, if it is the last one."""
         self._parts.append(event.data)
+        self._parts_size += size
         self._in_parts = not event.message_finished
-        if sum(map(len, self._parts)) > self.max_message:
+        if self._parts_size > self.max_message:
             raise FrameError(TOO_BIG, "the message is too long")
         if self._in_parts:
             return None
-        parts, self._parts = self._parts, []
+        parts, self._parts, self._parts_size = self._parts, [], 0
         return "".join(parts) if isinstance(event, TextMessage) else b"".join(parts)
 
     async def send(self, data: bytes | memoryview) -> None:
@@ -243,28 +238,3 @@ class WebSocket:
 def closing_frame(code: int, reason: str) -> Frame:
     """The last frame of a WebSocket."""
     return Frame(frame(0x88, code.to_bytes(2, "big") + reason.encode()[:MAX_REASON].decode(errors="ignore").encode()))
-
-
-async def accept(connection: HttpConnection, request: Request, max_message: int) -> WebSocket | None:
-    """Answer a client that asks for a WebSocket: None where its handshake is wrong (section 4.2.1)."""
-    headers = request.headers
-    tokens = [token.strip().lower() for token in headers.get("connection", "").split(",")]
-    key = headers.get("sec-websocket-key", "")
-    if request.method != "GET" or not request.is_upgrade or "upgrade" not in tokens or not is_key(key):
-        await connection.send(in_json(400, {"error": "no WebSocket handshake"}))
-        return None
-    if headers.get("sec-websocket-version") != VERSION:
-        refused = in_json(426, {"error": "another version of the WebSocket protocol"})
-        await connection.send(refused.with_headers(("sec-websocket-version", VERSION)))
-        return None
-    accepted = ("sec-websocket-accept", b64encode(hashlib.sha1((key + ACCEPT).encode()).digest()).decode())
-    trailing = await connection.switch(("upgrade", "websocket"), ("connection", "upgrade"), accepted)
-    return WebSocket(connection.stream, max_message, held=trailing)
-
-
-def is_key(key: str) -> bool:
-    """Whether these are 16 bytes in base64."""
-    try:
-        return len(b64decode(key, validate=True)) == 16
-    except (NotBase64, ValueError):
-        return False

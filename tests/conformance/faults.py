@@ -98,8 +98,8 @@ def other(value: Any) -> Any:
             return value + 100_000
         case str():
             return value[1:] + "z" if len(value) > 1 else "z"
-        case [*rest, _]:
-            return rest
+        case [_, *_]:
+            return []
         case {**fields} if fields:
             key = next((key for key in fields if isinstance(fields[key], str)), next(iter(fields)))
             return fields | {key: other(fields[key])}

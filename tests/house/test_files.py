@@ -46,11 +46,11 @@ def pinned() -> dict[str, str]:
 
 
 def requirements() -> list[Requirement]:
-    groups = PROJECT["dependency-groups"]
-    return [
-        Requirement(line)
-        for line in [*PROJECT["project"]["dependencies"], *groups["test"], *groups["bench"], *groups["dev"]]
-    ]
+    lists = (
+        PROJECT["project"]["dependencies"],
+        *(PROJECT["dependency-groups"][name] for name in ("test", "bench", "dev")),
+    )
+    return [Requirement(line) for lines in lists for line in lines]
 
 
 @pytest.mark.parametrize("requirement", requirements(), ids=lambda requirement: requirement.name)

@@ -80,6 +80,9 @@ async def back(stage: Stage) -> None:
     check(again.heard[0].event == "snapshot", "snapshot first", again.heard[0].event)
     check_fields("the snapshot's user", heard["user"], userId=bo.user_id, currentRoomId=room_id)
     check_fields("the snapshot's room", heard.get("room"), roomId=room_id, messages=[said])
+    check(any(room["roomId"] == room_id for room in heard["rooms"]), "his room among the rooms", heard["rooms"])
+    users = {user["userId"] for user in heard["users"]}
+    check(users >= {ada.user_id, bo.user_id}, "both among the users", heard["users"])
     mine = {"isMuted": True, "socketId": answer_of(bo)["sid"]}
     check_fields("his own line", participant(heard["room"], bo), **mine)
     await ada.hears("participantMediaStateUpdated", userId=bo.user_id, isMuted=True, isAway=False)

@@ -119,7 +119,7 @@ def test_our_goodbye_has_room_for_a_reason_of_any_length():
     ("data", "code"),
     [
         (client().send(one("x" * (LIMIT + 1))), 1009),
-        (client().send(one("x" * LIMIT, is_last=False)) + client().send(one("x")), 1002),
+        (client().send(one("x", is_last=False)) + client().send(one("x")), 1002),
         (b"\x81\xff" + (1 << 62).to_bytes(8, "big"), 1009),  # the length alone is enough
         (b"\x81\x05hello", 1002),  # not masked
         (b"\x83\x80mask", 1002),  # an opcode that is reserved
@@ -134,10 +134,11 @@ def test_what_breaks_the_protocol(data, code):
     assert why.code == code
 
 
-def test_fragments_too_long_together():
+@pytest.mark.parametrize(("part", "count"), [("x" * 30_000, 3), ("x", LIMIT), ("", LIMIT)])
+def test_fragments_too_many_or_too_long_together(part, count):
     sender = client()
-    parts = [sender.send(one("x" * 30_000, is_last=False)) for _ in range(3)]
-    (why,), _ = feed(b"".join(parts))
+    first, others = sender.send(one(part, is_last=False)), sender.send(one(part, is_last=False))
+    (why,), _ = feed(first + others * count, piece=1 << 20)
     assert why.code == 1009
 
 

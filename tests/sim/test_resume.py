@@ -236,6 +236,17 @@ async def test_the_timers_are_the_policys(autojump_clock):
         assert w.state(room_id)
 
 
+async def test_who_comes_back_while_he_sits_elsewhere_is_in_no_room(autojump_clock):
+    async with world() as w:
+        ann = await resuming(w, "ann")
+        await cut(ann)
+        phone = await w.person("ann", "ann")
+        room_id = await w.room(phone)
+        again = await back(w, "ann", ann)
+        assert again.notices[0][1]["user"]["currentRoomId"] == room_id
+        assert "room" not in again.notices[0][1]
+
+
 async def test_recording_is_told_to_all_and_to_late_joiners(autojump_clock):
     async with world() as w:
         ann, bob, room_id = await two(w)

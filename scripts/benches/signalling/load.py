@@ -141,12 +141,14 @@ class Load:
 
     def until(self, count: int, is_it: Callable[[Client, bytes], bool]) -> None:
         """Read until so many packets were the ones."""
-        for client, packet in self.packets() if count else ():
+        deadline = time.monotonic() + 2 * PATIENCE
+        for client, packet in self.packets():
             count -= is_it(client, packet)
             if not count:
                 return
-        if count:
-            raise RuntimeError(f"{count} packets never came")
+            if time.monotonic() > deadline:
+                break
+        raise RuntimeError(f"{count} packets never came")
 
     def settle(self, quiet: float) -> None:
         """Read until the server has been quiet for so long (s)."""

@@ -265,14 +265,14 @@ class Exchange:
 
     # -- what people see -----------------------------------------------------------------------------------------------
     def list_users(self) -> tuple[User, ...]:
-        """Everybody online, the longest first."""
-        return tuple(self.user(sessions[0]) for sessions in self.people.users.values())
+        """Everybody online, the longest first; who is in a call with whom is nobody else's business."""
+        return tuple(self.user(sessions[0], RoomType.GROUP) for sessions in self.people.users.values())
 
-    def user(self, session: Session) -> User:
-        """Somebody, as lists show him."""
+    def user(self, session: Session, *seen: RoomType) -> User:
+        """Somebody, as those see him who see rooms of these types."""
         room = self.rooms.where.get(session.user_id)
         status = UserStatus.IDLE if room is None else UserStatus.IN_CALL
-        room_id = None if room is None else room.state.room_id
+        room_id = room.state.room_id if room is not None and room.state.kind in seen else None
         return User(session.user_id, session.name, status, session.connected_at, room_id)
 
     def snapshot(self, session: Session) -> Snapshot:
@@ -280,7 +280,7 @@ class Exchange:
         room, now, me = self.rooms.where.get(session.user_id), trio.current_time(), session.user_id
         is_seated = room is not None and room.state.seat_of(self.by(session)) is not None  # he, not a phone of his
         return Snapshot(
-            self.user(session),
+            self.user(session, *RoomType),
             self.list_users(),
             self.rooms.summaries(),
             tuple(call.view(now) for call in self.calls.book.ringing() if me in (call.caller.user_id, call.callee)),

@@ -53,7 +53,9 @@ async def test_nobody_else_may_come_into_a_direct_room_or_see_it(autojump_clock)
         assert await eve.may_not("acceptCall", roomId=room_id) == "notAllowed"
         await trio.sleep(1)
         assert eve.heard("roomListUpdated")[-1]["rooms"] == []
-        assert {u["userId"]: u["status"] for u in eve.heard("onlineUsersUpdated")[-1]["users"]}["ann"] == "in_call"
+        ann_seen, *_ = eve.heard("onlineUsersUpdated")[-1]["users"]
+        assert (ann_seen["userId"], ann_seen["status"]) == ("ann", "in_call")
+        assert "currentRoomId" not in ann_seen  # with whom is not told
         await bob.does("leaveRoom", roomId=room_id)
         await bob.does("joinRoom", roomId=room_id)  # it is still his
 

@@ -98,6 +98,7 @@ class Person:
             case socketio.PacketType.ACK:
                 (self._acks[packet.ack_id],) = packet.data
             case socketio.PacketType.EVENT:
+                assert self.welcome is not None, "a notice before the answer to CONNECT"
                 name, payload = packet.data
                 self.notices.append((name, payload))
 

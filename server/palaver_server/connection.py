@@ -108,7 +108,7 @@ class Connection:
     def greet(self, session: Session, is_resumed: bool) -> None:
         """Tell somebody how things stand, and what rings."""
         if is_resumed:
-            self.exchange.tell_session(session, self.exchange.snapshot(session))
+            self.exchange.greet_back(session)
         else:
             self.exchange.calls.arrived(session)
         for notice in self.notices:

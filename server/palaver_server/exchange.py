@@ -74,13 +74,17 @@ class Exchange:
         return session, False
 
     def resume(self, session: Session, address: str, outbox: Outbox) -> None:
-        """Somebody is back; a link of his that we still believed in is cut, and its loss will mean nothing."""
+        """Somebody is back; a link of his that we still believed in is cut, and its loss will mean nothing.
+
+        The others hear of it first: nothing may come to him before the answer to his CONNECT.
+        """
         if session.outbox is not None:
             session.outbox.scope.cancel()
-        session.outbox, session.address = outbox, address
-        session.is_back.set()
+        session.outbox, session.address = None, address
         if (room := self.rooms.where.get(session.user_id)) is not None:
             room.happen(partial(room.state.back, self.by(session)))
+        session.outbox = outbox
+        session.is_back.set()
 
     def part(self, session: Session, outbox: Outbox, *, is_clean: bool) -> None:
         """A link ended. Who was cut off and may resume is waited for."""
@@ -274,6 +278,12 @@ class Exchange:
         status = UserStatus.IDLE if room is None else UserStatus.IN_CALL
         room_id = room.state.room_id if room is not None and room.state.kind in seen else None
         return User(session.user_id, session.name, status, session.connected_at, room_id)
+
+    def greet_back(self, session: Session) -> None:
+        """Tell somebody who was away all that he may have missed."""
+        self.tell_session(session, self.snapshot(session))
+        if (room := self.rooms.where.get(session.user_id)) is not None:
+            room.happen(partial(room.state.tell_speakers, self.by(session)))
 
     def snapshot(self, session: Session) -> Snapshot:
         """All that somebody may have missed who was away."""

@@ -192,7 +192,6 @@ class RoomState:
             return
         self.set_away(seat, is_away=False)
         seat.address = by.address
-        self.talk.tell_speakers(seat)
         if by.user_id == self.host.user_id:
             self.host.wait_no_longer()
 
@@ -208,6 +207,11 @@ class RoomState:
         """The seat of this very connection."""
         seat = self.seats.get(by.user_id)
         return seat if seat is not None and seat.connection == by.connection else None
+
+    def tell_speakers(self, by: By) -> None:
+        """Tell one who has come back who speaks."""
+        if (seat := self.seat_of(by)) is not None:
+            self.talk.tell_speakers(seat)
 
     def set_away(self, seat: Seat, *, is_away: bool) -> None:
         """Note whether somebody is waited for, and tell the others when that is new."""

@@ -4,6 +4,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from palaver_media import worker_messages as worker
 from palaver_server.policy import Policy
 from world import cut, talk, world
 
@@ -245,6 +246,19 @@ async def test_who_comes_back_while_he_sits_elsewhere_is_in_no_room(autojump_clo
         again = await back(w, "ann", ann)
         assert again.notices[0][1]["user"]["currentRoomId"] == room_id
         assert "room" not in again.notices[0][1]
+
+
+async def test_who_comes_back_is_told_who_speaks_but_first_who_he_is(autojump_clock):
+    async with world() as w:
+        ann, bob, room_id = await two(w)
+        producer = await talk(bob, room_id)
+        room = w.exchange.rooms.open[room_id]
+        room.reported(worker.SpeakersChanged(room_id, (worker.Speaking(producer, 20),)))
+        await cut(ann)
+        again = await back(w, "ann", ann)  # which takes the answer to CONNECT before all else, or fails
+        told = await again.expect("activeSpeakers")
+        assert [speaker["userId"] for speaker in told["speakers"]] == ["bob"]
+        assert [name for name, _ in again.notices][:2] == ["snapshot", "activeSpeakers"]
 
 
 async def test_recording_is_told_to_all_and_to_late_joiners(autojump_clock):

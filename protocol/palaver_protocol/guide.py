@@ -25,7 +25,7 @@ CODES: Final[dict[Code, str]] = {
     Code.OFFLINE: "nobody of that id is online",
     Code.SELF: "that is you",
     Code.DUPLICATE: "this id was used, or this was done, before",
-    Code.COOLDOWN: "he rejected you three times within 60 s: wait `retryAfter`",
+    Code.COOLDOWN: "he rejected you three times, or you rang at him ten times, within 60 s: wait `retryAfter`",
     Code.FULL: "a limit is reached",
     Code.RATE_LIMITED: "too many requests: wait `retryAfter`",
     Code.OVERLOADED: "the server has no room for it now",

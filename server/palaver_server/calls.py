@@ -140,6 +140,7 @@ class Calls:
     def start(self, call: Call) -> None:
         """Let it ring on all connections of the callee."""
         self.book.add(call)
+        self.rules.rings.add((call.caller.user_id, call.callee))
         self.switch.keep_call(call)
         self.switch.nursery.start_soon(self.live, call)
         for session in self.switch.people.of(call.callee):
@@ -206,7 +207,7 @@ class Calls:
     def reject(self, session: Session, call: Call, reason: Reason | None) -> None:
         """The callee says no. Raises Refusal."""
         self.over(call, Outcome.REJECTED, reason or Reason("rejected"), by=session)
-        self.rules.rejected(call.caller.user_id, call.callee)
+        self.rules.rejections.add((call.caller.user_id, call.callee))
 
     def over(self, call: Call, outcome: Outcome, why: Reason, by: Session | None = None) -> None:
         """It ends and nobody sits down for it: tell both, but not the one who ended it.

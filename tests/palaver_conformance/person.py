@@ -178,6 +178,15 @@ class Person:
         self.check()
         return answer
 
+    async def manages(self, event: str, **payload: Any) -> dict[str, Any]:
+        """A request that succeeds, once the server no longer finds that one asks too much: its answer."""
+        while is_limited(answer := await self.ask(event, **payload)):  # noqa: ASYNC110 -- the server names the time
+            await trio.sleep(answer["retryAfter"])
+        if not isinstance(answer, dict) or answer.get("success") is not True:
+            raise Failed(f"{event} succeeds for {self.name}", shown(answer))
+        self.check()
+        return answer
+
     async def refused(self, event: str, *codes: Code, **payload: Any) -> dict[str, Any]:
         """A request that is refused with one of these codes: the refusal."""
         refusal = check_refusal(f"{event} by {self.name}", await self.ask(event, **payload), *codes)
@@ -270,3 +279,12 @@ class Person:
             is_ambient = heard.event in AMBIENT and "seatMoved" not in str(heard.payload)
             if heard.event in NOTICES and not heard.is_expected and not is_ambient:
                 raise Failed(f"no further notice for {self.name}", f"{heard.event} {shown(heard.payload)}")
+
+
+def is_limited(answer: Any) -> bool:
+    """Whether a request came too soon after too many."""
+    return (
+        isinstance(answer, dict)
+        and answer.get("code") == Code.RATE_LIMITED.value
+        and isinstance(answer.get("retryAfter"), int | float)
+    )

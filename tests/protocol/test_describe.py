@@ -72,7 +72,7 @@ def test_the_limits_are_the_servers():
             "invited": exchange.MAX_INVITED,
             "rings": calls.MAX_RINGING,
             "rejections": call_rules.REJECTIONS,
-            "cooldown": call_rules.COOLDOWN,
+            "cooldown": call_rules.WHILE,
             "ring": policy.ring_timeout,
             "hostGrace": policy.host_grace,
             "resumeGrace": policy.resume_grace,

@@ -178,6 +178,18 @@ async def test_three_rejections_are_enough_for_a_while(autojump_clock):
         await ring(ann, bob, "c4")
 
 
+async def test_nobody_is_rung_at_without_end(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        for number in range(10):
+            await ring(ann, bob, f"c{number}")
+            await ann.does("cancelCall", callId=f"c{number}")
+        refused = await ann.ask("callUser", callId="c10", targetUserId="bob")
+        assert (refused["code"], refused["retryAfter"]) == ("cooldown", 60.0)
+        await trio.sleep(60.5)
+        await ring(ann, bob, "c11")
+
+
 async def test_rejections_far_apart_do_not_add_up(autojump_clock):
     async with world() as w:
         ann, bob = await w.people("ann", "bob")

@@ -4,14 +4,16 @@ import os
 import random
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from itertools import islice, permutations
+from itertools import islice, permutations, product
 from math import perm
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from palaver_server import rooms
 from palaver_server.policy import Policy
-from sim.orderings import play
+from sim.orderings import play, scene
 
 SHARE = 500  # orderings of each kind that are always played
 WIDTH, LENGTH = 16, 5  # of a long search: so many of these steps, in every order of so many
@@ -197,3 +199,33 @@ def test_all_orders(kind):
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(partial(play_part, kind), range(PARTS)):
             pass
+
+
+# -- glare -------------------------------------------------------------------------------------------------------------
+def calls_out(who, other, flow, number):
+    """How somebody calls: as one does now, or by a direct room."""
+    if flow == "call":
+        return asks(who, "callUser", callId=f"{who}{number}", targetUserId=other, leaveCurrent=True)
+    return asks(who, "createRoom", roomType="direct", targetUserId=other, leaveCurrent=True)
+
+
+@pytest.mark.parametrize("flows", list(product(["call", "direct room"], repeat=2)))
+def test_a_thousand_of_a_thousand_who_call_each_other_meet(flows):
+    async def main():
+        async with scene() as s:
+            await call_cast(s)
+            for number in range(250):
+                pair = list(zip(("ann", "bob"), ("bob", "ann"), flows, strict=True))
+                for who, other, flow in pair[:: -1 if number % 2 else 1]:
+                    await calls_out(who, other, flow, number)(s)
+                s.check()
+                ann, bob = s.parties["ann"], s.parties["bob"]
+                assert ann.room is not None
+                assert ann.room == bob.room
+                assert ann.people == bob.people == {"ann", "bob"}
+                await ann.ask("endCall" if ann.room and number % 3 else "leaveRoom", roomId=ann.room)
+                await bob.ask("leaveRoom", roomId=bob.room)
+                await s.pass_time(10)  # for their budgets
+            await s.end()
+
+    trio.run(main, clock=MockClock())

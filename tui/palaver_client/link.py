@@ -44,13 +44,14 @@ class Link:
     """One connection, from the first byte to the last.
 
     `on_notice` is called for each notice, and before them `on_welcome` with what the server says when it lets us in;
-    neither may block.
+    neither may block. `is_open` says whether Engine.IO's first packet has come.
     """
 
     url: ServerUrl
     auth: dict[str, Any]
     on_notice: Callable[[AnyNotice], None]
     on_welcome: Callable[[dict[str, Any]], None] = lambda welcome: None
+    is_open: bool = False
     _socketio: socketio.ClientLink = field(factory=socketio.ClientLink)
     _asked: dict[int, _Asked[Any]] = field(factory=lambda: dict[int, _Asked[Any]]())
     _scope: trio.CancelScope = field(factory=trio.CancelScope)
@@ -132,6 +133,7 @@ class Link:
     async def _shake_hands(self, carrier: Carrier) -> engineio.Settings:
         """Be let in; nothing else is sent before that, so this may send by itself."""
         handshake = engineio.read_open(await carrier.receive())
+        self.is_open = True
         if not 0 < handshake.settings.ping_interval + handshake.settings.ping_timeout <= MAX_SILENCE:
             raise RemoteProtocolError("a senseless heartbeat")
         await carrier.send([_wrap(message) for message in self._socketio.connect(self.auth)])

@@ -15,6 +15,7 @@ import trio.testing
 
 from client.json_schema import check
 from client.proxies import Upgrades, proxy
+from palaver_client.talking import REMINDER
 from running import Program, running, serving
 
 SILENT = ("--input", "null", "--output", "null")
@@ -122,7 +123,8 @@ async def test_a_room_is_filled_by_invitations_and_handed_over(url: str, env: di
         await cem.say("/reject ann later")
         await see(ann, "Cem Can says no: later")
         await ann.say("/host bo")
-        await see(bob, "Bob is the host now")
+        await see(ann, "Bob is the host now")
+        await see(bob, "you are the host now")
         await bob.say("/who")
         await bob.wait_line(lambda line: line == "here: Ann, Bob (host)")
         await see(bob, "online: Cem Can")
@@ -191,6 +193,43 @@ async def test_what_is_typed_while_the_connection_is_lost_is_said_once_it_is_bac
         assert (await ann.wait_event("connected", isResumed=True))["name"] == "Ann"
         assert bob.events("userLeft") == []
         assert ann.events("error") == []
+
+
+@pytest.mark.trio
+async def test_who_records_says_so_wherever_he_sits(url: str, env: dict[str, str], tmp_path: Path) -> None:
+    file = ("--output", f"file:{tmp_path}/heard.wav")
+    async with (
+        proxy(url) as between,
+        call(url, "Ann", env, "--room", "lobby") as ann,
+        call(url, "Cem", env, "--room", "hall") as cem,
+    ):
+        await see(ann, "you are in lobby")
+        await see(cem, "you are in hall")
+        async with call(between.url, "Bob", env, "--room", "lobby", *file) as bob:
+            await see(ann, "Bob records the call")
+            await see(bob, "you record the call")
+            between.cut()
+            await see(bob, "connected again")
+            await bob.say("/join hall")
+            await see(cem, "Bob records the call")
+            await bob.say("/quit")
+            await see(cem, "Bob records the call no longer")
+            assert await bob.wait() == 0
+
+
+@pytest.mark.trio
+async def test_what_rings_is_said_again_after_a_reconnection(url: str, env: dict[str, str]) -> None:
+    async with proxy(url) as between, call(url, "Ann", env) as ann, call(between.url, "Bob", env) as bob:
+        await see(ann, "waiting for calls")
+        await see(bob, "waiting for calls")
+        await meet(ann, "Bob")
+        await ann.say("/call bob")
+        await see(bob, "Ann calls you")
+        between.cut()
+        await see(bob, "connected again")
+        again = next(number for number, line in enumerate(bob.lines) if line == "connected again")
+        with trio.fail_after(REMINDER / 2):  # at once, not as the reminder that comes now and then
+            await see(bob, "Ann still calls you, for ", after=again)
 
 
 @pytest.mark.trio

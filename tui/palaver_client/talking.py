@@ -11,6 +11,7 @@ import trio
 from attrs import define, field
 
 from palaver_protocol.models import EndReason
+from palaver_protocol.notices import Snapshot
 from palaver_protocol.table import Refusal
 
 from . import running, words
@@ -22,6 +23,7 @@ from .events import CarrierChanged, Connected
 from .json_lines import JsonLines
 from .orders import Orders
 from .plain_lines import PlainLines
+from .recording import announced
 from .scopes import helpers
 from .settings import Settings
 from .standard import STDIN, STDOUT, Output, OutputClosed
@@ -79,7 +81,10 @@ class Talking:
 
     async def in_room(self, room: str) -> EndReason:
         """Talk in a room until it, or the call for which it was left, is over. Raises Refusal or Disconnected."""
-        async with self.client.call(room, source=self.source, sink=self.sink) as call:
+        async with (
+            self.client.call(room, source=self.source, sink=self.sink) as call,
+            announced(self.client, self.sink),
+        ):
             self._begin()
             self.printer.talking_since = trio.current_time()
             return await call.wait_ended()
@@ -92,7 +97,10 @@ class Talking:
             await wait_seated(self.client)
             began = self.printer.talking_since = trio.current_time()
             try:
-                async with self.client.talk(source=self.source, sink=self.sink) as call:
+                async with (
+                    self.client.talk(source=self.source, sink=self.sink) as call,
+                    announced(self.client, self.sink),
+                ):
                     reason = await call.wait_ended()
             except Refusal:  # the seat is gone already
                 reason = EndReason.ENDED
@@ -122,8 +130,7 @@ async def remind(client: Client, printer: Printer) -> None:
         async for _ in changes:
             while client.state.incoming:
                 await trio.sleep(REMINDER)
-                for ring in client.state.incoming:
-                    await printer.print(printer.lines.of_ringing(words.of_ring(ring, trio.current_time())))
+                await printer.remind(client.state)
 
 
 @define
@@ -151,8 +158,15 @@ class Printer:
             with self._printing:
                 async for change in changes:
                     await self.print(self.lines.of_change(change))
+                    if isinstance(change.event, Snapshot):
+                        await self.remind(change.new)
         finally:
             self._done.set()
+
+    async def remind(self, state: ClientState) -> None:
+        """Say what still rings."""
+        for ring in state.incoming:
+            await self.print(self.lines.of_ringing(words.of_ring(ring, trio.current_time())))
 
     async def print(self, line: str | None) -> None:
         """Print a line, if there is one."""

@@ -94,13 +94,13 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
         case notices.MessageDeleted():
             return f"{whose(told.message_id, change.old)} was deleted"
         case notices.HostChanged():
-            is_back = told.reason is HostChange.RETURNED
-            return f"{told.host_name} is back as the host" if is_back else f"{told.host_name} is the host now"
+            subject = "you are" if told.host_id == change.new.me else f"{told.host_name} is"
+            return f"{subject} back as the host" if told.reason is HostChange.RETURNED else f"{subject} the host now"
         case notices.ParticipantMediaStateUpdated():
             return _of_media_state(told, change.old.participant(told.user_id))
         case notices.RecordingStateChanged():
-            name = name_of(told.user_id, change.new)
-            return f"{name} records the call" if told.is_recording else f"{name} records the call no longer"
+            does = "you record" if told.user_id == change.new.me else f"{name_of(told.user_id, change.new)} records"
+            return f"{does} the call" if told.is_recording else f"{does} the call no longer"
         case notices.RoomHostless():
             return "the host left; everybody may now do what a host may"
         case notices.CallEnded():

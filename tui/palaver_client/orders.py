@@ -20,7 +20,7 @@ from .client import Client
 from .commands import COMMANDS, HELP
 from .errors import Disconnected
 from .events import Joined, Left
-from .standard import typed_lines
+from .standard import TypedLine, typed_lines
 from .state import ClientState, ConnectionState
 
 MAX_PIECE: Final = 16_000  # code points of one message: at most 64 KiB of UTF-8
@@ -45,27 +45,30 @@ class Answers(Protocol):
 
 @define
 class Orders:
-    """Does what is typed, line by line. The end of standard input ends the typing, not the call."""
+    """Does what is typed, line by line. The end of standard input ends the typing, not the call.
+
+    Of lines that are pasted together only the first may be a command, for the others are of a text.
+    """
 
     client: Client
     answers: Answers
 
     async def run(self) -> None:
         """Read, and beside it carry out; /quit does not wait for what cannot be said now."""
-        put, take = trio.open_memory_channel[str](MAX_WAITING)
+        put, take = trio.open_memory_channel[TypedLine](MAX_WAITING)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._carry_out, take)
             async with put, aclosing(typed_lines()) as lines:
                 async for line in lines:
-                    order = text.sanitise(line).strip()
-                    if order == QUIT and self.client.state.connection is not ConnectionState.CONNECTED:
+                    order = TypedLine(text.sanitise(line.text).strip(), line.is_pasted)
+                    if order == TypedLine(QUIT) and self.client.state.connection is not ConnectionState.CONNECTED:
                         self.answers.quit()
                     await put.send(order)
 
-    async def _carry_out(self, orders: trio.MemoryReceiveChannel[str]) -> None:
+    async def _carry_out(self, orders: trio.MemoryReceiveChannel[TypedLine]) -> None:
         async for order in orders:
             try:
-                await self._obey(order)
+                await (self._say(order.text) if order.is_pasted else self._obey(order.text))
             except Refusal as no:
                 await self.answers.error(words.of_refusal(no))
             except Disconnected as why:
@@ -90,9 +93,12 @@ class Orders:
         elif command.startswith("/") and not command.startswith("//"):
             await self.answers.error(f"there is no command {command[:40]}; /help lists them")
         else:
-            said = line.removeprefix("/") if line.startswith("//") else line
-            for start in range(0, len(said), MAX_PIECE):
-                await say(self.client, said[start : start + MAX_PIECE])
+            await self._say(line.removeprefix("/") if line.startswith("//") else line)
+
+    async def _say(self, content: str) -> None:
+        """Write it to the room, in pieces. Raises Refusal or Disconnected."""
+        for start in range(0, len(content), MAX_PIECE):
+            await say(self.client, content[start : start + MAX_PIECE])
 
 
 async def say(client: Client, content: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -18,6 +19,7 @@ from client.proxies import Upgrades, proxy
 from palaver_client.talking import REMINDER
 from running import Program, running, serving
 
+ONLINE = re.compile(r'online: |"online":')
 SILENT = ("--input", "null", "--output", "null")
 
 
@@ -44,9 +46,9 @@ async def see(program: Program, line: str, after: int = 0) -> None:
 async def meet(program: Program, *names: str) -> None:
     """Wait until somebody sees these people online."""
     with trio.fail_after(10):
-        while not any(all(name in line for name in names) for line in program.lines if "online: " in line):
+        while not any(all(name in line for name in names) for line in program.lines if ONLINE.search(line)):
             await program.say("/who")
-            await program.wait_line(lambda line: "online: " in line, after=len(program.lines))
+            await program.wait_line(lambda line: bool(ONLINE.search(line)), after=len(program.lines))
 
 
 @pytest.mark.trio
@@ -155,6 +157,10 @@ async def test_calls_as_json_of_the_schema(url: str, env: dict[str, str]) -> Non
         for program in (ann, bob):  # there is sound in the new room
             here = next(number for number, line in enumerate(program.lines) if '"roomType":"direct"' in line)
             await program.wait_event("media", state="connected", after=here)
+        await ann.say("/rooms")
+        assert [room["roomName"] for room in (await ann.wait_event("rooms"))["rooms"]] == []
+        await ann.say("/call zoe")
+        assert (await ann.wait_event("error"))["code"] == "notFound"
         await ann.say("/leave")
         assert (await ann.wait_event("hungUp"))["reason"] == "ended"
         assert (await bob.wait_event("ended"))["reason"] == "empty"

@@ -326,6 +326,15 @@ def fail(env: dict[str, str], *arguments: str) -> tuple[int, str]:
     return shown.returncode, shown.stderr
 
 
+def test_no_server_there_as_json(env: dict[str, str]) -> None:
+    line = [sys.executable, "-m", "palaver_command", "call", "http://127.0.0.1:1", "--json", *SILENT]
+    environment = {**env, "PYTHONPATH": PYTHONPATH}
+    shown = subprocess.run(line, capture_output=True, text=True, timeout=30, check=False, env=environment)
+    assert shown.returncode == 1
+    assert check(shown.stdout)["reason"] == "error"
+    assert shown.stderr.startswith("palaver call: cannot reach")
+
+
 def test_no_server_there(env: dict[str, str]) -> None:
     code, said = fail(env, "http://127.0.0.1:1", *SILENT)
     assert code == 1

@@ -20,6 +20,7 @@ from .client import Client
 from .commands import COMMANDS, HELP
 from .errors import Disconnected
 from .events import Joined, Left
+from .listings import Listing
 from .standard import TypedLine, typed_lines
 from .state import ClientState, ConnectionState
 
@@ -33,11 +34,14 @@ QUIT: Final = "/quit"
 class Answers(Protocol):
     """Where the answers to what is typed go."""
 
-    async def error(self, message: str) -> None:
-        """Something could not be done."""
+    async def error(self, message: str, no: Refusal | None = None) -> None:
+        """Something could not be done, because of a refusal or not."""
 
     async def help(self, message: str) -> None:
         """Something that was asked for."""
+
+    async def listing(self, listing: Listing) -> None:
+        """Who or what there is, as it was asked for."""
 
     def quit(self) -> None:
         """Nothing more is wanted."""
@@ -70,7 +74,7 @@ class Orders:
             try:
                 await (self._say(order.text) if order.is_pasted else self._obey(order.text))
             except Refusal as no:
-                await self.answers.error(words.of_refusal(no))
+                await self.answers.error(words.of_refusal(no), no)
             except Disconnected as why:
                 await self.answers.error(f"not done: {why}")
 
@@ -88,7 +92,9 @@ class Orders:
             await self.answers.help(HELP)
         elif command in COMMANDS:
             answer = await COMMANDS[command].run(rest.strip(), self.client)
-            if answer is not None:
+            if isinstance(answer, Listing):
+                await self.answers.listing(answer)
+            elif answer is not None:
                 await self.answers.help(answer)
         elif command.startswith("/") and not command.startswith("//"):
             await self.answers.error(f"there is no command {command[:40]}; /help lists them")

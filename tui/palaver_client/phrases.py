@@ -82,16 +82,21 @@ def of_message(said: ChatMessage) -> str:
     return f"{said.user_name}{quote}: {indented(said.content)}"
 
 
-def of_participant(person: Participant) -> str:
-    """Somebody in our room, and what there is to know of him."""
+def of_participant(person: Participant, mark: str = "") -> str:
+    """Somebody in our room, with what tells him from others of his name, and what there is to know of him."""
     marks = {"host": person.is_host, "muted": person.is_muted, "away": person.is_away, "records": person.is_recording}
     shown = [mark for mark, has_it in marks.items() if has_it]
-    return f"{person.name} ({', '.join(shown)})" if shown else person.name
+    return f"{person.name}{mark} ({', '.join(shown)})" if shown else f"{person.name}{mark}"
 
 
-def of_user(user: User) -> str:
-    """Somebody online."""
-    return f"{user.name} (in a call)" if user.status is UserStatus.IN_CALL else user.name
+def of_user(user: User, mark: str = "") -> str:
+    """Somebody online, with what tells him from others of his name."""
+    return f"{user.name}{mark}{' (in a call)' if user.status is UserStatus.IN_CALL else ''}"
+
+
+def is_own_words(reason: str | None) -> bool:
+    """Whether a rejection's reason is what the callee wrote, and none of the known words."""
+    return bool(reason) and reason not in _REJECTED
 
 
 def of_ring(ring: IncomingRing, now: float) -> str:

@@ -18,9 +18,10 @@ from . import running, words
 from .arguments import FAILED
 from .changes import AnyEvent, Change, Changes
 from .client import Client, connect
-from .errors import Disconnected
+from .errors import ConnectFailed, Disconnected
 from .events import CarrierChanged, Connected
 from .json_lines import JsonLines
+from .listings import Listing
 from .orders import Orders
 from .plain_lines import PlainLines
 from .recording import announced
@@ -45,6 +46,15 @@ async def talk(options: argparse.Namespace, settings: Settings) -> int:
     is_terminal = os.isatty(STDIN)
     plain = PlainLines(settings.user_id, is_terminal, is_terminal and os.isatty(STDOUT))
     printer = Printer(JsonLines() if options.json else plain)
+    try:
+        return await _talk(options, settings, printer)
+    except ConnectFailed:
+        await printer.print(printer.lines.of_failure())
+        raise
+
+
+async def _talk(options: argparse.Namespace, settings: Settings, printer: Printer) -> int:
+    """All calls over a connection. Raises ConnectFailed, Refusal or Disconnected."""
     source, sink = options.input or settings.source, options.output or settings.sink
     async with (
         connect(options.url, settings.name, settings.user_id, takes_waiting_calls=True, is_to_talk=True) as client,
@@ -176,13 +186,17 @@ class Printer:
         except OutputClosed:
             self.over.cancel()
 
-    async def error(self, message: str) -> None:
+    async def error(self, message: str, no: Refusal | None = None) -> None:
         """Something that was typed could not be done."""
-        await self.print(self.lines.of_error(message))
+        await self.print(self.lines.of_error(message, no))
 
     async def help(self, message: str) -> None:
         """Something that was asked for."""
         await self.print(self.lines.of_help(message))
+
+    async def listing(self, listing: Listing) -> None:
+        """Who or what there is."""
+        await self.print(self.lines.of_listing(listing))
 
     def quit(self) -> None:
         """Nothing more is wanted."""
@@ -196,4 +210,6 @@ class Printer:
                 was_talking = self.talking_since is not None
                 seconds = trio.current_time() - (self.talking_since or self.began)
                 await self.print(self.lines.of_end(reason, seconds, was_talking=was_talking))
+            else:
+                await self.print(self.lines.of_failure())
         self._printing.cancel()

@@ -63,7 +63,16 @@ async def test_people_call_accept_and_hang_up_in_plain_words(url: str, env: dict
         await see(ann, "nobody calls you")
         await ann.say("/call zoe")
         await see(ann, "online: nobody is called zoe; there are Bob")
-        await ann.say("/call bo")
+        for line, answer in (
+            ("/call", "/call needs a name"),
+            ("/call ann", "that is you"),
+            ("/who xyz", "/who takes nothing more; write only /who"),
+            ("/MUTE now", "/mute takes nothing more; write only /mute"),
+            ("/delete 2 really?", "/delete takes only a number; write /delete N"),
+        ):
+            await ann.say(line)
+            await see(ann, answer)
+        await ann.say("/Call bo")
         await see(ann, "it rings at Bob")
         await see(bob, "Ann calls you; it rings for 20 s: /accept or /reject")
         await bob.say("/accept")

@@ -49,6 +49,8 @@ async def edit(rest: str, client: Client) -> None:
 
 async def delete(rest: str, client: Client) -> None:
     """Take a message of ours back."""
+    if " " in rest:
+        raise refusal(Code.INVALID_PAYLOAD, "/delete takes only a number; write /delete N, 1 is the newest")
     await client.delete(message(client.state, rest).message_id)
 
 
@@ -100,6 +102,8 @@ async def leave(rest: str, client: Client) -> None:
 
 async def host(rest: str, client: Client) -> None:
     """Hand the host's role to somebody."""
+    if not rest:
+        raise refusal(Code.INVALID_PAYLOAD, "/host needs a name")
     people = client.here().participants
     others = [Candidate(each.user_id, each.name, each.user_id) for each in people if each.user_id != client.user_id]
     await client.transfer_host(UserId(find(rest, others, "here")))

@@ -29,6 +29,7 @@ MAX_WAITING: Final = 100  # lines typed and not yet done
 TRIES: Final = 5  # to say something where the server asks to wait
 SOON: Final = 2.0  # s in which a new connection gets its seat back
 QUIT: Final = "/quit"
+TAKE_NOTHING: Final = {QUIT, "/mute", "/unmute", "/help", *(name for name, each in COMMANDS.items() if not each.usage)}
 
 
 class Answers(Protocol):
@@ -65,7 +66,11 @@ class Orders:
             async with put, aclosing(typed_lines()) as lines:
                 async for line in lines:
                     order = TypedLine(text.sanitise(line.text).strip(), line.is_pasted)
-                    if order == TypedLine(QUIT) and self.client.state.connection is not ConnectionState.CONNECTED:
+                    if (
+                        order.text.casefold() == QUIT
+                        and not order.is_pasted
+                        and self.client.state.connection is not ConnectionState.CONNECTED
+                    ):
                         self.answers.quit()
                     await put.send(order)
 
@@ -80,9 +85,12 @@ class Orders:
 
     async def _obey(self, line: str) -> None:
         """Do what a line says. Raises Refusal or Disconnected."""
-        command, _, rest = line.partition(" ")
+        word, _, rest = line.partition(" ")
+        command = word.casefold()
         if not line:
             return
+        if rest and command in TAKE_NOTHING:
+            raise refusal(Code.INVALID_PAYLOAD, f"{command} takes nothing more; write only {command}")
         if command == QUIT:
             self.answers.quit()
         elif command in ("/mute", "/unmute"):
@@ -91,15 +99,17 @@ class Orders:
         elif command == "/help":
             await self.answers.help(HELP)
         elif command in COMMANDS:
-            answer = await COMMANDS[command].run(rest.strip(), self.client)
-            if isinstance(answer, Listing):
-                await self.answers.listing(answer)
-            elif answer is not None:
-                await self.answers.help(answer)
+            await self._answer(await COMMANDS[command].run(rest.strip(), self.client))
         elif command.startswith("/") and not command.startswith("//"):
-            await self.answers.error(f"there is no command {command[:40]}; /help lists them")
+            await self.answers.error(f"there is no command {word[:40]}; /help lists them")
         else:
             await self._say(line.removeprefix("/") if line.startswith("//") else line)
+
+    async def _answer(self, answer: str | Listing | None) -> None:
+        if isinstance(answer, Listing):
+            await self.answers.listing(answer)
+        elif answer is not None:
+            await self.answers.help(answer)
 
     async def _say(self, content: str) -> None:
         """Write it to the room, in pieces. Raises Refusal or Disconnected."""

@@ -84,7 +84,7 @@ async def test_people_call_accept_and_hang_up_in_plain_words(url: str, env: dict
         await bob.say("/leave")
         await see(bob, "you left the room")
         await see(bob, "the call took")
-        await see(ann, "Bob left")
+        await see(ann, "Bob hung up")
         await see(ann, "the call took")  # by itself
         await ann.say("/quit")
         assert await ann.wait() == 0

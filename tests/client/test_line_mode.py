@@ -97,7 +97,7 @@ async def test_plain_lines_for_people(url: str, env: dict[str, str]) -> None:
             await bob.say("/edit 1 no")
             await ann.wait_line(lambda line: line == "a message of Bob now says: no")
             await ann.say("/react 1 👍")
-            await bob.wait_line(lambda line: line == "reactions to a message of Bob: 👍 1")
+            await bob.wait_line(lambda line: line == 'reactions to a message of Bob, "no": 👍 Ann')
             await bob.say("/delete 1")
             await ann.wait_line(lambda line: line == "a message of Bob was deleted")
             await bob.say("/who")

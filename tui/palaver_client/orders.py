@@ -18,7 +18,7 @@ from . import words
 from .asking import NOT_THERE
 from .client import Client
 from .commands import COMMANDS, HELP
-from .errors import Disconnected
+from .errors import Disconnected, Unanswered
 from .events import Joined, Left
 from .listings import Listing
 from .standard import TypedLine, typed_lines
@@ -80,6 +80,8 @@ class Orders:
                 await (self._say(order.text) if order.is_pasted else self._obey(order.text))
             except Refusal as no:
                 await self.answers.error(words.of_refusal(no), no)
+            except Unanswered as why:
+                await self.answers.error(str(why))
             except Disconnected as why:
                 await self.answers.error(f"not done: {why}")
 

@@ -33,6 +33,7 @@ from .phrases import (
     of_rejection,
     of_ring,
     of_user,
+    quoted,
     transport_failure,
     whose,
 )
@@ -86,11 +87,12 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
         case notices.UserJoined():
             return None if change.old.participant(told.user_id) else f"{told.user_name} joined"
         case notices.UserLeft():
-            return f"{name_of(told.user_id, change.old, change.new)} left"
+            is_call = change.old.room is not None and change.old.room.room_type is RoomType.DIRECT
+            return f"{name_of(told.user_id, change.old, change.new)} {'hung up' if is_call else 'left'}"
         case notices.NewMessage():
             return of_message(told)
         case notices.MessageReactionUpdated():
-            return f"reactions to {whose(told.message_id, change.new)}: {of_reactions(told.reactions)}"
+            return f"reactions to {quoted(told.message_id, change.new)}: {of_reactions(told.reactions, change.new)}"
         case notices.MessageEdited():
             return f"{whose(told.message_id, change.new)} now says: {indented(told.content)}"
         case notices.MessageDeleted():

@@ -13,7 +13,7 @@ import orjson
 
 from palaver_media.engine_messages import ConsumerStats
 from palaver_protocol import notices, text
-from palaver_protocol.models import ChatMessage, EndReason, Participant, Reaction, UserId
+from palaver_protocol.models import ChatMessage, EndReason, Participant, Reaction, RoomView, UserId
 from palaver_protocol.notices import AnyNotice
 from palaver_protocol.table import Notice, Refusal
 
@@ -63,7 +63,7 @@ class JsonLines:
         """It still rings: a script has been told for how long."""
         return None
 
-    def of_hanging_up(self, reason: EndReason, seconds: float) -> str:
+    def of_hanging_up(self, reason: EndReason, seconds: float, room: RoomView | None) -> str:
         """One of several calls is over."""
         return write("hungUp", reason=reason.value, seconds=round(seconds, 3))
 
@@ -71,7 +71,7 @@ class JsonLines:
         """The last line where it has not begun; why, is said on standard error."""
         return write("ended", reason=EndReason.ERROR.value, seconds=0.0)
 
-    def of_end(self, reason: EndReason | None, seconds: float, *, was_talking: bool) -> str:
+    def of_end(self, reason: EndReason | None, seconds: float, room: RoomView | None, *, was_talking: bool) -> str:
         """The last line; without a reason we left by our own will."""
         return write("ended", reason="left" if reason is None else reason.value, seconds=round(seconds, 3))
 

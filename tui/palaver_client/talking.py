@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import trio
 from attrs import define, field
 
-from palaver_protocol.models import EndReason
+from palaver_protocol.models import EndReason, RoomView
 from palaver_protocol.notices import Snapshot
 from palaver_protocol.table import Refusal
 
@@ -115,7 +115,7 @@ class Talking:
             except Refusal:  # the seat is gone already
                 reason = EndReason.ENDED
             self.printer.talking_since = None
-            await self.printer.print(self.printer.lines.of_hanging_up(reason, trio.current_time() - began))
+            await self.printer.hang_up(reason, trio.current_time() - began)
 
     def _begin(self) -> None:
         """Take what is typed, and let the time run."""
@@ -151,6 +151,8 @@ class Printer:
     over: trio.CancelScope = field(factory=trio.CancelScope)
     began: float | None = None  # on Trio's clock, in s
     talking_since: float | None = None  # likewise
+    room: RoomView | None = None  # in which we talk, or last did
+    _followed: Changes | None = None
     _printing: trio.CancelScope = field(factory=lambda: trio.CancelScope(shield=True))
     _output: Output = field(factory=Output)
     _done: trio.Event = field(factory=trio.Event)
@@ -164,9 +166,11 @@ class Printer:
 
     async def follow(self, changes: Changes) -> None:
         """Print all changes until they end, also those of the end that a signal makes."""
+        self._followed = changes
         try:
             with self._printing:
                 async for change in changes:
+                    self.room = change.new.room or self.room
                     await self.print(self.lines.of_change(change))
                     if isinstance(change.event, Snapshot):
                         await self.remind(change.new)
@@ -209,7 +213,13 @@ class Printer:
             if self.began is not None:
                 was_talking = self.talking_since is not None
                 seconds = trio.current_time() - (self.talking_since or self.began)
-                await self.print(self.lines.of_end(reason, seconds, was_talking=was_talking))
+                await self.print(self.lines.of_end(reason, seconds, self.room, was_talking=was_talking))
             else:
                 await self.print(self.lines.of_failure())
         self._printing.cancel()
+
+    async def hang_up(self, reason: EndReason, seconds: float) -> None:
+        """Say that one of several calls is over, after all that happened in it."""
+        if self._followed is not None:
+            await self._followed.wait_read()
+        await self.print(self.lines.of_hanging_up(reason, seconds, self.room))

@@ -172,6 +172,9 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
             return f"connection lost: {event.reason}; connecting again"
         case events.Joined():
             return of_joining(event, change.old, change.new)
+        case events.Left(reason=reason) if reason == YOU_LEFT and change.old.room is not None:
+            is_call = change.old.room.room_type is RoomType.DIRECT
+            return reason if is_call else f"you left {change.old.room.room_name}"
         case events.Left():
             return event.reason
         case events.Calling():

@@ -56,6 +56,7 @@ class Person:
     websocket: WebSocketConnection
     handshake: dict[str, Any] = field(factory=dict)
     welcome: socketio.Packet | None = None  # the answer to CONNECT
+    is_in: bool = False  # it was let in
     notices: list[tuple[str, Any]] = field(factory=list)
     pings: list[float] = field(factory=list)  # when they came
     answers_pings: bool = True
@@ -95,10 +96,11 @@ class Person:
         match packet.type:
             case socketio.PacketType.CONNECT | socketio.PacketType.CONNECT_ERROR:
                 self.welcome = packet
+                self.is_in = self.is_in or packet.type is socketio.PacketType.CONNECT
             case socketio.PacketType.ACK:
                 (self._acks[packet.ack_id],) = packet.data
             case socketio.PacketType.EVENT:
-                assert self.welcome is not None, "a notice before the answer to CONNECT"
+                assert self.is_in, "a notice before the answer to CONNECT"
                 name, payload = packet.data
                 self.notices.append((name, payload))
 

@@ -24,6 +24,8 @@ from .table import NAME_OF, NOTICES, REQUESTS, Ack, Code, Notice, Refusal, refus
 T = TypeVar("T")
 
 MAX_NAME: Final = 32  # graphemes
+MAX_NAME_BYTES: Final = 1024  # of UTF-8
+MAX_GRAPHEME: Final = 10  # code points: the largest emoji of Unicode have 10, and some draw more into one for ever
 MAX_TEXT: Final = 20_000  # code points
 MAX_TEXT_BYTES: Final = 64 * 1024  # of UTF-8
 MAX_EMOJI_BYTES: Final = 64  # of UTF-8
@@ -77,7 +79,8 @@ def read_name(value: object, _: object = None) -> models.Name:
     if type(value) is not str or len(value) > MAX_NAME * 16:
         raise ValueError(f"expected a name of 1 to {MAX_NAME} characters")
     clean = text.one_line(value)
-    if not 1 <= text.count_graphemes(clean) <= MAX_NAME:
+    is_long = len(clean.encode()) > MAX_NAME_BYTES or text.longest_grapheme(clean) > MAX_GRAPHEME
+    if is_long or not 1 <= text.count_graphemes(clean) <= MAX_NAME:
         raise ValueError(f"expected a name of 1 to {MAX_NAME} characters")
     return models.Name(clean)
 

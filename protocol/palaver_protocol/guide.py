@@ -36,7 +36,7 @@ CODES: Final[dict[Code, str]] = {
 }
 
 # What every request may be answered, and what some may be besides.
-ALWAYS: Final = (Code.INVALID_PAYLOAD, Code.RATE_LIMITED, Code.OVERLOADED, Code.INTERNAL)
+ALWAYS: Final = (Code.INVALID_PAYLOAD, Code.RATE_LIMITED, Code.INTERNAL)
 RINGING: Final = (Code.SELF, Code.OFFLINE, Code.BUSY, Code.COOLDOWN)
 MEDIA: Final = (Code.MEDIA_UNAVAILABLE,)
 BESIDES: Final[dict[str, tuple[Code, ...]]] = {

@@ -53,6 +53,11 @@ def is_emoji(text: str) -> bool:
     return bool(_EMOJI.match(text)) and sanitise(text) == text and count_graphemes(text) == 1
 
 
+def longest_grapheme(text: str) -> int:
+    """How many code points make up the largest character that a person sees."""
+    return max((len(one) for one in _GRAPHEME.findall(text)), default=0)
+
+
 def count_graphemes(text: str) -> int:
     """How many characters a person sees (UAX #29)."""
     return len(text) if _PLAIN.fullmatch(text) else len(_GRAPHEME.findall(text))

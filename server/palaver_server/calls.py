@@ -177,13 +177,15 @@ class Calls:
             Refusal: the answerer sits elsewhere (it rings on), or there is no place for a room (both are told).
         """
         room = self.switch.rooms.find(call.room_id)
-        self.switch.make_free(session, room, leave_current=leave_current)
+        if not leave_current:
+            self.switch.make_free(session, room, leave_current=False)
         if room is None:
             try:
                 self.switch.rooms.check_capacity()
             except Refusal as no:
                 self.over(call, Outcome.REJECTED, Reason(no.code))
                 raise
+        self.switch.make_free(session, room, leave_current=leave_current)
         self.finish(call, Outcome.ACCEPTED)
         room = self.switch.connect(call, session)
         if call.room_id is None:

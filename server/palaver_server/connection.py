@@ -20,7 +20,7 @@ from palaver_protocol.table import REQUESTS, Code, Refusal, refusal
 from .exchange import Exchange
 from .links import Link, message
 from .people import Newcomer
-from .session import Session
+from .session import SIZE_OF_TOKEN, Session
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,13 @@ class Connection:
         try:
             await self.link.serve(self.receive)
         finally:
-            if self.session is not None:
-                is_clean = self.has_left or self.link.has_left
-                self.exchange.part(self.session, self.link.outbox, is_clean=is_clean)
+            self.part()
+
+    def part(self) -> None:
+        """The link has ended, or its client said goodbye; once is enough."""
+        if self.session is not None:
+            is_clean = self.has_left or self.link.has_left
+            self.exchange.part(self.session, self.link.outbox, is_clean=is_clean)
 
     def receive(self, data: str | bytes) -> None:
         """Do what a message says.
@@ -64,9 +68,10 @@ class Connection:
                     self.connect(event.auth)
                 case Disconnected():
                     self.has_left = True
+                    self.part()
                     self.link.outbox.close()
                 case Event():
-                    self.answer(event)
+                    self.answer(event, size_of(data))
                 case Acknowledged():
                     pass  # the server asks nothing that is answered
         self.send(self._packets.take_refusals())
@@ -114,18 +119,19 @@ class Connection:
         for notice in self.notices:
             self.exchange.tell_session(session, notice)
 
-    def answer(self, event: Event) -> None:
-        """Handle a request and answer it, if an answer was asked for."""
-        answered = self._handle(event)
+    def answer(self, event: Event, size: int) -> None:
+        """Handle a request of so many bytes, and answer it if an answer was asked for."""
+        answered = self._handle(event, size)
         if event.ack_id is not None:
             self.link.outbox.put(message(socketio.encode_ack(event.ack_id, answered)))
 
-    def _handle(self, event: Event) -> dict[str, Any]:
+    def _handle(self, event: Event, size: int) -> dict[str, Any]:
         session = self.session
         assert session is not None  # the packets' machine lets no event through before
         try:
             row = REQUESTS.get(event.name)
-            session.budget.spend(row.cost if row else 1, trio.current_time())  # nonsense is not free either
+            cost = (row.cost if row else 1) + size // SIZE_OF_TOKEN  # nonsense is not free either
+            session.budget.spend(cost, trio.current_time())
             asked = read_request(event.name, event.arguments[0] if event.arguments else None)
             return write_ack(self.exchange.handle(session, asked))
         except Refusal as no:
@@ -138,6 +144,11 @@ class Connection:
         """Put Socket.IO messages into the outbox, together."""
         for data in messages:
             self.link.outbox.put(message(data))
+
+
+def size_of(data: str | bytes) -> int:
+    """The bytes of a message; text is nearly always ASCII, which costs nothing to know."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
 
 
 INSECURE: Final = ServerNotice(

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, assert_never
 
+import orjson
 import trio
 from attrs import define, field
 
+from palaver_protocol import socketio
+from palaver_protocol.converter import write_notice
 from palaver_protocol.models import EndReason, Name, RoomType, User, UserId, UserStatus
-from palaver_protocol.notices import AnyNotice, Snapshot
+from palaver_protocol.notices import AnyNotice, OnlineUsersUpdated, RoomListUpdated, Snapshot
 from palaver_protocol.requests import (
     AcceptCall,
     AcceptCallNew,
@@ -53,6 +56,7 @@ class Exchange:
     wall: Callable[[], int] = lambda: int(time.time() * 1000)
     mark: Mark = lambda _key, _snapshot: None  # of the store
     people: People = field(factory=People)
+    _lists: tuple[int, bytes, bytes] = (-1, b"", b"")  # users and rooms as JSON, of this version of the lists
     keeper: Keeper = field(init=False)
     rooms: Rooms = field(init=False)
     calls: Calls = field(init=False)
@@ -281,18 +285,32 @@ class Exchange:
 
     def greet_back(self, session: Session) -> None:
         """Tell somebody who was away all that he may have missed."""
-        self.tell_session(session, self.snapshot(session))
+        session.put(self.encode_snapshot(session))
         if (room := self.rooms.where.get(session.user_id)) is not None:
             room.happen(partial(room.state.tell_speakers, self.by(session)))
 
+    def encode_snapshot(self, session: Session) -> str:
+        """All that somebody may have missed, as a message; the lists are encoded once for all who come back."""
+        event, told = write_notice(self.snapshot(session))
+        version, users, rooms = self._lists
+        if version != self.rooms.lists_version:
+            _, all_users = write_notice(OnlineUsersUpdated(self.list_users()))
+            _, all_rooms = write_notice(RoomListUpdated(self.rooms.summaries()))
+            users, rooms = orjson.dumps(all_users["users"]), orjson.dumps(all_rooms["rooms"])
+            self._lists = self.rooms.lists_version, users, rooms
+        told |= {"users": orjson.Fragment(users), "rooms": orjson.Fragment(rooms)}
+        return "4" + socketio.encode_event(event, told)
+
     def snapshot(self, session: Session) -> Snapshot:
-        """All that somebody may have missed who was away."""
+        """What concerns somebody himself of all that he may have missed; the lists are left out."""
         room, now, me = self.rooms.where.get(session.user_id), trio.current_time(), session.user_id
         is_seated = room is not None and room.state.seat_of(self.by(session)) is not None  # he, not a phone of his
         return Snapshot(
             self.user(session, *RoomType),
-            self.list_users(),
-            self.rooms.summaries(),
-            tuple(call.view(now) for call in self.calls.book.ringing() if me in (call.caller.user_id, call.callee)),
-            room.state.view() if room is not None and is_seated else None,
+            users=(),
+            rooms=(),
+            calls=tuple(
+                call.view(now) for call in self.calls.book.ringing() if me in (call.caller.user_id, call.callee)
+            ),
+            room=room.state.view() if room is not None and is_seated else None,
         )

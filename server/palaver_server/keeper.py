@@ -119,7 +119,7 @@ class Keeper:
 
     def call(self, call: Call) -> None:
         """A call began or ended to ring."""
-        key = f"call:{call.call_id}" if call.room_id is None else f"call:{call.room_id}:{call.callee}"
+        key = f"call:{call.call_id}" if call.room_id is None else f"invitation:{call.room_id}:{call.callee}"
         self.mark(key, lambda: None if call.outcome else write(self.keep_call(call)))
 
     def keep_call(self, call: Call) -> KeptCall:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         print(f"palaver serve: {error}", file=sys.stderr)
         return 2
+    take_descriptors()
     failures: list[StartError | StoreError] = []
     try:
         trio.run(run, config, strict_exception_groups=True)
@@ -33,6 +36,13 @@ def main(arguments: Sequence[str]) -> int:
     for failure in failures:
         print(f"palaver serve: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def take_descriptors() -> None:
+    """Take as many file descriptors as we may have: each client needs one, and the usual 1,024 are soon gone."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def run(config: Config) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 from itertools import count
+from typing import Final
 
 from attrs import define, field, frozen
 
 from palaver_protocol.models import Name, UserId
 
-from .session import Outbox, Session
+from .session import Budget, Outbox, Session
+
+REMEMBERED: Final = 10_000  # users whose budgets outlive their connections
 
 
 @frozen
@@ -28,6 +31,7 @@ class People:
 
     sessions: dict[int, Session] = field(factory=dict[int, Session])
     users: dict[UserId, list[Session]] = field(factory=dict[UserId, list[Session]])
+    budgets: dict[UserId, Budget] = field(factory=dict[UserId, Budget])  # the longest untouched first
     _by_token: dict[str, Session] = field(factory=dict[str, Session])
     _numbers: count[int] = field(factory=count)
 
@@ -47,7 +51,10 @@ class People:
         return self.enter(saved)
 
     def enter(self, session: Session) -> Session:
-        """Enter a session into the books."""
+        """Enter a session into the books. A user has one budget, however often he connects."""
+        session.budget = self.budgets[session.user_id] = self.budgets.pop(session.user_id, session.budget)
+        while len(self.budgets) > max(REMEMBERED, len(self.users) * 2):
+            del self.budgets[next(iter(self.budgets))]
         self.sessions[session.number] = session
         self.users.setdefault(session.user_id, []).append(session)
         if session.token:

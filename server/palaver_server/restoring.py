@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TypeVar
 
 import trio
 from attrs import define, field
 
-from palaver_protocol.models import CallId, RoomId, RoomType, UserId
+from palaver_protocol.models import CallId, EndReason, Reason, RoomId, RoomType, UserId
+from palaver_protocol.table import Code
 
 from .call import Call
 from .exchange import Exchange
@@ -41,8 +43,9 @@ class Restoring:
         for left in messages.values():
             for key, _ in left:
                 self.drop(key)
-        for key, call in self.read_all("call:", KeptCall):
-            self.restore_call(key, call)
+        for prefix in ("call:", "invitation:"):
+            for key, call in self.read_all(prefix, KeptCall):
+                self.restore_call(key, call)
         for session in self.sessions.values():
             self.exchange.hold(session)
         if self.sessions:
@@ -139,12 +142,18 @@ class Restoring:
         left = state.policy.host_grace - (wall - lost_at) / 1000
         state.host.lost_at, state.host.waits_until = lost_at, trio.current_time() + max(0.0, left)
 
+    def withdraw(self, kept: KeptCall) -> None:
+        """An invitation that rings no longer is none for the room either."""
+        if (room := self.exchange.rooms.find(kept.room_id)) is not None:
+            room.happen(partial(room.state.decline, kept.callee, Reason(Code.OFFLINE.value), EndReason.REJECTED))
+
     def restore_call(self, key: str, kept: KeptCall) -> None:
         """A call that rings on until its deadline, if both can come back."""
         caller = self.sessions.get(kept.caller_socket)
         is_open = kept.room_id is None or self.exchange.rooms.find(kept.room_id) is not None
         if caller is None or not is_open or not self.exchange.people.of(kept.callee):
             self.drop(key)
+            self.withdraw(kept)
             return
         left = (kept.rings_until - self.exchange.wall()) / 1000
         self.exchange.calls.start(

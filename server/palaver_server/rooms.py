@@ -41,6 +41,7 @@ class Rooms:
     where: dict[UserId, Room] = field(factory=dict[UserId, Room])  # one room per user
     ended: dict[RoomId, None] = field(factory=dict[RoomId, None])
     lists_changed: trio.Event = field(factory=trio.Event)
+    lists_version: int = 0
 
     # -- finding -------------------------------------------------------------------------------------------------------
     def get(self, room_id: RoomId) -> Room:
@@ -159,6 +160,7 @@ class Rooms:
     def listed(self) -> None:
         """The lists of users and rooms are out of date."""
         self.lists_changed.set()
+        self.lists_version += 1
 
     def closed(self, room: Room) -> None:
         """A room has ended."""

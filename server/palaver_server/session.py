@@ -16,6 +16,7 @@ from palaver_protocol.table import Code, refusal
 MAX_WAITING: Final = 512 * 1024  # bytes of memory; a reader for whom more waits is cut off at the next message
 BUDGET: Final = 300.0  # tokens: joining a room of 100 spends about 250 at once
 REFILL: Final = 40.0  # tokens per second
+SIZE_OF_TOKEN: Final = 1024  # bytes of a request that cost one more: what one says at once, all can take
 
 
 @define(eq=False)

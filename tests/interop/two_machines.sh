@@ -20,7 +20,7 @@ server=$!
 tail -f --pid=$server server.out | sed -n '/listening on/q'
 port=$(sed -n 's/.*http:[^ ]*:\([0-9]*\),.*/\1/p' server.out)
 
-set -- "$python" -m palaver_command call --seconds 6 --json --output null
+set -- "$python" -m palaver_command call --room lobby --seconds 6 --json --output null
 "$@" "http://127.0.0.1:$port" --name near --input tone:440 >near.json &
 near=$!
 nsenter -t $far -n "$@" "http://10.98.0.1:$port" --name far --input tone:880 >far.json

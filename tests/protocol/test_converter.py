@@ -214,6 +214,7 @@ def test_an_error_says_where_in_the_senders_own_words(event, payload, says):
         ("", False),
         (" \t", False),
         ("x" * 513, False),
+        ("\u200d".join(["\U0001f600"] * 11), False),  # which a person sees as one
         (" a  b ", True),
     ],
 )

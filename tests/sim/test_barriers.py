@@ -125,10 +125,10 @@ async def test_a_bug_in_a_connection_ends_that_one_only(autojump_clock, monkeypa
         room_id = await w.room(ann, bob)
         healthy = Connection.answer
 
-        def answer(connection, event):
+        def answer(connection, event, size):
             if connection.session.user_id == "bob":
                 break_down()
-            healthy(connection, event)
+            healthy(connection, event, size)
 
         monkeypatch.setattr(Connection, "answer", answer)
         await bob.pose("leaveRoom", {"roomId": room_id})

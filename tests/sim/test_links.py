@@ -290,6 +290,32 @@ async def slow_person(w, name):
     return slow
 
 
+def afford(w, user_id):
+    """Let somebody say more than his budget lets him."""
+    w.exchange.people.budgets[user_id].tokens = 300.0
+
+
+async def test_what_one_says_at_once_costs_by_its_size_and_fits_every_outbox(autojump_clock):
+    async with world() as w:
+        ann = await w.person("ann")
+        room_id = await w.room(ann)
+        said = 0
+        while (await ann.ask("sendMessage", roomId=room_id, content="€" * 20_000))["success"]:
+            said += 60_000
+        assert 0 < said < MAX_WAITING
+        await ann.does("leaveRoom", roomId=room_id)
+
+
+async def test_a_user_has_one_budget_however_often_he_connects(autojump_clock):
+    async with world() as w:
+        ann = await w.person("ann")
+        while (await ann.ask("createRoom", roomType="group", leaveCurrent=True))["success"]:
+            pass
+        await cut(ann)
+        again = await w.person("ann")
+        assert await again.may_not("createRoom", roomType="group") == "rateLimited"
+
+
 async def test_a_reader_too_slow_for_the_outbox_is_cut_off_and_nobody_else(autojump_clock):
     async with world() as w:
         ann, bob = await w.people("ann", "bob")
@@ -299,6 +325,7 @@ async def test_a_reader_too_slow_for_the_outbox_is_cut_off_and_nobody_else(autoj
         for _ in range(40 + 2 * MAX_WAITING // 20_000):
             if bob.heard("userLeft"):
                 break
+            afford(w, "ann")
             await ann.does("sendMessage", roomId=room_id, content=big)
             await trio.sleep(0.05)
         assert bob.heard("userLeft") == [{"userId": "slow", "roomId": room_id}]
@@ -314,6 +341,7 @@ async def test_a_reader_who_takes_nothing_for_ten_seconds_is_cut_off_quietly(aut
         await slow_person(w, "slow")
         start = trio.current_time()
         for _ in range(20):  # less than an outbox holds
+            afford(w, "ann")
             await ann.does("sendMessage", roomId=room_id, content="x" * 20_000)
         assert await ann.expect("userLeft")
         assert trio.current_time() - start == pytest.approx(10, abs=0.1)

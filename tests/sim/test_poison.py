@@ -1,6 +1,5 @@
 """One member sends whatever can be sent, for ever; the others miss nothing of what they say to each other."""
 
-import math
 import random
 
 import orjson
@@ -103,5 +102,4 @@ async def test_the_others_miss_nothing(autojump_clock, number, caplog):
         for name, payload in bob.notices:
             assert name.isalnum()
             orjson.dumps(payload)
-        assert not math.isnan(len(w.exchange.rooms.open))
         await ann.does("endCall", roomId=room_id)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import socketio
-import uvicorn
+import uvicorn  # pyright: ignore[reportMissingImports] -- of the dependency group `bench` alone
 
 io = socketio.AsyncServer(async_mode="asgi", transports=["websocket"])
 people: dict[str, dict[str, Any]] = {}

@@ -24,7 +24,7 @@ EVENTS: Final[dict[str, dict[str, Any]]] = {
     "incomingCall": {**PERSON, "callId": str, "roomId": TEXT, "roomType": TEXT, "ringsFor": MAYBE},
     "calling": {**PERSON, "callId": str},
     "callAccepted": {**PERSON, "callId": str},
-    "callRejected": {**PERSON, "callId": str, "reason": str},
+    "callRejected": {**PERSON, "callId": str, "reason": str, "isOwnWords": bool},
     "callOver": {"callId": str, "reason": str},
     "invited": {"roomId": str, "userIds": list},
     "recording": {**PERSON, "isRecording": bool},
@@ -66,8 +66,14 @@ EVENTS: Final[dict[str, dict[str, Any]]] = {
         "out_kbps": NUMBER,
         "users": [VOICE],
     },
-    "error": {"message": str},
+    "error": {"message": str, "code": TEXT, "canRetry": bool, "retryAfter": MAYBE},
     "help": {"message": str},
+    "who": {
+        "isConnected": bool,
+        "here": [{**PERSON, "isHost": bool, "isMuted": bool}],
+        "online": [{**PERSON, "isInCall": bool}],
+    },
+    "rooms": {"isConnected": bool, "rooms": [{"roomId": str, "roomName": str, "participants": int}]},
     "ended": {"reason": str, "seconds": NUMBER},
 }
 

@@ -91,9 +91,10 @@ class Proxy:
         self, source: trio.SocketStream, sink: trio.SocketStream, nursery: trio.Nursery, is_once: bool
     ) -> None:
         async for data in source:
-            await sink.send_all(data)
             if is_once:
+                await sink.send_all(data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")  # the answer, and no packet
                 break
+            await sink.send_all(data)
         nursery.cancel_scope.cancel()
 
 

@@ -108,7 +108,7 @@ def test_every_event_of_the_issue_is_in_the_schema() -> None:
 
 def test_what_happens_between_calls() -> None:
     assert check(LINES.of_waiting())["event"] == "waiting"
-    assert check(LINES.of_hanging_up(EndReason.EMPTY, 1.23456))["seconds"] == 1.235
+    assert check(LINES.of_hanging_up(EndReason.EMPTY, 1.23456, None))["seconds"] == 1.235
     assert LINES.of_ringing("Bob still calls you") is None
 
 
@@ -130,5 +130,5 @@ def test_the_worst_voice_sums_up_what_is_heard() -> None:
 
 @pytest.mark.parametrize(("reason", "word"), [(None, "left"), (EndReason.HOST_LEFT, "hostLeft")])
 def test_the_end(reason: EndReason | None, word: str) -> None:
-    said = check(LINES.of_end(reason, 1.23456, was_talking=True))
+    said = check(LINES.of_end(reason, 1.23456, None, was_talking=True))
     assert (said["reason"], said["seconds"]) == (word, 1.235)

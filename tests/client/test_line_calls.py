@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -15,8 +16,10 @@ import trio.testing
 
 from client.json_schema import check
 from client.proxies import Upgrades, proxy
+from palaver_client.talking import REMINDER
 from running import Program, running, serving
 
+ONLINE = re.compile(r'online: |"online":')
 SILENT = ("--input", "null", "--output", "null")
 
 
@@ -43,9 +46,9 @@ async def see(program: Program, line: str, after: int = 0) -> None:
 async def meet(program: Program, *names: str) -> None:
     """Wait until somebody sees these people online."""
     with trio.fail_after(10):
-        while not any(all(name in line for name in names) for line in program.lines if "online: " in line):
+        while not any(all(name in line for name in names) for line in program.lines if ONLINE.search(line)):
             await program.say("/who")
-            await program.wait_line(lambda line: "online: " in line, after=len(program.lines))
+            await program.wait_line(lambda line: bool(ONLINE.search(line)), after=len(program.lines))
 
 
 @pytest.mark.trio
@@ -60,7 +63,16 @@ async def test_people_call_accept_and_hang_up_in_plain_words(url: str, env: dict
         await see(ann, "nobody calls you")
         await ann.say("/call zoe")
         await see(ann, "online: nobody is called zoe; there are Bob")
-        await ann.say("/call bo")
+        for line, answer in (
+            ("/call", "/call needs a name"),
+            ("/call ann", "that is you"),
+            ("/who xyz", "/who takes nothing more; write only /who"),
+            ("/MUTE now", "/mute takes nothing more; write only /mute"),
+            ("/delete 2 really?", "/delete takes only a number; write /delete N"),
+        ):
+            await ann.say(line)
+            await see(ann, answer)
+        await ann.say("/Call bo")
         await see(ann, "it rings at Bob")
         await see(bob, "Ann calls you; it rings for 20 s: /accept or /reject")
         await bob.say("/accept")
@@ -72,8 +84,9 @@ async def test_people_call_accept_and_hang_up_in_plain_words(url: str, env: dict
         await bob.say("/leave")
         await see(bob, "you left the room")
         await see(bob, "the call took")
-        await see(ann, "Bob left")
+        await see(ann, "Bob hung up")
         await see(ann, "the call took")  # by itself
+        assert ann.lines[-3:-1] == ["Bob hung up", "you left the room"]
         await ann.say("/quit")
         assert await ann.wait() == 0
         assert await bob.end() == 0
@@ -122,7 +135,8 @@ async def test_a_room_is_filled_by_invitations_and_handed_over(url: str, env: di
         await cem.say("/reject ann later")
         await see(ann, "Cem Can says no: later")
         await ann.say("/host bo")
-        await see(bob, "Bob is the host now")
+        await see(ann, "Bob is the host now")
+        await see(bob, "you are the host now")
         await bob.say("/who")
         await bob.wait_line(lambda line: line == "here: Ann, Bob (host)")
         await see(bob, "online: Cem Can")
@@ -153,6 +167,10 @@ async def test_calls_as_json_of_the_schema(url: str, env: dict[str, str]) -> Non
         for program in (ann, bob):  # there is sound in the new room
             here = next(number for number, line in enumerate(program.lines) if '"roomType":"direct"' in line)
             await program.wait_event("media", state="connected", after=here)
+        await ann.say("/rooms")
+        assert [room["roomName"] for room in (await ann.wait_event("rooms"))["rooms"]] == []
+        await ann.say("/call zoe")
+        assert (await ann.wait_event("error"))["code"] == "notFound"
         await ann.say("/leave")
         assert (await ann.wait_event("hungUp"))["reason"] == "ended"
         assert (await bob.wait_event("ended"))["reason"] == "empty"
@@ -194,6 +212,43 @@ async def test_what_is_typed_while_the_connection_is_lost_is_said_once_it_is_bac
 
 
 @pytest.mark.trio
+async def test_who_records_says_so_wherever_he_sits(url: str, env: dict[str, str], tmp_path: Path) -> None:
+    file = ("--output", f"file:{tmp_path}/heard.wav")
+    async with (
+        proxy(url) as between,
+        call(url, "Ann", env, "--room", "lobby") as ann,
+        call(url, "Cem", env, "--room", "hall") as cem,
+    ):
+        await see(ann, "you are in lobby")
+        await see(cem, "you are in hall")
+        async with call(between.url, "Bob", env, "--room", "lobby", *file) as bob:
+            await see(ann, "Bob records the call")
+            await see(bob, "you record the call")
+            between.cut()
+            await see(bob, "connected again")
+            await bob.say("/join hall")
+            await see(cem, "Bob records the call")
+            await bob.say("/quit")
+            await see(cem, "Bob records the call no longer")
+            assert await bob.wait() == 0
+
+
+@pytest.mark.trio
+async def test_what_rings_is_said_again_after_a_reconnection(url: str, env: dict[str, str]) -> None:
+    async with proxy(url) as between, call(url, "Ann", env) as ann, call(between.url, "Bob", env) as bob:
+        await see(ann, "waiting for calls")
+        await see(bob, "waiting for calls")
+        await meet(ann, "Bob")
+        await ann.say("/call bob")
+        await see(bob, "Ann calls you")
+        between.cut()
+        await see(bob, "connected again")
+        again = next(number for number, line in enumerate(bob.lines) if line == "connected again")
+        with trio.fail_after(REMINDER / 2):  # at once, not as the reminder that comes now and then
+            await see(bob, "Ann still calls you, for ", after=again)
+
+
+@pytest.mark.trio
 async def test_who_has_no_connection_can_still_quit(env: dict[str, str]) -> None:
     async with serving() as (url, server), call(url, "Ann", env, "--room", "lobby", "--json") as ann:
         await ann.wait_event("joined")
@@ -228,8 +283,8 @@ async def test_however_it_ends_the_last_words_are_the_same(url: str, env: dict[s
         elif how != "seconds":
             ann.process.send_signal(signal.Signals[how])
         assert await ann.wait(15) == 0
-        await see(ann, "the call took")
+        await see(ann, "you were in lobby for")
         await trio.testing.wait_all_tasks_blocked(0.05)
-        assert ann.lines[-2] == "you left the room"
-        assert ann.lines[-1].startswith("the call took")
+        assert ann.lines[-2] == "you left lobby"
+        assert ann.lines[-1].startswith("you were in lobby for")
         assert ann.errors == []

@@ -20,6 +20,7 @@ import trio
 
 from client.json_schema import check
 from client.scripted import OPEN, Server, serve_stream
+from palaver_client.standard import AT_ONCE
 from running import PYTHONPATH, Program, running, serving
 
 SILENT = ("--input", "null", "--output", "null")
@@ -96,7 +97,7 @@ async def test_plain_lines_for_people(url: str, env: dict[str, str]) -> None:
             await bob.say("/edit 1 no")
             await ann.wait_line(lambda line: line == "a message of Bob now says: no")
             await ann.say("/react 1 👍")
-            await bob.wait_line(lambda line: line == "reactions to a message of Bob: 👍 1")
+            await bob.wait_line(lambda line: line == 'reactions to a message of Bob, "no": 👍 Ann')
             await bob.say("/delete 1")
             await ann.wait_line(lambda line: line == "a message of Bob was deleted")
             await bob.say("/who")
@@ -168,6 +169,42 @@ async def unread(url: str, name: str, env: Mapping[str, str]) -> AsyncIterator[t
         process.kill()
         with trio.CancelScope(shield=True):
             await process.wait()
+
+
+@asynccontextmanager
+async def typing(url: str, name: str, env: Mapping[str, str]) -> AsyncIterator[tuple[trio.Process, int]]:
+    """A call in a terminal, and the end of it at which one types."""
+    keyboard, terminal = os.openpty()
+    line = [sys.executable, "-m", "palaver_command", "call", url, "--room", "lobby", "--name", name, *SILENT]
+    environment = {**env, "PYTHONPATH": PYTHONPATH}
+    process = await trio.lowlevel.open_process(line, stdin=terminal, stdout=subprocess.DEVNULL, env=environment)
+    os.close(terminal)
+    try:
+        yield process, keyboard
+    finally:
+        process.kill()
+        os.close(keyboard)
+        with trio.CancelScope(shield=True):
+            await process.wait()
+
+
+@pytest.mark.trio
+async def test_of_what_is_pasted_only_the_first_line_may_be_a_command(url: str, env: dict[str, str]) -> None:
+    async with call(url, "Bob", env, "--json") as bob:
+        await bob.wait_event("joined")
+        async with typing(url, "Ann", env) as (ann, keyboard):
+            await bob.wait_event("userJoined", name="Ann")
+            os.write(keyboard, b"one\n/quit\n//three\n")
+            await bob.wait_event("message", text="//three")
+            assert [said["text"] for said in bob.events("message")] == ["one", "/quit", "//three"]
+            await trio.sleep(AT_ONCE * 3)  # as who types does
+            os.write(keyboard, b"/mute\nfour\n")
+            await bob.wait_event("message", text="four")
+            await bob.wait_event("mediaState", name="Ann", isMuted=True)
+            await trio.sleep(AT_ONCE * 3)
+            os.write(keyboard, b"/quit\n")
+            with trio.fail_after(10):
+                assert await ann.wait() == 0
 
 
 @pytest.mark.trio
@@ -287,6 +324,15 @@ def fail(env: dict[str, str], *arguments: str) -> tuple[int, str]:
     assert shown.stdout == ""
     assert shown.stderr.count("\n") == 1, shown.stderr
     return shown.returncode, shown.stderr
+
+
+def test_no_server_there_as_json(env: dict[str, str]) -> None:
+    line = [sys.executable, "-m", "palaver_command", "call", "http://127.0.0.1:1", "--json", *SILENT]
+    environment = {**env, "PYTHONPATH": PYTHONPATH}
+    shown = subprocess.run(line, capture_output=True, text=True, timeout=30, check=False, env=environment)
+    assert shown.returncode == 1
+    assert check(shown.stdout)["reason"] == "error"
+    assert shown.stderr.startswith("palaver call: cannot reach")
 
 
 def test_no_server_there(env: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from client.scripted import MemoryNetwork, Script, Server
+from client.scripted import OPEN, MemoryNetwork, Script, Server
 from client.worlds import ANN, LOBBY, person, room
 from palaver_client import (
     Change,
@@ -84,6 +84,25 @@ async def test_the_first_failure_is_told_with_a_remedy(autojump_clock: Clock) ->
         ours = Session(ClientState(ANN, Name("Ann")))
         with pytest.raises(ConnectFailed, match=r"cannot reach http://server:8440; .*palaver serve"):
             await nursery.start(Connecting(URL, ours, open=network.open).keep)
+
+
+@pytest.mark.parametrize("said", ['42["early",{}]', "x", "1"])
+@pytest.mark.trio
+async def test_what_goes_wrong_after_the_first_packet_is_not_tried_again_without_a_websocket(
+    said: str, autojump_clock: Clock
+) -> None:
+    async def err(server: Server) -> None:
+        await server.send(OPEN)
+        await server.receive()
+        await server.send(said)
+        await server.receive()
+
+    async with trio.open_nursery() as nursery:
+        network = MemoryNetwork(nursery, err)
+        ours = Session(ClientState(ANN, Name("Ann")))
+        with pytest.raises(ConnectFailed, match=r"protocol|closed the connection"):
+            await nursery.start(Connecting(URL, ours, open=network.open).keep)
+        assert len(network.opened) == 1
 
 
 @pytest.mark.trio

@@ -147,6 +147,10 @@ def test_no_line_of_a_message_can_pass_for_another_ones() -> None:
         (Refusal("rateLimited", "too fast", True, 3.2), "too fast; try again in 3 s"),
         (Refusal("notHost", "you are no host"), "you are no host; only the host may do that"),
         (Refusal("fromTheFuture", "no"), "no"),
+        (Refusal("notHost", "only the host may do that"), "only the host may do that"),
+        (Refusal("rateLimited", "too many: try again in 59 s", True, 59), "too many; try again in 59 s"),
+        (Refusal("busy", "they talk: try again later"), "they talk: try again later"),
+        (Refusal("invalidPayload", "expected one emoji @ $.emoji"), "expected one emoji"),
     ],
 )
 def test_a_refusal_says_what_to_do(refusal: Refusal, line: str) -> None:

@@ -189,4 +189,4 @@ async def test_older_messages_and_the_host_s_role() -> None:
         await bob.hears(Trouble, "host")
         ann.wants(TransferHost(bob.user_id))
         await bob.until(lambda state: state.room is not None and state.room.host_id == bob.user_id)
-        await bob.hears(Happened, "bob is the host now")
+        await bob.hears(Happened, "you are the host now")

@@ -45,14 +45,16 @@ def after(state: ClientState, event: LocalEvent) -> ClientState:
     """The state after an event of this end."""
     match event:
         case Connected(is_resumed=True):
-            return evolve(state, connection=ConnectionState.CONNECTED, retry_at=None)
+            return evolve(state, connection=ConnectionState.CONNECTED, retry_at=None, lost_at=None)
         case Connected():  # what rang, rang for the connection before
-            return evolve(_nothing_rings(state), connection=ConnectionState.CONNECTED, retry_at=None)
+            return evolve(_nothing_rings(state), connection=ConnectionState.CONNECTED, retry_at=None, lost_at=None)
         case CarrierChanged():
             return evolve(state, polling_because=(event.reason or "unknown") if event.is_polling else "")
         case ConnectionLost(retry_in=None):
             state = out_of_room(_nothing_rings(state))
             return evolve(state, connection=ConnectionState.CLOSED, retry_at=None, users=(), rooms=())
+        case ConnectionLost(retry_in=float() as pause, retry_at=float() as at):
+            return evolve(state, connection=ConnectionState.RECONNECTING, retry_at=at, lost_at=at - pause)
         case ConnectionLost() | RetryFailed():
             return evolve(state, connection=ConnectionState.RECONNECTING, retry_at=event.retry_at)
         case Joined():

@@ -12,6 +12,8 @@ from .state import ClientState
 
 async def call(rest: str, client: Client) -> None:
     """Ring at somebody; where he accepts, the room we sit in is left."""
+    if not rest:
+        raise refusal(Code.INVALID_PAYLOAD, "/call needs a name")
     await client.ring(_online(rest, client.state), leave_current=True)
 
 
@@ -47,6 +49,9 @@ async def invite(rest: str, client: Client) -> None:
 
 def _online(name: str, state: ClientState) -> UserId:
     others = [Candidate(user.user_id, user.name, user.user_id) for user in state.users if user.user_id != state.me]
+    ourselves = (Candidate(state.me, state.name, state.me),)
+    if matching(name, ourselves) and not matching(name, tuple(others)):
+        raise refusal(Code.NOT_ALLOWED, "that is you")
     return UserId(find(name, others, "online"))
 
 

@@ -60,7 +60,7 @@ class WebSocketCarrier:
         try:
             return engineio.decode(await self._socket.get_message())
         except ConnectionClosed:
-            raise LinkLost(f"{self._url} closed the connection") from None
+            raise LinkLost(f"the server at {self._url} closed the connection") from None
 
     async def send(self, messages: Sequence[str | bytes]) -> None:
         """Send packets."""

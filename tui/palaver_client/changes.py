@@ -58,6 +58,10 @@ class Changes:
         """End the iteration after what is queued."""
         self._feed.close()
 
+    async def wait_read(self) -> None:
+        """Wait until the reader has taken all that has happened."""
+        await self._feed.wait_read()
+
     def __aiter__(self) -> Changes:
         return self
 

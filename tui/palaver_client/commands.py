@@ -10,8 +10,9 @@ from attrs import frozen
 from palaver_protocol.models import ChatMessage, UserId
 from palaver_protocol.table import Code, refusal
 
-from . import call_commands, words
+from . import call_commands, listings
 from .client import Client
+from .listings import Listing
 from .names import Candidate, find
 from .state import ClientState
 
@@ -24,7 +25,7 @@ class Command:
 
     usage: str
     help: str
-    run: Callable[[str, Client], Awaitable[str | None]]
+    run: Callable[[str, Client], Awaitable[str | Listing | None]]
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------
@@ -48,6 +49,8 @@ async def edit(rest: str, client: Client) -> None:
 
 async def delete(rest: str, client: Client) -> None:
     """Take a message of ours back."""
+    if " " in rest:
+        raise refusal(Code.INVALID_PAYLOAD, "/delete takes only a number; write /delete N, 1 is the newest")
     await client.delete(message(client.state, rest).message_id)
 
 
@@ -74,20 +77,14 @@ def _message_and_more(rest: str, state: ClientState) -> tuple[ChatMessage, str]:
 
 
 # -- people and rooms --------------------------------------------------------------------------------------------------
-async def who(rest: str, client: Client) -> str:
+async def who(rest: str, client: Client) -> Listing:
     """Who is in our room, and who else is online."""
-    state = client.state
-    people = () if state.room is None else state.room.participants
-    known = {state.me, *(person.user_id for person in people)}
-    others = [words.of_user(user) for user in state.users if user.user_id not in known]
-    here = ["here: " + ", ".join(words.of_participant(person) for person in people)] if people else []
-    return "\n".join([*here, "online: " + (", ".join(others) or "nobody else")])
+    return listings.who(client.state)
 
 
-async def rooms(rest: str, client: Client) -> str:
+async def rooms(rest: str, client: Client) -> Listing:
     """Which rooms there are."""
-    listed = [f"{room.room_name} ({room.participant_count})" for room in client.state.rooms]
-    return "rooms: " + (", ".join(listed) or "none")
+    return listings.rooms(client.state)
 
 
 async def join(rest: str, client: Client) -> None:
@@ -105,6 +102,8 @@ async def leave(rest: str, client: Client) -> None:
 
 async def host(rest: str, client: Client) -> None:
     """Hand the host's role to somebody."""
+    if not rest:
+        raise refusal(Code.INVALID_PAYLOAD, "/host needs a name")
     people = client.here().participants
     others = [Candidate(each.user_id, each.name, each.user_id) for each in people if each.user_id != client.user_id]
     await client.transfer_host(UserId(find(rest, others, "here")))

@@ -68,25 +68,30 @@ class Connecting:
     async def _connect(self, on_up: Callable[[], None]) -> LinkLost:
         """One connection, from its opening to its loss, and why it is lost.
 
-        Where no WebSocket comes about, though the server is there, something on the way may not let it through.
+        Where no WebSocket comes about, though the server is there, something on the way may not let it through. What
+        goes wrong after the server's first packet is not the way's fault, and polling would only meet it again.
         """
         try:
             stream = await self._open(self.url)
         except LinkLost as why:
             return why
-        failure = await self._serve(websocket_over(stream, self.url), on_up, CarrierChanged(is_polling=False))
-        if self.session.link is not None or isinstance(failure, LinkRefused):
+        came_through, failure = await self._serve(
+            websocket_over(stream, self.url), on_up, CarrierChanged(is_polling=False)
+        )
+        if came_through:
             self._failures = 0
             return failure
         self._failures += 1
         if self._failures < DOUBT:
             return failure  # one came through before: more likely the server is just coming back
         polling = CarrierChanged(is_polling=True, reason=str(failure))
-        later = await self._serve(polling_at(self.url, self._open), on_up, polling)
+        _, later = await self._serve(polling_at(self.url, self._open), on_up, polling)
         return later if self.session.link is not None or isinstance(later, LinkRefused) else failure
 
-    async def _serve(self, opening: Opening, on_up: Callable[[], None], changed: CarrierChanged) -> LinkLost:
-        """One connection over this carrier, and why it is lost."""
+    async def _serve(
+        self, opening: Opening, on_up: Callable[[], None], changed: CarrierChanged
+    ) -> tuple[bool, LinkLost]:
+        """One connection over this carrier: whether the server was heard over it, and why it is lost."""
         session, is_resumed = self.session, False
 
         def let_in(welcome: dict[str, Any]) -> None:
@@ -110,7 +115,7 @@ class Connecting:
         try:
             await link.run(opening, keep_up)
         except LinkLost as why:
-            return why
+            return link.is_open, why
 
     def _auth(self) -> dict[str, Any]:
         """Who we are, and what we want back."""

@@ -13,6 +13,10 @@ class Disconnected(ClientError):
     """There is no connection, or it was lost before the answer came: nobody knows whether the request was done."""
 
 
+class Unanswered(Disconnected):
+    """The request was sent, and may have been done."""
+
+
 @frozen
 class ConnectFailed(ClientError):
     """The first connection could not be made: why, and what would help."""

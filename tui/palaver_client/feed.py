@@ -18,6 +18,7 @@ class Feed(Generic[T]):
     limit: int
     _queue: deque[T] = field(factory=deque[T])
     _more: trio.Event = field(factory=trio.Event)
+    _taken: trio.Event = field(factory=trio.Event)
     _is_closed: bool = False
 
     @property
@@ -41,6 +42,12 @@ class Feed(Generic[T]):
         self._is_closed = True
         self._more.set()
 
+    async def wait_read(self) -> None:
+        """Wait until the reader has taken all that is queued."""
+        while self._queue:
+            self._taken = trio.Event()
+            await self._taken.wait()
+
     def __aiter__(self) -> Feed[T]:
         return self
 
@@ -50,4 +57,5 @@ class Feed(Generic[T]):
                 raise StopAsyncIteration
             self._more = trio.Event()
             await self._more.wait()
+        self._taken.set()
         return self._queue.popleft()

@@ -54,9 +54,10 @@ class HttpClient:
             await stream.send_all(b"".join(self._http.send(event) or b"" for event in asked))
             answer = await self._answer(stream)
         except trio.BrokenResourceError:
-            raise LinkLost(f"{self.url} hung up") from None
-        except h11.RemoteProtocolError as why:
-            raise LinkLost(f"{self.url} does not speak HTTP ({why})") from None
+            raise LinkLost(f"the server at {self.url} hung up") from None
+        except h11.RemoteProtocolError:
+            _, has_ended = self._http.trailing_data
+            raise LinkLost(f"the server at {self.url} {'hung up' if has_ended else 'does not speak HTTP'}") from None
         await self._finish()
         return answer
 
@@ -84,11 +85,11 @@ class HttpClient:
                 case h11.Data():
                     body += event.data
                     if len(body) > MAX_MESSAGE:
-                        raise LinkLost(f"{self.url} says too much")
+                        raise LinkLost(f"the server at {self.url} says too much")
                 case h11.EndOfMessage():
                     return Answer(status, bytes(body))
                 case h11.ConnectionClosed():
-                    raise LinkLost(f"{self.url} hung up")
+                    raise LinkLost(f"the server at {self.url} hung up")
                 case _:
                     continue  # 1xx: the answer is still to come
 

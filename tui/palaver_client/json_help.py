@@ -14,8 +14,9 @@ with --json, each line is one object with event, time (ms since the epoch) and:
   left            reason
   incomingCall    callId userId name roomId roomType ringsFor (ms); roomId is null but for invitations
   calling         callId userId name: it rings at somebody
-  callAccepted, callRejected   callId userId name, and reason
-  callOver        callId reason: it rings no longer (cancelled, timeout, ...)
+  callAccepted    callId userId name
+  callRejected    callId userId name reason isOwnWords: whether the reason is what the callee wrote
+  callOver        callId reason: it rings no longer (cancelled, timeout, ...; nobody's own words)
   invited         roomId userIds
   hungUp          (without --room) reason seconds
   userJoined, userLeft, mediaStarted   userId name
@@ -32,5 +33,8 @@ with --json, each line is one object with event, time (ms since the epoch) and:
   speaking        userId name isSpeaking
   stats           rtt_ms jitter_ms loss playout_ms in_kbps out_kbps users
   notice          level code message
-  error, help     message: the answer to what was typed
-  ended           reason seconds: the last line"""
+  who             isConnected, here (userId name isHost isMuted), online (userId name isInCall): the answer to /who
+  rooms           isConnected, rooms (roomId roomName participants, how many): the answer to /rooms
+  help            message: the answer to what was typed
+  error           message code canRetry retryAfter (s): what was typed was not done; code may be null
+  ended           reason seconds: the last line, also where no connection came about"""

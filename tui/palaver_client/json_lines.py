@@ -13,13 +13,14 @@ import orjson
 
 from palaver_media.engine_messages import ConsumerStats
 from palaver_protocol import notices, text
-from palaver_protocol.models import ChatMessage, EndReason, Participant, Reaction, UserId
+from palaver_protocol.models import ChatMessage, EndReason, Participant, Reaction, RoomView, UserId
 from palaver_protocol.notices import AnyNotice
-from palaver_protocol.table import Notice
+from palaver_protocol.table import Notice, Refusal
 
 from . import events, words
 from .changes import Change
 from .events import LocalEvent
+from .listings import Listing
 from .state import CallStats, ClientState
 
 Fields: TypeAlias = dict[str, Any]
@@ -40,13 +41,19 @@ class JsonLines:
         missed = [write("message", **_message(said)) for said in change.missed]
         return "\n".join(filter(None, [line, *missed])) or None
 
-    def of_error(self, message: str) -> str:
+    def of_error(self, message: str, no: Refusal | None = None) -> str:
         """Something that was asked could not be done; the call goes on."""
-        return write("error", message=message)
+        if no is None:
+            return write("error", message=message, code=None, canRetry=False, retryAfter=None)
+        return write("error", message=message, code=no.code, canRetry=no.can_retry, retryAfter=no.retry_after)
 
     def of_help(self, message: str) -> str:
         """What one can type, or what was asked for."""
         return write("help", message=message)
+
+    def of_listing(self, listing: Listing) -> str:
+        """Who or what there is."""
+        return write(listing.event, **listing.fields)
 
     def of_waiting(self) -> str:
         """Nobody talks with us yet."""
@@ -56,11 +63,15 @@ class JsonLines:
         """It still rings: a script has been told for how long."""
         return None
 
-    def of_hanging_up(self, reason: EndReason, seconds: float) -> str:
+    def of_hanging_up(self, reason: EndReason, seconds: float, room: RoomView | None) -> str:
         """One of several calls is over."""
         return write("hungUp", reason=reason.value, seconds=round(seconds, 3))
 
-    def of_end(self, reason: EndReason | None, seconds: float, *, was_talking: bool) -> str:
+    def of_failure(self) -> str | None:
+        """The last line where it has not begun; why, is said on standard error."""
+        return write("ended", reason=EndReason.ERROR.value, seconds=0.0)
+
+    def of_end(self, reason: EndReason | None, seconds: float, room: RoomView | None, *, was_talking: bool) -> str:
         """The last line; without a reason we left by our own will."""
         return write("ended", reason="left" if reason is None else reason.value, seconds=round(seconds, 3))
 
@@ -74,10 +85,10 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
         case notices.CallAcceptedNew():
             return write("callAccepted", callId=told.call_id, **_callee(change.old))
         case notices.CallRejected():
-            reason = told.reason or "rejected"
-            return write("callRejected", callId=told.room_id, userId=told.user_id, name=told.user_name, reason=reason)
+            who = {"userId": told.user_id, "name": told.user_name}
+            return write("callRejected", callId=told.room_id, **who, **_reason(told.reason))
         case notices.CallRejectedNew():
-            return write("callRejected", callId=told.call_id, **_callee(change.old), reason=told.reason)
+            return write("callRejected", callId=told.call_id, **_callee(change.old), **_reason(told.reason))
         case notices.CallCancelled():
             return write("callOver", callId=told.call_id, reason="cancelled")
         case notices.CallTimeout():
@@ -187,6 +198,10 @@ def _person(user_id: UserId, *states: ClientState) -> Fields:
 def _callee(old: ClientState) -> Fields:
     calling = old.outgoing
     return {"userId": calling.to_id if calling else "", "name": calling.to_name if calling else words.SOMEBODY}
+
+
+def _reason(reason: str | None) -> Fields:
+    return {"reason": reason or "rejected", "isOwnWords": words.is_own_words(reason)}
 
 
 def _incoming(told: notices.IncomingCall | notices.IncomingCallNew) -> Fields:

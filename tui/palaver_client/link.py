@@ -22,7 +22,7 @@ from palaver_protocol.requests import AnyRequest
 from palaver_protocol.table import ROW_OF, Ack, Code, Refusal, Request, refusal
 
 from .carriers import Carrier, Opening
-from .errors import Disconnected, LinkLost, LinkRefused
+from .errors import Disconnected, LinkLost, LinkRefused, Unanswered
 from .upgrade import CONNECT, not_upgraded
 from .url import ServerUrl
 
@@ -44,13 +44,14 @@ class Link:
     """One connection, from the first byte to the last.
 
     `on_notice` is called for each notice, and before them `on_welcome` with what the server says when it lets us in;
-    neither may block.
+    neither may block. `is_open` says whether Engine.IO's first packet has come.
     """
 
     url: ServerUrl
     auth: dict[str, Any]
     on_notice: Callable[[AnyNotice], None]
     on_welcome: Callable[[dict[str, Any]], None] = lambda welcome: None
+    is_open: bool = False
     _socketio: socketio.ClientLink = field(factory=socketio.ClientLink)
     _asked: dict[int, _Asked[Any]] = field(factory=lambda: dict[int, _Asked[Any]]())
     _scope: trio.CancelScope = field(factory=trio.CancelScope)
@@ -104,9 +105,9 @@ class Link:
         with trio.move_on_after(ANSWER) as patience:
             await waiting.done.wait()
         if patience.cancelled_caught:
-            self._lose(LinkLost(f"{self.url} did not answer {row.event} within {ANSWER:g} s"))
+            self._lose(LinkLost(f"the server has not answered for {ANSWER:g} s"))
         if waiting.answer is None:
-            raise Disconnected(str(self._failure or "the connection was closed"))
+            raise Unanswered(f"{self._failure or 'the connection was closed'}; it may have been done")
         if isinstance(waiting.answer, Refusal):
             raise waiting.answer
         return waiting.answer
@@ -123,15 +124,16 @@ class Link:
             finally:
                 await self._say_goodbye(carrier)
         except trio.TooSlowError:
-            self._lose(LinkLost(f"{self.url} did not let us in within {CONNECT:g} s"))
+            self._lose(LinkLost(f"the server at {self.url} did not let us in within {CONNECT:g} s"))
         except RemoteProtocolError as why:
-            self._lose(LinkLost(f"{self.url} does not speak our protocol ({why})"))
+            self._lose(LinkLost(f"the server at {self.url} does not speak our protocol ({why})"))
         except LinkLost as why:
             self._lose(why)
 
     async def _shake_hands(self, carrier: Carrier) -> engineio.Settings:
         """Be let in; nothing else is sent before that, so this may send by itself."""
         handshake = engineio.read_open(await carrier.receive())
+        self.is_open = True
         if not 0 < handshake.settings.ping_interval + handshake.settings.ping_timeout <= MAX_SILENCE:
             raise RemoteProtocolError("a senseless heartbeat")
         await carrier.send([_wrap(message) for message in self._socketio.connect(self.auth)])
@@ -148,7 +150,7 @@ class Link:
     async def _next_packet(self, carrier: Carrier, deadline: float) -> engineio.Packet:
         with trio.move_on_at(deadline):
             return await carrier.receive()
-        raise LinkLost(f"{self.url} went silent")
+        raise LinkLost(f"the server at {self.url} went silent")
 
     def _take(self, packet: engineio.Packet) -> None:
         match packet.type:
@@ -157,7 +159,7 @@ class Link:
             case engineio.PacketType.PING:
                 self._send_raw(engineio.encode(engineio.Packet(engineio.PacketType.PONG, packet.data)))
             case engineio.PacketType.CLOSE:
-                raise LinkLost(f"{self.url} closed the connection")
+                raise LinkLost(f"the server at {self.url} closed the connection")
             case _:
                 return
 
@@ -174,7 +176,7 @@ class Link:
             case socketio.Acknowledged():
                 self._answer(event)
             case socketio.Disconnected():
-                raise LinkLost(f"{self.url} ended the connection")
+                raise LinkLost(f"the server at {self.url} ended the connection")
             case _:
                 assert_never(event)
 
@@ -234,7 +236,7 @@ class Link:
         try:
             self._outbox.send_nowait(message)
         except trio.WouldBlock:
-            self._lose(LinkLost(f"{self.url} takes nothing any more"))
+            self._lose(LinkLost(f"the server at {self.url} takes nothing any more"))
             raise Disconnected(str(self._failure)) from None
 
     def _lose(self, why: LinkLost) -> None:

@@ -70,7 +70,7 @@ class PollingCarrier:
             with trio.move_on_after(TAKEN):
                 self._check(await self._up.request("POST", self._target, payload))
                 continue
-            raise LinkLost(f"{self._url} does not take what we say")
+            raise LinkLost(f"the server at {self._url} does not take what we say")
 
     async def close(self) -> None:
         """Give up both connections."""
@@ -85,7 +85,7 @@ class PollingCarrier:
 
     def _check(self, answer: Answer) -> Answer:
         if answer.status != OK:
-            raise LinkLost(f"{self._url} ended the session (it answers {answer.status})")
+            raise LinkLost(f"the server at {self._url} ended the session (it answers {answer.status})")
         return answer
 
 

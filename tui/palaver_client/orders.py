@@ -18,9 +18,10 @@ from . import words
 from .asking import NOT_THERE
 from .client import Client
 from .commands import COMMANDS, HELP
-from .errors import Disconnected
+from .errors import Disconnected, Unanswered
 from .events import Joined, Left
-from .standard import typed_lines
+from .listings import Listing
+from .standard import TypedLine, typed_lines
 from .state import ClientState, ConnectionState
 
 MAX_PIECE: Final = 16_000  # code points of one message: at most 64 KiB of UTF-8
@@ -28,16 +29,20 @@ MAX_WAITING: Final = 100  # lines typed and not yet done
 TRIES: Final = 5  # to say something where the server asks to wait
 SOON: Final = 2.0  # s in which a new connection gets its seat back
 QUIT: Final = "/quit"
+TAKE_NOTHING: Final = {QUIT, "/mute", "/unmute", "/help", *(name for name, each in COMMANDS.items() if not each.usage)}
 
 
 class Answers(Protocol):
     """Where the answers to what is typed go."""
 
-    async def error(self, message: str) -> None:
-        """Something could not be done."""
+    async def error(self, message: str, no: Refusal | None = None) -> None:
+        """Something could not be done, because of a refusal or not."""
 
     async def help(self, message: str) -> None:
         """Something that was asked for."""
+
+    async def listing(self, listing: Listing) -> None:
+        """Who or what there is, as it was asked for."""
 
     def quit(self) -> None:
         """Nothing more is wanted."""
@@ -45,37 +50,49 @@ class Answers(Protocol):
 
 @define
 class Orders:
-    """Does what is typed, line by line. The end of standard input ends the typing, not the call."""
+    """Does what is typed, line by line. The end of standard input ends the typing, not the call.
+
+    Of lines that are pasted together only the first may be a command, for the others are of a text.
+    """
 
     client: Client
     answers: Answers
 
     async def run(self) -> None:
         """Read, and beside it carry out; /quit does not wait for what cannot be said now."""
-        put, take = trio.open_memory_channel[str](MAX_WAITING)
+        put, take = trio.open_memory_channel[TypedLine](MAX_WAITING)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._carry_out, take)
             async with put, aclosing(typed_lines()) as lines:
                 async for line in lines:
-                    order = text.sanitise(line).strip()
-                    if order == QUIT and self.client.state.connection is not ConnectionState.CONNECTED:
+                    order = TypedLine(text.sanitise(line.text).strip(), line.is_pasted)
+                    if (
+                        order.text.casefold() == QUIT
+                        and not order.is_pasted
+                        and self.client.state.connection is not ConnectionState.CONNECTED
+                    ):
                         self.answers.quit()
                     await put.send(order)
 
-    async def _carry_out(self, orders: trio.MemoryReceiveChannel[str]) -> None:
+    async def _carry_out(self, orders: trio.MemoryReceiveChannel[TypedLine]) -> None:
         async for order in orders:
             try:
-                await self._obey(order)
+                await (self._say(order.text) if order.is_pasted else self._obey(order.text))
             except Refusal as no:
-                await self.answers.error(words.of_refusal(no))
+                await self.answers.error(words.of_refusal(no), no)
+            except Unanswered as why:
+                await self.answers.error(str(why))
             except Disconnected as why:
                 await self.answers.error(f"not done: {why}")
 
     async def _obey(self, line: str) -> None:
         """Do what a line says. Raises Refusal or Disconnected."""
-        command, _, rest = line.partition(" ")
+        word, _, rest = line.partition(" ")
+        command = word.casefold()
         if not line:
             return
+        if rest and command in TAKE_NOTHING:
+            raise refusal(Code.INVALID_PAYLOAD, f"{command} takes nothing more; write only {command}")
         if command == QUIT:
             self.answers.quit()
         elif command in ("/mute", "/unmute"):
@@ -84,15 +101,22 @@ class Orders:
         elif command == "/help":
             await self.answers.help(HELP)
         elif command in COMMANDS:
-            answer = await COMMANDS[command].run(rest.strip(), self.client)
-            if answer is not None:
-                await self.answers.help(answer)
+            await self._answer(await COMMANDS[command].run(rest.strip(), self.client))
         elif command.startswith("/") and not command.startswith("//"):
-            await self.answers.error(f"there is no command {command[:40]}; /help lists them")
+            await self.answers.error(f"there is no command {word[:40]}; /help lists them")
         else:
-            said = line.removeprefix("/") if line.startswith("//") else line
-            for start in range(0, len(said), MAX_PIECE):
-                await say(self.client, said[start : start + MAX_PIECE])
+            await self._say(line.removeprefix("/") if line.startswith("//") else line)
+
+    async def _answer(self, answer: str | Listing | None) -> None:
+        if isinstance(answer, Listing):
+            await self.answers.listing(answer)
+        elif answer is not None:
+            await self.answers.help(answer)
+
+    async def _say(self, content: str) -> None:
+        """Write it to the room, in pieces. Raises Refusal or Disconnected."""
+        for start in range(0, len(content), MAX_PIECE):
+            await say(self.client, content[start : start + MAX_PIECE])
 
 
 async def say(client: Client, content: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,6 +26,7 @@ from .state import ClientState, IncomingRing
 YOU_LEFT: Final = "you left the room"
 ROOM_GONE: Final = "your room is no more"
 SOMEBODY: Final = "somebody"
+QUOTED: Final = 40  # code points of a message
 
 SIDES: Final = {Side.SOURCE: "microphone", Side.SINK: "speaker"}
 
@@ -68,6 +70,8 @@ _REMEDIES: Final = {
     Code.MEDIA_UNAVAILABLE.value: "the server is preparing its sound; it is tried again",
 }
 
+_ADVICE: Final = re.compile(r"[:;,]? try again.*")
+
 
 # -- what was said and done --------------------------------------------------------------------------------------------
 def of_rejection(name: str, reason: str | None) -> str:
@@ -82,16 +86,21 @@ def of_message(said: ChatMessage) -> str:
     return f"{said.user_name}{quote}: {indented(said.content)}"
 
 
-def of_participant(person: Participant) -> str:
-    """Somebody in our room, and what there is to know of him."""
+def of_participant(person: Participant, mark: str = "") -> str:
+    """Somebody in our room, with what tells him from others of his name, and what there is to know of him."""
     marks = {"host": person.is_host, "muted": person.is_muted, "away": person.is_away, "records": person.is_recording}
     shown = [mark for mark, has_it in marks.items() if has_it]
-    return f"{person.name} ({', '.join(shown)})" if shown else person.name
+    return f"{person.name}{mark} ({', '.join(shown)})" if shown else f"{person.name}{mark}"
 
 
-def of_user(user: User) -> str:
-    """Somebody online."""
-    return f"{user.name} (in a call)" if user.status is UserStatus.IN_CALL else user.name
+def of_user(user: User, mark: str = "") -> str:
+    """Somebody online, with what tells him from others of his name."""
+    return f"{user.name}{mark}{' (in a call)' if user.status is UserStatus.IN_CALL else ''}"
+
+
+def is_own_words(reason: str | None) -> bool:
+    """Whether a rejection's reason is what the callee wrote, and none of the known words."""
+    return bool(reason) and reason not in _REJECTED
 
 
 def of_ring(ring: IncomingRing, now: float) -> str:
@@ -101,9 +110,14 @@ def of_ring(ring: IncomingRing, now: float) -> str:
     return f"{ring.from_name} still {does}{left}"
 
 
-def of_reactions(reactions: tuple[Reaction, ...]) -> str:
-    """How many reacted with which emoji."""
-    return ", ".join(f"{reaction.emoji} {reaction.count}" for reaction in reactions) or "none"
+def of_reactions(reactions: tuple[Reaction, ...], state: ClientState) -> str:
+    """Who reacted with which emoji; where not all are known, how many."""
+    return ", ".join(f"{each.emoji} {_who_reacted(each, state)}" for each in reactions) or "none"
+
+
+def _who_reacted(reaction: Reaction, state: ClientState) -> str:
+    names = [name_of(user_id, state) for user_id in reaction.user_ids]
+    return listing(names) if names and SOMEBODY not in names else str(reaction.count)
 
 
 def indented(content: str) -> str:
@@ -113,9 +127,22 @@ def indented(content: str) -> str:
 
 def whose(message_id: MessageId, state: ClientState) -> str:
     """Which message is meant."""
-    messages = () if state.room is None else state.room.messages
-    said = next((said for said in messages if said.message_id == message_id), None)
+    said = _message(message_id, state)
     return "an older message" if said is None else f"a message of {said.user_name}"
+
+
+def quoted(message_id: MessageId, state: ClientState) -> str:
+    """Which message is meant, with its beginning."""
+    said = _message(message_id, state)
+    if said is None:
+        return whose(message_id, state)
+    line = " ".join(said.content.split())
+    return f'{whose(message_id, state)}, "{line if len(line) <= QUOTED else line[:QUOTED] + "..."}"'
+
+
+def _message(message_id: MessageId, state: ClientState) -> ChatMessage | None:
+    messages = () if state.room is None else state.room.messages
+    return next((said for said in messages if said.message_id == message_id), None)
 
 
 def ending(reason: EndReason | None) -> str:
@@ -130,11 +157,14 @@ def of_polling(reason: str) -> str:
 
 # -- what went wrong ---------------------------------------------------------------------------------------------------
 def of_refusal(no: Refusal) -> str:
-    """Why the server refused, and what one can do."""
+    """Why the server refused, and what one can do, unless it says so itself."""
+    error = no.error.partition(" @ $")[0]  # without the place in the request, which only programs know
     if no.retry_after is not None:
-        return f"{no.error}; try again in {duration(no.retry_after)}"
+        return f"{_ADVICE.sub('', error)}; try again in {duration(no.retry_after)}"
     remedy = _REMEDIES.get(no.code)
-    return f"{no.error}; {remedy}" if remedy else no.error
+    if remedy is None or remedy in error or ("try again" in remedy and "try again" in error):
+        return error
+    return f"{error}; {remedy}"
 
 
 def of_problem(reason: str, remedy: str) -> str:

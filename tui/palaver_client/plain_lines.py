@@ -9,12 +9,14 @@ from typing import Final
 from attrs import define, field
 
 from palaver_protocol import text
-from palaver_protocol.models import EndReason, UserId
+from palaver_protocol.models import EndReason, RoomType, RoomView, UserId
 from palaver_protocol.notices import IncomingCall, IncomingCallNew, NewMessage
+from palaver_protocol.table import Refusal
 
 from . import words
 from .changes import Change
 from .events import OlderRead, SpeakingChanged
+from .listings import Listing
 
 QUIET: Final = 10.0  # s that all others are silent before it is news that the same one speaks again
 BELL: Final = "\a"
@@ -51,13 +53,17 @@ class PlainLines:
                 line = "\n".join(filter(None, [words.of_event(change), *missed])) or None
         return None if line is None else bell + text.sanitise(line, keep="\n\t")
 
-    def of_error(self, message: str) -> str:
+    def of_error(self, message: str, no: Refusal | None = None) -> str:
         """Something that was asked could not be done; the call goes on."""
         return text.one_line(message)
 
     def of_help(self, message: str) -> str:
         """What one can type, or what was asked for."""
         return text.sanitise(message, keep="\n")
+
+    def of_listing(self, listing: Listing) -> str:
+        """Who or what there is."""
+        return text.sanitise(listing.text, keep="\n")
 
     def of_waiting(self) -> str:
         """Nobody talks with us yet."""
@@ -67,13 +73,17 @@ class PlainLines:
         """It still rings."""
         return text.one_line(message)
 
-    def of_hanging_up(self, reason: EndReason, seconds: float) -> str:
-        """One of several calls is over."""
-        return f"the call took {words.duration(seconds)}; waiting for calls"
+    def of_hanging_up(self, reason: EndReason, seconds: float, room: RoomView | None) -> str:
+        """One of several calls is over, that in this room."""
+        return f"{_stay(room, seconds)}; waiting for calls"
 
-    def of_end(self, reason: EndReason | None, seconds: float, *, was_talking: bool) -> str:
+    def of_failure(self) -> str | None:
+        """It has not begun; why, is said on standard error."""
+        return None
+
+    def of_end(self, reason: EndReason | None, seconds: float, room: RoomView | None, *, was_talking: bool) -> str:
         """The last line; without a reason we left by our own will."""
-        return f"the call took {words.duration(seconds)}" if was_talking else "you wait for calls no longer"
+        return _stay(room, seconds) if was_talking else "you wait for calls no longer"
 
     def _is_told(self, writer: UserId) -> bool:
         """Whether what he wrote is not on the screen already."""
@@ -93,3 +103,10 @@ class PlainLines:
         self._speaking.add(event.user_id)
         self._last_speaker = event.user_id
         return is_news
+
+
+def _stay(room: RoomView | None, seconds: float) -> str:
+    """How long we talked."""
+    if room is None or room.room_type is RoomType.DIRECT:
+        return f"the call took {words.duration(seconds)}"
+    return f"you were in {room.room_name} for {words.duration(seconds)}"

@@ -106,7 +106,8 @@ class OutgoingRing:
 class ClientState:
     """All that a client knows, as one immutable value.
 
-    `me` is our own user id, `retry_at` the time on Trio's clock of the next attempt to connect, `polling_because`
+    `me` is our own user id, `retry_at` the time on Trio's clock of the next attempt to connect, `lost_at` that since
+    which there is no connection, `polling_because`
     why we make do with HTTP requests instead of a WebSocket, if we do. `speakers` are those who speak as the server
     hears it, the loudest first; `sound.speaking` are those whom we hear speak.
     """
@@ -115,6 +116,7 @@ class ClientState:
     name: Name
     connection: ConnectionState = ConnectionState.CONNECTING
     retry_at: float | None = None
+    lost_at: float | None = None
     polling_because: str = ""
     users: tuple[User, ...] = ()
     rooms: tuple[RoomSummary, ...] = ()

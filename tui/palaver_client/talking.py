@@ -10,18 +10,21 @@ from typing import Final, TypeAlias
 import trio
 from attrs import define, field
 
-from palaver_protocol.models import EndReason
+from palaver_protocol.models import EndReason, RoomView
+from palaver_protocol.notices import Snapshot
 from palaver_protocol.table import Refusal
 
 from . import running, words
 from .arguments import FAILED
 from .changes import AnyEvent, Change, Changes
 from .client import Client, connect
-from .errors import Disconnected
+from .errors import ConnectFailed, Disconnected
 from .events import CarrierChanged, Connected
 from .json_lines import JsonLines
+from .listings import Listing
 from .orders import Orders
 from .plain_lines import PlainLines
+from .recording import announced
 from .scopes import helpers
 from .settings import Settings
 from .standard import STDIN, STDOUT, Output, OutputClosed
@@ -43,6 +46,15 @@ async def talk(options: argparse.Namespace, settings: Settings) -> int:
     is_terminal = os.isatty(STDIN)
     plain = PlainLines(settings.user_id, is_terminal, is_terminal and os.isatty(STDOUT))
     printer = Printer(JsonLines() if options.json else plain)
+    try:
+        return await _talk(options, settings, printer)
+    except ConnectFailed:
+        await printer.print(printer.lines.of_failure())
+        raise
+
+
+async def _talk(options: argparse.Namespace, settings: Settings, printer: Printer) -> int:
+    """All calls over a connection. Raises ConnectFailed, Refusal or Disconnected."""
     source, sink = options.input or settings.source, options.output or settings.sink
     async with (
         connect(options.url, settings.name, settings.user_id, takes_waiting_calls=True, is_to_talk=True) as client,
@@ -79,7 +91,10 @@ class Talking:
 
     async def in_room(self, room: str) -> EndReason:
         """Talk in a room until it, or the call for which it was left, is over. Raises Refusal or Disconnected."""
-        async with self.client.call(room, source=self.source, sink=self.sink) as call:
+        async with (
+            self.client.call(room, source=self.source, sink=self.sink) as call,
+            announced(self.client, self.sink),
+        ):
             self._begin()
             self.printer.talking_since = trio.current_time()
             return await call.wait_ended()
@@ -92,12 +107,15 @@ class Talking:
             await wait_seated(self.client)
             began = self.printer.talking_since = trio.current_time()
             try:
-                async with self.client.talk(source=self.source, sink=self.sink) as call:
+                async with (
+                    self.client.talk(source=self.source, sink=self.sink) as call,
+                    announced(self.client, self.sink),
+                ):
                     reason = await call.wait_ended()
             except Refusal:  # the seat is gone already
                 reason = EndReason.ENDED
             self.printer.talking_since = None
-            await self.printer.print(self.printer.lines.of_hanging_up(reason, trio.current_time() - began))
+            await self.printer.hang_up(reason, trio.current_time() - began)
 
     def _begin(self) -> None:
         """Take what is typed, and let the time run."""
@@ -122,8 +140,7 @@ async def remind(client: Client, printer: Printer) -> None:
         async for _ in changes:
             while client.state.incoming:
                 await trio.sleep(REMINDER)
-                for ring in client.state.incoming:
-                    await printer.print(printer.lines.of_ringing(words.of_ring(ring, trio.current_time())))
+                await printer.remind(client.state)
 
 
 @define
@@ -134,6 +151,8 @@ class Printer:
     over: trio.CancelScope = field(factory=trio.CancelScope)
     began: float | None = None  # on Trio's clock, in s
     talking_since: float | None = None  # likewise
+    room: RoomView | None = None  # in which we talk, or last did
+    _followed: Changes | None = None
     _printing: trio.CancelScope = field(factory=lambda: trio.CancelScope(shield=True))
     _output: Output = field(factory=Output)
     _done: trio.Event = field(factory=trio.Event)
@@ -147,12 +166,21 @@ class Printer:
 
     async def follow(self, changes: Changes) -> None:
         """Print all changes until they end, also those of the end that a signal makes."""
+        self._followed = changes
         try:
             with self._printing:
                 async for change in changes:
+                    self.room = change.new.room or self.room
                     await self.print(self.lines.of_change(change))
+                    if isinstance(change.event, Snapshot):
+                        await self.remind(change.new)
         finally:
             self._done.set()
+
+    async def remind(self, state: ClientState) -> None:
+        """Say what still rings."""
+        for ring in state.incoming:
+            await self.print(self.lines.of_ringing(words.of_ring(ring, trio.current_time())))
 
     async def print(self, line: str | None) -> None:
         """Print a line, if there is one."""
@@ -162,13 +190,17 @@ class Printer:
         except OutputClosed:
             self.over.cancel()
 
-    async def error(self, message: str) -> None:
+    async def error(self, message: str, no: Refusal | None = None) -> None:
         """Something that was typed could not be done."""
-        await self.print(self.lines.of_error(message))
+        await self.print(self.lines.of_error(message, no))
 
     async def help(self, message: str) -> None:
         """Something that was asked for."""
         await self.print(self.lines.of_help(message))
+
+    async def listing(self, listing: Listing) -> None:
+        """Who or what there is."""
+        await self.print(self.lines.of_listing(listing))
 
     def quit(self) -> None:
         """Nothing more is wanted."""
@@ -181,5 +213,13 @@ class Printer:
             if self.began is not None:
                 was_talking = self.talking_since is not None
                 seconds = trio.current_time() - (self.talking_since or self.began)
-                await self.print(self.lines.of_end(reason, seconds, was_talking=was_talking))
+                await self.print(self.lines.of_end(reason, seconds, self.room, was_talking=was_talking))
+            else:
+                await self.print(self.lines.of_failure())
         self._printing.cancel()
+
+    async def hang_up(self, reason: EndReason, seconds: float) -> None:
+        """Say that one of several calls is over, after all that happened in it."""
+        if self._followed is not None:
+            await self._followed.wait_read()
+        await self.print(self.lines.of_hanging_up(reason, seconds, self.room))

@@ -35,7 +35,7 @@ async def open_stream(url: ServerUrl) -> trio.abc.Stream:
                 return stream
             return await _secure(stream, url)
     except trio.TooSlowError:
-        raise LinkLost(f"{url} does not answer within {CONNECT:g} s") from None
+        raise LinkLost(f"the server at {url} does not answer within {CONNECT:g} s") from None
     except (OSError, trio.BrokenResourceError, UnicodeError) as why:  # the last: a host name that DNS cannot carry
         if isinstance(why.__cause__, ssl.SSLError):
             raise _not_secure(why.__cause__, url) from why
@@ -94,14 +94,14 @@ async def upgrade(stream: trio.abc.Stream, nursery: trio.Nursery, url: ServerUrl
             max_message_size=MAX_MESSAGE,
             message_queue_size=16,
         )
-    raise LinkLost(f"{url} is no Palaver server (it hung up)")
+    raise LinkLost(f"the server at {url} is no Palaver server (it hung up)")
 
 
 def not_upgraded(url: ServerUrl, group: BaseExceptionGroup[HandshakeError]) -> LinkLost:
     """What a server's refusal to become a WebSocket means."""
     why = group.exceptions[0]
     answer = f"it answers {why.status_code}" if isinstance(why, ConnectionRejected) else "it does not take WebSockets"
-    return LinkLost(f"{url} is no Palaver server ({answer})")
+    return LinkLost(f"the server at {url} is no Palaver server ({answer})")
 
 
 @define(eq=False)

@@ -21,6 +21,7 @@ from .phrases import (
     duration,
     ending,
     indented,
+    is_own_words,
     listing,
     name_of,
     of_message,
@@ -32,6 +33,7 @@ from .phrases import (
     of_rejection,
     of_ring,
     of_user,
+    quoted,
     transport_failure,
     whose,
 )
@@ -45,6 +47,7 @@ __all__ = [
     "connect_remedy",
     "duration",
     "ending",
+    "is_own_words",
     "listing",
     "name_of",
     "of_event",
@@ -84,23 +87,24 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
         case notices.UserJoined():
             return None if change.old.participant(told.user_id) else f"{told.user_name} joined"
         case notices.UserLeft():
-            return f"{name_of(told.user_id, change.old, change.new)} left"
+            is_call = change.old.room is not None and change.old.room.room_type is RoomType.DIRECT
+            return f"{name_of(told.user_id, change.old, change.new)} {'hung up' if is_call else 'left'}"
         case notices.NewMessage():
             return of_message(told)
         case notices.MessageReactionUpdated():
-            return f"reactions to {whose(told.message_id, change.new)}: {of_reactions(told.reactions)}"
+            return f"reactions to {quoted(told.message_id, change.new)}: {of_reactions(told.reactions, change.new)}"
         case notices.MessageEdited():
             return f"{whose(told.message_id, change.new)} now says: {indented(told.content)}"
         case notices.MessageDeleted():
             return f"{whose(told.message_id, change.old)} was deleted"
         case notices.HostChanged():
-            is_back = told.reason is HostChange.RETURNED
-            return f"{told.host_name} is back as the host" if is_back else f"{told.host_name} is the host now"
+            subject = "you are" if told.host_id == change.new.me else f"{told.host_name} is"
+            return f"{subject} back as the host" if told.reason is HostChange.RETURNED else f"{subject} the host now"
         case notices.ParticipantMediaStateUpdated():
             return _of_media_state(told, change.old.participant(told.user_id))
         case notices.RecordingStateChanged():
-            name = name_of(told.user_id, change.new)
-            return f"{name} records the call" if told.is_recording else f"{name} records the call no longer"
+            does = "you record" if told.user_id == change.new.me else f"{name_of(told.user_id, change.new)} records"
+            return f"{does} the call" if told.is_recording else f"{does} the call no longer"
         case notices.RoomHostless():
             return "the host left; everybody may now do what a host may"
         case notices.CallEnded():
@@ -168,6 +172,9 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
             return f"connection lost: {event.reason}; connecting again"
         case events.Joined():
             return of_joining(event, change.old, change.new)
+        case events.Left(reason=reason) if reason == YOU_LEFT and change.old.room is not None:
+            is_call = change.old.room.room_type is RoomType.DIRECT
+            return reason if is_call else f"you left {change.old.room.room_name}"
         case events.Left():
             return event.reason
         case events.Calling():

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from attrs import evolve
-from textual.events import MouseScrollUp
+from textual.events import MouseScrollUp, Paste
 
 from palaver_client.state import ClientState
 from palaver_protocol.models import ChatMessage, Emoji, Quote, Reaction, RoomId, Text
@@ -196,6 +196,17 @@ async def test_an_own_message_is_written_anew_and_the_draft_comes_back() -> None
         await to_chat(shown)
         await shown.press("up", "w")
         assert line.value == "draft"  # bob's is not ours to edit
+
+
+async def test_all_lines_of_what_is_pasted_are_sent() -> None:
+    async with screen(chat(BOB)) as shown:
+        await shown.press("c", "a", "b", "left")
+        shown.app.screen.query_one(ChatInput).post_message(Paste("one\r\ntwo\n\nthree"))
+        await shown.pilot.pause()
+        await shown.press("!")
+        assert shown.app.screen.query_one(ChatInput).value == "aone↵two↵↵three!b"
+        await shown.press("enter")
+        assert shown.wishes == [Say("aone\ntwo\n\nthree!b")]
 
 
 async def test_an_own_message_is_deleted_once_that_is_confirmed() -> None:

@@ -49,6 +49,7 @@ HELP: Final = (
     "and Esc ends the writing.",
 )
 
+TOO_LONG: Final = "That is too long for one message; it was not taken."
 NOT_CONNECTED: Final = "you are not connected; that has to wait"
 TOO_MUCH_SAID: Final = "too many messages wait to be sent"
 NO_DEVICES_YET: Final = "  Looking for devices…"

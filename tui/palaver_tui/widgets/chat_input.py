@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import frozen
 from textual.binding import Binding
@@ -16,8 +16,11 @@ from palaver_tui.wishes import Edit, Say
 from .cells import plain
 from .line import Line
 
+if TYPE_CHECKING:
+    from textual.events import Paste
+
 MAX_TEXT: Final = 20_000  # code points in a message
-BREAK: Final = "↵"  # a line break of a message that is edited in one line
+BREAK: Final = "↵"  # a line break of a message that is written in one line
 
 
 @frozen
@@ -72,7 +75,7 @@ class ChatInput(Line):
     def edit(self, said: ChatMessage) -> None:
         """Write a message anew."""
         self._begin(Editing(said, self.value))
-        self.value = said.content.replace("\n", BREAK)
+        self.value = said.content
         self.cursor_position = len(self.value)
 
     def stop(self) -> None:
@@ -88,15 +91,29 @@ class ChatInput(Line):
             self.screen.set_focus(self)
         self.post_message(self.AimChanged(aim))
 
+    def validate_value(self, value: str) -> str:
+        """Line breaks show as a sign, wherever they come from."""
+        return super().validate_value(value.replace("\n", BREAK))
+
+    def _on_paste(self, event: Paste) -> None:
+        """Take all lines of what is pasted; the line of Textual would take the first one only."""
+        event.prevent_default()
+        event.stop()
+        self.replace(BREAK.join(event.text.splitlines()), *self.selection)
+
+    def restricted(self) -> None:
+        """Say that it is too much, of which nothing is taken."""
+        self.notify(labels.TOO_LONG, severity="warning", markup=False)
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Send what was written."""
         event.stop()
-        text = event.value.strip()
+        text = event.value.replace(BREAK, "\n").strip()
         if not text:
             return
         match self._aim:
             case Editing(said=said):
-                wish: Say | Edit = Edit(said.message_id, text.replace(BREAK, "\n"))
+                wish: Say | Edit = Edit(said.message_id, text)
             case Answering(said=said):
                 wish = Say(text, said.message_id)
                 self.clear()
@@ -114,7 +131,7 @@ class ChatInput(Line):
         text_sent, aim = self._sent
         if aim is not None and text == text_sent:
             self._begin(aim)
-        self.value = text.replace("\n", BREAK)
+        self.value = text
 
     def action_done(self) -> None:
         """Write an ordinary message again, or no more: then keys act upon what is written."""

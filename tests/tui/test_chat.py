@@ -198,6 +198,28 @@ async def test_an_own_message_is_written_anew_and_the_draft_comes_back() -> None
         assert line.value == "draft"  # bob's is not ours to edit
 
 
+async def test_what_is_half_written_stays_with_its_room() -> None:
+    elsewhere = evolve(TALKING, room=evolve(room("eve", "ann", name="planning"), room_id=OTHER))
+    async with screen(chat(*SAID)) as shown:
+        line = shown.app.screen.query_one(ChatInput)
+        await to_chat(shown)
+        await shown.press("enter", "h", "i")
+        await shown.show(ONLINE)
+        await shown.show(elsewhere)
+        assert line.value == ""
+        assert "↪" not in shown.text()
+        await shown.press("c", "o")
+        await shown.show(chat(*SAID))
+        assert line.value == "hi"
+        await shown.press("!")
+        assert line.value == "hi!"
+        await shown.show(elsewhere)
+        assert line.value == "o"
+        again = evolve(elsewhere, room=evolve(elsewhere.room, room_id=RoomId("room-new")))
+        await shown.show(again)  # the server was started anew, and has a room of that name again
+        assert line.value == "o"
+
+
 async def test_all_lines_of_what_is_pasted_are_sent() -> None:
     async with screen(chat(BOB)) as shown:
         await shown.press("c", "a", "b", "left")

@@ -9,11 +9,13 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from palaver_protocol.models import ChatMessage
+from palaver_client.state import ClientState
+from palaver_protocol.models import ChatMessage, RoomId
 from palaver_tui import labels
 from palaver_tui.wishes import Edit, Say
 
 from .cells import plain
+from .follow import follow
 from .line import Line
 
 if TYPE_CHECKING:
@@ -66,7 +68,34 @@ class ChatInput(Line):
     def __init__(self) -> None:
         super().__init__(id="say", placeholder=labels.WRITE, max_length=MAX_TEXT, compact=True, select_on_focus=False)
         self._aim: Aim = None
+        self._room: tuple[RoomId, str] | None = None  # for which it is written
+        self._drafts: dict[RoomId, str] = {}  # half written for other rooms
         self._sent: tuple[str, Aim] = ("", None)  # the last one, should it come back
+
+    def on_mount(self) -> None:
+        """Watch in which room we are."""
+        follow(self, self.look, self.enter)
+
+    @staticmethod
+    def look(state: ClientState) -> tuple[RoomId, str] | None:
+        """Our room and its name."""
+        return None if state.room is None else (state.room.room_id, state.room.room_name)
+
+    def enter(self, room: tuple[RoomId, str] | None) -> None:
+        """Go on with what was half written for this room; what was for the one before waits there."""
+        if room is None or room == self._room:
+            return
+        before, self._room = self._room, room
+        if before is None or before[1] == room[1]:
+            return  # a lost room that is made anew is the same to those who write
+        if self._aim is not None:
+            self.stop()
+        self._drafts[before[0]] = self.value
+        self._write(self._drafts.pop(room[0], ""))
+
+    def _write(self, text: str) -> None:
+        self.value = text
+        self.cursor_position = len(self.value)
 
     def answer(self, said: ChatMessage) -> None:
         """Write an answer; what is half written becomes one."""
@@ -75,8 +104,7 @@ class ChatInput(Line):
     def edit(self, said: ChatMessage) -> None:
         """Write a message anew."""
         self._begin(Editing(said, self.value))
-        self.value = said.content
-        self.cursor_position = len(self.value)
+        self._write(said.content)
 
     def stop(self) -> None:
         """Write an ordinary message again."""
@@ -84,8 +112,7 @@ class ChatInput(Line):
 
     def _begin(self, aim: Aim) -> None:
         if isinstance(self._aim, Editing):
-            self.value = self._aim.draft
-            self.cursor_position = len(self.value)
+            self._write(self._aim.draft)
         self._aim = aim
         if aim is not None:
             self.screen.set_focus(self)

@@ -270,6 +270,21 @@ async def test_who_sits_in_a_room_is_told_what_a_call_means() -> None:
         assert shown.wishes == [Ring(user_id("bob"))]
 
 
+@pytest.mark.parametrize(("keys", "question"), [("pp", "You leave lobby"), ("n", "New room")])
+async def test_questions_of_a_room_close_when_one_is_in_another(keys: str, question: str) -> None:
+    here = evolve(TALKING, room=room("ann"), users=IDLE.users)
+    there = evolve(here, room=evolve(direct("bob", "ann"), room_id=OTHER))
+    async with screen(here) as shown:
+        await shown.press(*keys)
+        assert question in shown.text()
+        await shown.show(evolve(here, incoming=RUNG.incoming), here)
+        assert question in shown.text()
+        await shown.press("ctrl+r")
+        await shown.show(there)
+        await shown.until(lambda: question not in shown.text() and "Call with bob" in shown.text())
+        assert shown.wishes == []
+
+
 async def test_people_are_invited_to_the_room() -> None:
     here = evolve(TALKING, users=IDLE.users)
     async with screen(here) as shown:

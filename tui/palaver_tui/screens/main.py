@@ -17,7 +17,7 @@ from palaver_tui.messages import Asked
 from palaver_tui.widgets.banner import Banner
 from palaver_tui.widgets.chat import ChatLog
 from palaver_tui.widgets.chat_input import ChatInput
-from palaver_tui.widgets.follow import follow
+from palaver_tui.widgets.follow import follow, our_room
 from palaver_tui.widgets.participants import may_end
 from palaver_tui.widgets.people import PeopleList, may_invite
 from palaver_tui.widgets.ringing import Ringing
@@ -237,8 +237,3 @@ class Main(Screen[None]):
         if not isinstance(self.focused, PeopleList):
             self.remove_class("-people")
         self.query_one(ChatInput).placeholder = labels.WRITING if isinstance(self.focused, Input) else labels.WRITE
-
-
-def our_room(state: ClientState) -> RoomId | None:
-    """The room we are in."""
-    return None if state.room is None else state.room.room_id

@@ -135,6 +135,8 @@ async def test_several_calls_are_all_shown_and_answered_one_by_one() -> None:
         assert "▸ bob calls you" in shown.text()
         await shown.press("ctrl+g")
         assert "▸ eve calls you" in shown.text()
+        for hint in ("^y Accept", "^n Reject", "^r Reason"):
+            assert hint in shown.line("▸ eve calls you")
         await shown.press("ctrl+n", "ctrl+g", "ctrl+y")
         assert shown.wishes == [Reject(EVE), Accept(BOB)]
         await shown.show(evolve(two, incoming=two.incoming[:1]))

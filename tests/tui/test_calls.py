@@ -264,7 +264,7 @@ async def test_a_call_that_comes_in_shows_above_the_one_that_goes_out() -> None:
 
 
 async def test_who_sits_in_a_room_is_told_what_a_call_means() -> None:
-    here = evolve(TALKING, users=IDLE.users)
+    here = evolve(TALKING, room=room("ann"), users=IDLE.users)
     async with screen(here) as shown:
         await shown.press("p", "p")
         assert "Call bob? You leave lobby when the call is accepted." in " ".join(shown.text().split())
@@ -287,8 +287,19 @@ async def test_questions_of_a_room_close_when_one_is_in_another(keys: str, quest
         assert shown.wishes == []
 
 
+async def test_nobody_is_called_or_invited_to_where_they_are() -> None:
+    async with screen(evolve(TALKING, room=room("ann", "bob"), users=IDLE.users)) as shown:
+        await shown.press("p")
+        assert "Invite" not in shown.lines()[-1]
+        await shown.press("p", "i", "enter")
+        assert shown.wishes == []
+        assert shown.app.screen.query_one(ChatInput).has_focus
+        await shown.press("escape", "p", "down")
+        assert "i Invite" in shown.lines()[-1]
+
+
 async def test_people_are_invited_to_the_room() -> None:
-    here = evolve(TALKING, users=IDLE.users)
+    here = evolve(TALKING, room=room("ann"), users=IDLE.users)
     async with screen(here) as shown:
         await shown.press("p")
         assert "i Invite" in shown.lines()[-1]
@@ -311,7 +322,7 @@ async def test_a_room_for_two_is_shown_as_a_call(size: tuple[int, int]) -> None:
 
 
 async def test_nobody_is_invited_to_a_call_between_two() -> None:
-    here = evolve(TALKING, room=direct("bob", "ann"), users=IDLE.users)
+    here = evolve(TALKING, room=direct("eve", "ann"), users=IDLE.users)
     async with screen(here) as shown:
         await shown.press("p", "i", "enter")
         assert shown.wishes == []

@@ -200,7 +200,9 @@ class Main(Screen[None]):
     def on_people_list_picked(self, event: PeopleList.Picked) -> None:
         """Join the chosen person, or ask what else to do."""
         room_id = event.user.current_room_id
-        if room_id is not None and any(room.room_id == room_id for room in self._state.rooms):
+        if self._state.participant(event.user.user_id) is not None:
+            self.action_chat()
+        elif room_id is not None and any(room.room_id == room_id for room in self._state.rooms):
             self._join(room_id)
         else:
             self._ask_about(event.user)

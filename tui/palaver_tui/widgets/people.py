@@ -46,11 +46,12 @@ class PeopleList(Choices):
         self._me = UserId("")
         self._users: dict[UserId, User] = {}
         self._may_invite = False
+        self._around: frozenset[UserId] = frozenset()  # who is in our room
 
     def on_mount(self) -> None:
         """Watch the people and the names of the rooms they are in."""
         follow(self, self.look, self.show)
-        follow(self, may_invite, self.allow)
+        follow(self, lambda state: (may_invite(state), around(state)), self.allow)
 
     @staticmethod
     def look(state: ClientState) -> tuple[UserId, tuple[User, ...], tuple[RoomSummary, ...]]:
@@ -74,9 +75,9 @@ class PeopleList(Choices):
             self.highlighted = 1
         self.refresh_bindings()
 
-    def allow(self, may_invite: bool) -> None:
-        """Whether there is a room to invite to."""
-        self._may_invite = may_invite
+    def allow(self, seen: tuple[bool, frozenset[UserId]]) -> None:
+        """Whether there is a room to invite to, and who need not be called because we sit together."""
+        self._may_invite, self._around = seen
         self.refresh_bindings()
 
     @property
@@ -103,9 +104,9 @@ class PeopleList(Choices):
         """Which keys are of use for this person."""
         match action:
             case "call":
-                return self.selected is not None
+                return self.selected is not None and self.selected.user_id not in self._around
             case "invite":
-                return self.selected is not None and self._may_invite
+                return self._may_invite and self.check_action("call", ())
             case _:
                 return True
 
@@ -123,6 +124,12 @@ class PeopleList(Choices):
 def may_invite(state: ClientState) -> bool:
     """Whether we sit in a room to which others may be invited."""
     return state.room is not None and state.room.room_type is RoomType.GROUP
+
+
+def around(state: ClientState) -> frozenset[UserId]:
+    """Who is in our room."""
+    people = () if state.room is None else state.room.participants
+    return frozenset(person.user_id for person in people)
 
 
 def line_of(user: User, is_me: bool, where: str, width: int) -> Content:

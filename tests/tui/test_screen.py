@@ -11,6 +11,7 @@ from palaver_client.events import ConnectionLost
 from palaver_client.state import ConnectionState, SideState, Sound
 from palaver_media.engine_messages import Device, Devices, Side
 from palaver_protocol.models import RoomId
+from palaver_tui import labels
 from palaver_tui.keys import SECTIONS
 from palaver_tui.messages import Happened, Offline, StateChanged, Trouble
 from palaver_tui.widgets.chat_input import ChatInput
@@ -76,6 +77,14 @@ async def test_rooms_and_people_are_listed(size: tuple[int, int]) -> None:
         assert "host eve" in shown.text()
         assert "you" in shown.line("idle")
         assert "bob" in shown.line("in lobby")
+
+
+async def test_lists_keep_their_right_column_beside_a_scrollbar() -> None:
+    crowd = tuple(user(f"person-{n}", OTHER if n % 2 else None) for n in range(10))
+    async with screen(ONLINE) as shown:
+        await shown.show(evolve(ONLINE, users=(user("ann"), *crowd)))
+        assert "in planning" in shown.line("person-1")
+        assert "idle" in shown.line("person-2")
 
 
 async def test_a_room_is_joined_by_key() -> None:
@@ -225,6 +234,11 @@ async def test_keys_right_behind_the_one_for_the_chat_do_nothing_else() -> None:
         await shown.press("!")
         assert shown.app.screen.query_one(ChatInput).value.endswith("!")
         assert shown.wishes == []  # none of them left or ended the room
+
+
+async def test_an_address_keeps_its_small_letter() -> None:
+    assert labels.sentence("http://127.0.0.1:1 does not answer") == "http://127.0.0.1:1 does not answer."
+    assert labels.sentence("no server at http://a!") == "No server at http://a!"
 
 
 async def test_blank_lines_are_not_sent() -> None:

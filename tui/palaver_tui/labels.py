@@ -112,9 +112,10 @@ def troubles(sides: Iterable[SideState]) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with a capital and a full stop."""
+    """The text with a capital, unless it begins with an address, and a full stop."""
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
+    first = text[:1] if "://" in text.split(" ", 1)[0] else text[:1].upper()
+    return first + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 
 def not_kept(why: object) -> str:

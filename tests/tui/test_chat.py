@@ -198,6 +198,21 @@ async def test_an_own_message_is_written_anew_and_the_draft_comes_back() -> None
         assert line.value == "draft"  # bob's is not ours to edit
 
 
+@pytest.mark.parametrize("is_shown_first", [True, False])
+async def test_what_arrived_though_the_answer_was_lost_is_not_sent_twice(is_shown_first: bool) -> None:
+    news = (chat(BOB, later(message(3, "ann", "hi"), 1)), Trouble("the connection was lost", "hi"))
+    async with screen(chat(BOB)) as shown:
+        await shown.press("c", "h", "i", "enter")
+        for one in news if is_shown_first else reversed(news):
+            await shown.show(one)
+        await shown.press("enter")
+        assert shown.wishes == [Say("hi")]
+        await shown.press("h", "o", "enter")
+        await shown.show(Trouble("the connection was lost", "ho"))
+        await shown.press("!", "enter")  # the cursor is behind what came back
+        assert shown.wishes == [Say("hi"), Say("ho"), Say("ho!")]
+
+
 async def test_what_is_half_written_stays_with_its_room() -> None:
     elsewhere = evolve(TALKING, room=evolve(room("eve", "ann", name="planning"), room_id=OTHER))
     async with screen(chat(*SAID)) as shown:

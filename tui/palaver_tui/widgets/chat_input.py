@@ -10,13 +10,14 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from palaver_client.state import ClientState
-from palaver_protocol.models import ChatMessage, RoomId
+from palaver_protocol.models import ChatMessage, RoomId, UserId
 from palaver_tui import labels
 from palaver_tui.wishes import Edit, Say
 
 from .cells import plain
 from .follow import follow
 from .line import Line
+from .outbox import Outbox, Sent
 
 if TYPE_CHECKING:
     from textual.events import Paste
@@ -70,11 +71,13 @@ class ChatInput(Line):
         self._aim: Aim = None
         self._room: tuple[RoomId, str] | None = None  # for which it is written
         self._drafts: dict[RoomId, str] = {}  # half written for other rooms
-        self._sent: tuple[str, Aim] = ("", None)  # the last one, should it come back
+        self._outbox: Outbox[Aim] = Outbox()
+        self._returned: Sent[Aim] | None = None  # what came back from it last
 
     def on_mount(self) -> None:
         """Watch in which room we are."""
         follow(self, self.look, self.enter)
+        follow(self, written, self.take_back)
 
     @staticmethod
     def look(state: ClientState) -> tuple[RoomId, str] | None:
@@ -147,18 +150,31 @@ class ChatInput(Line):
             case None:
                 wish = Say(text)
                 self.clear()
-        self._sent = wish.text, self._aim
+        if self._returned is not None:
+            self._outbox.drop(self._returned)
+            self._returned = None
+        self._outbox.send(text, self._aim)
         self.stop()
         self.post_message(self.Said(wish))
 
     def put_back(self, text: str) -> None:
-        """Give back what could not be sent, unless something else is being written."""
-        if self.value:
+        """Give back what could not be sent, unless it shows in the chat or something else is being written."""
+        sent = self._outbox.find(text)
+        if self.value or sent is None:
             return
-        text_sent, aim = self._sent
-        if aim is not None and text == text_sent:
-            self._begin(aim)
-        self.value = text
+        if sent.aim is not None:
+            self._begin(sent.aim)
+        self._write(text)
+        self._returned = sent
+
+    def take_back(self, seen: tuple[UserId, tuple[ChatMessage, ...]]) -> None:
+        """Empty the line again where what it gave back has arrived after all."""
+        me, messages = seen
+        if self._returned in self._outbox.arrived(messages, me) and self._returned is not None:
+            if self.value == self.validate_value(self._returned.text):
+                self.stop()
+                self.clear()
+            self._returned = None
 
     def action_done(self) -> None:
         """Write an ordinary message again, or no more: then keys act upon what is written."""
@@ -166,6 +182,11 @@ class ChatInput(Line):
             self.stop()
         else:
             self.screen.set_focus(self.screen.query_one("#log"))
+
+
+def written(state: ClientState) -> tuple[UserId, tuple[ChatMessage, ...]]:
+    """Ourselves, and the newest messages."""
+    return state.me, () if state.room is None else state.room.messages
 
 
 class AimLine(Static):

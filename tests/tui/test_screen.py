@@ -346,6 +346,13 @@ async def test_a_lost_connection_is_told_with_a_countdown_and_r_connects_now() -
         assert "Trying" not in shown.text()
 
 
+async def test_a_connection_that_makes_do_with_requests_says_so() -> None:
+    async with screen(ONLINE) as shown:
+        assert "HTTP" not in shown.lines()[0]
+        await shown.show(evolve(ONLINE, polling_because="a proxy does not let it through"))
+        assert "● connected (HTTP)" in shown.lines()[0]
+
+
 async def test_a_server_that_is_lost_for_good_is_told() -> None:
     async with screen(ONLINE) as shown:
         lost = Offline(ConnectionLost("the server refused us", None, None))

@@ -67,9 +67,11 @@ _CONNECTIONS: Final = {
 }
 
 
-def connection(state: ConnectionState) -> tuple[str, str, str]:
+def connection(state: ClientState) -> tuple[str, str, str]:
     """A mark, a word and a colour for the connection."""
-    return _CONNECTIONS[state]
+    mark, word, colour = _CONNECTIONS[state.connection]
+    is_http = state.is_polling and state.connection is ConnectionState.CONNECTED
+    return mark, f"{word} (HTTP)" if is_http else word, colour
 
 
 def media(state: ClientState) -> str:

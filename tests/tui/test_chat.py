@@ -246,6 +246,26 @@ async def test_all_lines_of_what_is_pasted_are_sent() -> None:
         assert shown.wishes == [Say("aone\ntwo\n\nthree!b")]
 
 
+async def test_after_writing_the_newest_message_is_selected() -> None:
+    async with screen(chat(*SAID)) as shown:
+        await to_chat(shown)
+        await shown.press("up", "enter", "h", "i", "enter", "escape")
+        await shown.show(chat(*SAID, later(message(3, "ann", "hi"), 1)))
+        await to_chat(shown)
+        assert "▸ann  hi" in shown.text()
+
+
+async def test_nothing_is_offered_for_a_deleted_message() -> None:
+    async with screen(chat(*SAID)) as shown:
+        await to_chat(shown)
+        assert "d Delete" in shown.lines()[-1]
+        await shown.show(chat(BOB))
+        await shown.until(lambda: "Reply" not in shown.lines()[-1] and "Delete" not in shown.lines()[-1])
+        assert "▸" not in shown.line("ann deleted")
+        await shown.press("up")
+        assert "▸bob" in shown.text()
+
+
 async def test_an_own_message_is_deleted_once_that_is_confirmed() -> None:
     async with screen(chat(*SAID)) as shown:
         await to_chat(shown)

@@ -10,6 +10,7 @@ from textual.widgets import Button
 
 from palaver_protocol.models import CallId
 from palaver_tui import rings
+from palaver_tui.messages import Happened, Missed
 from palaver_tui.widgets.chat_input import ChatInput
 from palaver_tui.wishes import Accept, CancelRing, Invite, Leave, Reject, Ring, Say
 from tui.scenes import (
@@ -203,6 +204,17 @@ async def test_an_invitation_names_the_room(size: tuple[int, int]) -> None:
         assert "eve invites you to planning" in shown.text()
         await shown.press("ctrl+y")
         assert shown.wishes == [Accept(CallId(OTHER))]
+
+
+async def test_a_missed_call_leaves_a_mark_until_one_turns_to_the_caller() -> None:
+    async with screen(IDLE) as shown:
+        await shown.show(Missed(user_id("bob")), Happened("you missed a call from bob", "warning", 30.0))
+        assert "missed call" in shown.line("  bob")
+        assert "You missed a call from bob." in shown.text()
+        await shown.show(evolve(IDLE, users=(*IDLE.users, user("zoe"))))
+        assert "missed call" in shown.line("  bob")
+        await shown.press("p")
+        await shown.until(lambda: "missed call" not in shown.line("  bob"))
 
 
 # -- calls of our own --------------------------------------------------------------------------------------------------

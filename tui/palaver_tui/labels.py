@@ -31,6 +31,7 @@ NO_OLDER: Final = "No older messages."
 WRITE: Final = "Press c to write to the room"
 WRITING: Final = "Enter sends, Esc ends the writing"
 
+MISSED: Final = "missed call"
 WELCOME: Final = (
     ("You are in no room.", "bold"),
     ("", ""),

@@ -10,7 +10,7 @@ from textual.widgets import Footer, Input
 
 from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState, ConnectionState
-from palaver_protocol.models import RoomId, RoomType, User
+from palaver_protocol.models import RoomId, RoomType, User, UserId
 from palaver_tui import labels
 from palaver_tui.keys import MAIN_KEYS
 from palaver_tui.messages import Asked
@@ -89,6 +89,10 @@ class Main(Screen[None]):
     def offline(self, lost: ConnectionLost | RetryFailed) -> None:
         """There is no connection."""
         self.query_one(Banner).lost(lost)
+
+    def missed(self, user_id: UserId) -> None:
+        """Somebody rang in vain."""
+        self.query_one(PeopleList).miss(user_id)
 
     def put_back(self, text: str) -> None:
         """A message could not be sent."""

@@ -46,6 +46,16 @@ async def test_the_first_screen_is_there_before_the_network(size: tuple[int, int
         assert "Help" in shown.lines()[-1]
 
 
+async def test_the_way_to_the_help_and_out_is_always_in_sight() -> None:
+    async with screen(TALKING, (40, 20)) as shown:
+        await shown.press("tab")
+        for state in (TALKING, ONLINE):
+            await shown.show(state)
+            await shown.until(lambda: shown.lines()[-1].rstrip().endswith("? Help ^q Quit"))
+        await shown.pilot.click("#always FooterKey")
+        await shown.until(lambda: "Esc closes" in shown.text())
+
+
 async def test_who_is_known_is_brought_online() -> None:
     async with screen(START) as shown:
         shown.wishes.clear()

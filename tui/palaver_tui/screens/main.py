@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState, ConnectionState
@@ -18,6 +18,7 @@ from palaver_tui.widgets.banner import Banner
 from palaver_tui.widgets.chat import ChatLog
 from palaver_tui.widgets.chat_input import ChatInput
 from palaver_tui.widgets.follow import follow, our_room
+from palaver_tui.widgets.foot import Foot
 from palaver_tui.widgets.participants import may_end
 from palaver_tui.widgets.people import PeopleList, may_invite
 from palaver_tui.widgets.ringing import Ringing
@@ -54,7 +55,7 @@ class Main(Screen[None]):
             yield Welcome()
             yield Room()
         yield Ringing()
-        yield Footer(compact=True, show_command_palette=False)
+        yield Foot(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Watch what decides about panes and keys."""

@@ -8,7 +8,7 @@ import pytest
 
 from palaver_client import ClientState, MediaState
 from palaver_protocol.models import RoomType
-from palaver_tui.messages import Happened, OlderShown, Trouble
+from palaver_tui.messages import Happened, Missed, OlderShown, Trouble
 from palaver_tui.wishes import (
     Accept,
     CancelRing,
@@ -84,6 +84,7 @@ async def test_a_cancelled_and_a_missed_call_are_told() -> None:
         ann.wants(Ring(bob.user_id))
         await ann.hears(Happened, "bob does not answer")
         await bob.hears(Happened, "you missed a call from ann")
+        assert [one.user_id for one in bob.told if isinstance(one, Missed)] == [ann.user_id] * 2
 
 
 async def test_whoever_accepts_in_a_room_leaves_it_and_speaks_on() -> None:

@@ -10,6 +10,7 @@ from textual.widgets import Button
 
 from palaver_protocol.models import CallId
 from palaver_tui import rings
+from palaver_tui.messages import Happened, Missed
 from palaver_tui.widgets.chat_input import ChatInput
 from palaver_tui.wishes import Accept, CancelRing, Invite, Leave, Reject, Ring, Say
 from tui.scenes import (
@@ -135,6 +136,8 @@ async def test_several_calls_are_all_shown_and_answered_one_by_one() -> None:
         assert "▸ bob calls you" in shown.text()
         await shown.press("ctrl+g")
         assert "▸ eve calls you" in shown.text()
+        for hint in ("^y Accept", "^n Reject", "^r Reason"):
+            assert hint in shown.line("▸ eve calls you")
         await shown.press("ctrl+n", "ctrl+g", "ctrl+y")
         assert shown.wishes == [Reject(EVE), Accept(BOB)]
         await shown.show(evolve(two, incoming=two.incoming[:1]))
@@ -203,6 +206,17 @@ async def test_an_invitation_names_the_room(size: tuple[int, int]) -> None:
         assert shown.wishes == [Accept(CallId(OTHER))]
 
 
+async def test_a_missed_call_leaves_a_mark_until_one_turns_to_the_caller() -> None:
+    async with screen(IDLE) as shown:
+        await shown.show(Missed(user_id("bob")), Happened("you missed a call from bob", "warning", 30.0))
+        assert "missed call" in shown.line("  bob")
+        assert "You missed a call from bob." in shown.text()
+        await shown.show(evolve(IDLE, users=(*IDLE.users, user("zoe"))))
+        assert "missed call" in shown.line("  bob")
+        await shown.press("p")
+        await shown.until(lambda: "missed call" not in shown.line("  bob"))
+
+
 # -- calls of our own --------------------------------------------------------------------------------------------------
 async def test_somebody_is_called_by_key() -> None:
     async with screen(IDLE) as shown:
@@ -262,7 +276,7 @@ async def test_a_call_that_comes_in_shows_above_the_one_that_goes_out() -> None:
 
 
 async def test_who_sits_in_a_room_is_told_what_a_call_means() -> None:
-    here = evolve(TALKING, users=IDLE.users)
+    here = evolve(TALKING, room=room("ann"), users=IDLE.users)
     async with screen(here) as shown:
         await shown.press("p", "p")
         assert "Call bob? You leave lobby when the call is accepted." in " ".join(shown.text().split())
@@ -270,8 +284,34 @@ async def test_who_sits_in_a_room_is_told_what_a_call_means() -> None:
         assert shown.wishes == [Ring(user_id("bob"))]
 
 
+@pytest.mark.parametrize(("keys", "question"), [("pp", "You leave lobby"), ("n", "New room")])
+async def test_questions_of_a_room_close_when_one_is_in_another(keys: str, question: str) -> None:
+    here = evolve(TALKING, room=room("ann"), users=IDLE.users)
+    there = evolve(here, room=evolve(direct("bob", "ann"), room_id=OTHER))
+    async with screen(here) as shown:
+        await shown.press(*keys)
+        assert question in shown.text()
+        await shown.show(evolve(here, incoming=RUNG.incoming), here)
+        assert question in shown.text()
+        await shown.press("ctrl+r")
+        await shown.show(there)
+        await shown.until(lambda: question not in shown.text() and "Call with bob" in shown.text())
+        assert shown.wishes == []
+
+
+async def test_nobody_is_called_or_invited_to_where_they_are() -> None:
+    async with screen(evolve(TALKING, room=room("ann", "bob"), users=IDLE.users)) as shown:
+        await shown.press("p")
+        assert "Invite" not in shown.lines()[-1]
+        await shown.press("p", "i", "enter")
+        assert shown.wishes == []
+        assert shown.app.screen.query_one(ChatInput).has_focus
+        await shown.press("escape", "p", "down")
+        assert "i Invite" in shown.lines()[-1]
+
+
 async def test_people_are_invited_to_the_room() -> None:
-    here = evolve(TALKING, users=IDLE.users)
+    here = evolve(TALKING, room=room("ann"), users=IDLE.users)
     async with screen(here) as shown:
         await shown.press("p")
         assert "i Invite" in shown.lines()[-1]
@@ -294,7 +334,7 @@ async def test_a_room_for_two_is_shown_as_a_call(size: tuple[int, int]) -> None:
 
 
 async def test_nobody_is_invited_to_a_call_between_two() -> None:
-    here = evolve(TALKING, room=direct("bob", "ann"), users=IDLE.users)
+    here = evolve(TALKING, room=direct("eve", "ann"), users=IDLE.users)
     async with screen(here) as shown:
         await shown.press("p", "i", "enter")
         assert shown.wishes == []

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from attrs import evolve
-from textual.events import MouseScrollUp
+from textual.events import MouseScrollUp, Paste
 
 from palaver_client.state import ClientState
 from palaver_protocol.models import ChatMessage, Emoji, Quote, Reaction, RoomId, Text
@@ -196,6 +196,74 @@ async def test_an_own_message_is_written_anew_and_the_draft_comes_back() -> None
         await to_chat(shown)
         await shown.press("up", "w")
         assert line.value == "draft"  # bob's is not ours to edit
+
+
+@pytest.mark.parametrize("is_shown_first", [True, False])
+async def test_what_arrived_though_the_answer_was_lost_is_not_sent_twice(is_shown_first: bool) -> None:
+    news = (chat(BOB, later(message(3, "ann", "hi"), 1)), Trouble("the connection was lost", "hi"))
+    async with screen(chat(BOB)) as shown:
+        await shown.press("c", "h", "i", "enter")
+        for one in news if is_shown_first else reversed(news):
+            await shown.show(one)
+        await shown.press("enter")
+        assert shown.wishes == [Say("hi")]
+        await shown.press("h", "o", "enter")
+        await shown.show(Trouble("the connection was lost", "ho"))
+        await shown.press("!", "enter")  # the cursor is behind what came back
+        assert shown.wishes == [Say("hi"), Say("ho"), Say("ho!")]
+
+
+async def test_what_is_half_written_stays_with_its_room() -> None:
+    elsewhere = evolve(TALKING, room=evolve(room("eve", "ann", name="planning"), room_id=OTHER))
+    async with screen(chat(*SAID)) as shown:
+        line = shown.app.screen.query_one(ChatInput)
+        await to_chat(shown)
+        await shown.press("enter", "h", "i")
+        await shown.show(ONLINE)
+        await shown.show(elsewhere)
+        assert line.value == ""
+        assert "↪" not in shown.text()
+        await shown.press("c", "o")
+        await shown.show(chat(*SAID))
+        assert line.value == "hi"
+        await shown.press("!")
+        assert line.value == "hi!"
+        await shown.show(elsewhere)
+        assert line.value == "o"
+        again = evolve(elsewhere, room=evolve(elsewhere.room, room_id=RoomId("room-new")))
+        await shown.show(again)  # the server was started anew, and has a room of that name again
+        assert line.value == "o"
+
+
+async def test_all_lines_of_what_is_pasted_are_sent() -> None:
+    async with screen(chat(BOB)) as shown:
+        await shown.press("c", "a", "b", "left")
+        shown.app.screen.query_one(ChatInput).post_message(Paste("one\r\ntwo\n\nthree"))
+        await shown.pilot.pause()
+        await shown.press("!")
+        assert shown.app.screen.query_one(ChatInput).value == "aone↵two↵↵three!b"
+        await shown.press("enter")
+        assert shown.wishes == [Say("aone\ntwo\n\nthree!b")]
+
+
+async def test_after_writing_the_newest_message_is_selected() -> None:
+    async with screen(chat(*SAID)) as shown:
+        await to_chat(shown)
+        await shown.press("up", "enter", "h", "i", "enter", "escape")
+        await shown.show(chat(*SAID, later(message(3, "ann", "hi"), 1)))
+        await to_chat(shown)
+        assert "▸ann  hi" in shown.text()
+
+
+async def test_nothing_is_offered_for_a_deleted_message() -> None:
+    async with screen(chat(*SAID)) as shown:
+        await to_chat(shown)
+        assert "d Delete" in shown.lines()[-1]
+        await shown.show(chat(BOB))
+        await shown.until(lambda: "Reply" not in shown.lines()[-1] and "Delete" not in shown.lines()[-1])
+        assert "▸" not in shown.line("ann deleted")
+        await shown.press("up")
+        assert "▸bob" in shown.text()
 
 
 async def test_an_own_message_is_deleted_once_that_is_confirmed() -> None:

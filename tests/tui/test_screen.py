@@ -11,6 +11,7 @@ from palaver_client.events import ConnectionLost
 from palaver_client.state import ConnectionState, SideState, Sound
 from palaver_media.engine_messages import Device, Devices, Side
 from palaver_protocol.models import RoomId
+from palaver_tui import labels
 from palaver_tui.keys import SECTIONS
 from palaver_tui.messages import Happened, Offline, StateChanged, Trouble
 from palaver_tui.widgets.chat_input import ChatInput
@@ -45,6 +46,16 @@ async def test_the_first_screen_is_there_before_the_network(size: tuple[int, int
         assert "Help" in shown.lines()[-1]
 
 
+async def test_the_way_to_the_help_and_out_is_always_in_sight() -> None:
+    async with screen(TALKING, (40, 20)) as shown:
+        await shown.press("tab")
+        for state in (TALKING, ONLINE):
+            await shown.show(state)
+            await shown.until(lambda: shown.lines()[-1].rstrip().endswith("? Help ^q Quit"))
+        await shown.pilot.click("#always FooterKey")
+        await shown.until(lambda: "Esc closes" in shown.text())
+
+
 async def test_who_is_known_is_brought_online() -> None:
     async with screen(START) as shown:
         shown.wishes.clear()
@@ -76,6 +87,14 @@ async def test_rooms_and_people_are_listed(size: tuple[int, int]) -> None:
         assert "host eve" in shown.text()
         assert "you" in shown.line("idle")
         assert "bob" in shown.line("in lobby")
+
+
+async def test_lists_keep_their_right_column_beside_a_scrollbar() -> None:
+    crowd = tuple(user(f"person-{n}", OTHER if n % 2 else None) for n in range(10))
+    async with screen(ONLINE) as shown:
+        await shown.show(evolve(ONLINE, users=(user("ann"), *crowd)))
+        assert "in planning" in shown.line("person-1")
+        assert "idle" in shown.line("person-2")
 
 
 async def test_a_room_is_joined_by_key() -> None:
@@ -227,6 +246,11 @@ async def test_keys_right_behind_the_one_for_the_chat_do_nothing_else() -> None:
         assert shown.wishes == []  # none of them left or ended the room
 
 
+async def test_an_address_keeps_its_small_letter() -> None:
+    assert labels.sentence("http://127.0.0.1:1 does not answer") == "http://127.0.0.1:1 does not answer."
+    assert labels.sentence("no server at http://a!") == "No server at http://a!"
+
+
 async def test_blank_lines_are_not_sent() -> None:
     async with screen(TALKING) as shown:
         await shown.press("c", "space", "enter")
@@ -330,6 +354,13 @@ async def test_a_lost_connection_is_told_with_a_countdown_and_r_connects_now() -
         assert shown.wishes == [Retry()]
         await shown.show(TALKING)
         assert "Trying" not in shown.text()
+
+
+async def test_a_connection_that_makes_do_with_requests_says_so() -> None:
+    async with screen(ONLINE) as shown:
+        assert "HTTP" not in shown.lines()[0]
+        await shown.show(evolve(ONLINE, polling_because="a proxy does not let it through"))
+        assert "● connected (HTTP)" in shown.lines()[0]
 
 
 async def test_a_server_that_is_lost_for_good_is_told() -> None:

@@ -12,7 +12,7 @@ from palaver_protocol.text import many_lines
 
 from . import labels
 from .keys import APP_KEYS
-from .messages import Asked, Happened, Offline, OlderShown, Severity, StateChanged, Trouble
+from .messages import Asked, Happened, Missed, Offline, OlderShown, Severity, StateChanged, Trouble
 from .screens.main import Main
 from .telephone import Telephone
 from .theme import THEMES, fitting
@@ -72,7 +72,11 @@ class PalaverApp(Telephone):
         if happened.severity is None:
             self._main.tell(happened.text)
         else:
-            self._toast(happened.text, happened.severity)
+            self._toast(happened.text, happened.severity, happened.lasts)
+
+    def on_missed(self, missed: Missed) -> None:
+        """Mark who rang in vain."""
+        self._main.missed(missed.user_id)
 
     def on_offline(self, offline: Offline) -> None:
         """Tell why there is no connection."""
@@ -92,8 +96,8 @@ class PalaverApp(Telephone):
         if trouble.unsaid:
             self._main.put_back(trouble.unsaid)
 
-    def _toast(self, text: str, severity: Severity) -> None:
-        self.notify(labels.sentence(many_lines(text)), severity=severity, markup=False)
+    def _toast(self, text: str, severity: Severity, lasts: float | None = None) -> None:
+        self.notify(labels.sentence(many_lines(text)), severity=severity, timeout=lasts, markup=False)
 
     def action_copy_or_quit(self) -> None:
         """Copy what is selected, or quit."""

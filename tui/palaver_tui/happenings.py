@@ -25,7 +25,7 @@ from palaver_protocol.notices import (
 )
 
 from . import labels
-from .messages import Happened, Offline, OlderShown, Severity
+from .messages import Happened, Missed, Offline, OlderShown, Severity
 
 if TYPE_CHECKING:
     from textual.message import Message
@@ -35,6 +35,8 @@ _SEVERITIES: Final[dict[NoticeLevel, Severity]] = {
     NoticeLevel.WARNING: "warning",
     NoticeLevel.ERROR: "error",
 }
+
+LONG: Final = 30.0  # s for a toast about a call that nobody took: whoever was away may read it still
 
 
 def told(change: Change) -> Iterator[Message]:
@@ -52,7 +54,12 @@ def told(change: Change) -> Iterator[Message]:
             yield from _happened(change, _SEVERITIES[level])
         case MediaFailed():
             yield from _happened(change, "error")
-        case CallRejected() | CallRejectedNew() | CallTimeout():
+        case CallTimeout(call_id=call_id) | CallCancelled(call_id=call_id) if ring := change.old.ring(call_id):
+            yield Missed(ring.from_id)
+            yield from _happened(change, "warning", LONG)
+        case CallTimeout() | CallRejectedNew(reason="timeout"):
+            yield from _happened(change, "warning", LONG)
+        case CallRejected() | CallRejectedNew():
             yield from _happened(change, "warning")
         case CallEnded() | Left() | Invited() | CallAccepted() | CallCancelled() | RingOver():
             yield from _happened(change, "information")
@@ -67,10 +74,10 @@ def told(change: Change) -> Iterator[Message]:
             return
 
 
-def _happened(change: Change, severity: Severity | None) -> Iterator[Message]:
+def _happened(change: Change, severity: Severity | None, lasts: float | None = None) -> Iterator[Message]:
     text = words.of_event(change)
     if text:
-        yield Happened(text, severity)
+        yield Happened(text, severity, lasts)
 
 
 def _hung_up(change: Change, user_id: UserId) -> Iterator[Message]:

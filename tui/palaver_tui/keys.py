@@ -36,14 +36,14 @@ class Key:
 
 
 MAIN_KEYS: Final = (
-    Key("question_mark", "help", "Help", "?", "show this page"),
+    Key("question_mark", "help", "", "?", "show this page"),
     Key("m", "mute", "Mute", "m", "mute or unmute your microphone"),
     Key("ctrl+t", "mute", "", "^t", "the same, also while you write"),
     Key("c", "chat", "Chat", "c", "write to the room: Enter sends, Esc stops"),
-    Key("p", "people", "Call", "p", "go to who is online, to call or invite somebody"),
-    Key("n", "open", "New", "n", "make a room, or join one by its name"),
     Key("l", "leave", "Leave", "l", "leave the room"),
     Key("h,l", "hang_up", "Hang up", "h", "hang up, in a call between two"),
+    Key("p", "people", "Call", "p", "go to who is online, to call or invite somebody"),
+    Key("n", "open", "New", "n", "make a room, or join one by its name"),
     Key("e", "end", "End", "e", "end the room for all, where you may"),
     Key("s", "sound", "Sound", "s", "choose microphone and speaker"),
     Key("v", "view", "View", "v", "lists or room, where there is no space for both"),
@@ -72,9 +72,10 @@ RING_KEYS: Final = (
     Key("ctrl+g", "next_ring", "", "^g", "go to the next one, where several ring", is_global=True),
 )
 APP_KEYS: Final = (
-    Key("ctrl+q", "quit", "Quit", "^q", "leave the room and Palaver", is_global=True),
+    Key("ctrl+q", "quit", "", "^q", "leave the room and Palaver", is_global=True),
     Key("ctrl+c", "copy_or_quit", "", "^c", "the same; copies, where text is selected", is_global=True),
 )
+ALWAYS: Final = ((MAIN_KEYS[0], "Help"), (APP_KEYS[0], "Quit"))  # in the footer, however short it is
 MOVES: Final = (
     ("Tab Shift+Tab", "go to the next or previous pane"),
     ("↑ ↓ PgUp PgDn", "move in a list or scroll"),

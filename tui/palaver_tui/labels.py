@@ -31,6 +31,7 @@ NO_OLDER: Final = "No older messages."
 WRITE: Final = "Press c to write to the room"
 WRITING: Final = "Enter sends, Esc ends the writing"
 
+MISSED: Final = "missed call"
 WELCOME: Final = (
     ("You are in no room.", "bold"),
     ("", ""),
@@ -49,6 +50,7 @@ HELP: Final = (
     "and Esc ends the writing.",
 )
 
+TOO_LONG: Final = "That is too long for one message; it was not taken."
 NOT_CONNECTED: Final = "you are not connected; that has to wait"
 TOO_MUCH_SAID: Final = "too many messages wait to be sent"
 NO_DEVICES_YET: Final = "  Looking for devices…"
@@ -66,9 +68,11 @@ _CONNECTIONS: Final = {
 }
 
 
-def connection(state: ConnectionState) -> tuple[str, str, str]:
+def connection(state: ClientState) -> tuple[str, str, str]:
     """A mark, a word and a colour for the connection."""
-    return _CONNECTIONS[state]
+    mark, word, colour = _CONNECTIONS[state.connection]
+    is_http = state.is_polling and state.connection is ConnectionState.CONNECTED
+    return mark, f"{word} (HTTP)" if is_http else word, colour
 
 
 def media(state: ClientState) -> str:
@@ -111,9 +115,10 @@ def troubles(sides: Iterable[SideState]) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with a capital and a full stop."""
+    """The text with a capital, unless it begins with an address, and a full stop."""
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
+    first = text[:1] if "://" in text.split(" ", 1)[0] else text[:1].upper()
+    return first + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 
 def not_kept(why: object) -> str:

@@ -8,6 +8,7 @@ from textual.message import Message
 
 from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState
+from palaver_protocol.models import UserId
 
 from .wishes import Wish
 
@@ -27,12 +28,21 @@ class StateChanged(Message):
 
 
 class Happened(Message):
-    """Something happened, in words; one with a `severity` deserves a toast."""
+    """Something happened, in words; one with a `severity` deserves a toast, which `lasts` so many seconds."""
 
-    def __init__(self, text: str, severity: Severity | None) -> None:
+    def __init__(self, text: str, severity: Severity | None, lasts: float | None = None) -> None:
         super().__init__()
         self.text = text
         self.severity: Severity | None = severity
+        self.lasts = lasts
+
+
+class Missed(Message):
+    """Somebody rang here in vain."""
+
+    def __init__(self, user_id: UserId) -> None:
+        super().__init__()
+        self.user_id = user_id
 
 
 class OlderShown(Message):

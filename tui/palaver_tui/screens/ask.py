@@ -24,7 +24,7 @@ class AskName(Window[str | None]):
     BINDINGS = [("escape", "leave", "Cancel")]
 
     def __init__(self, title: str, question: str, suggestion: str, *, must_answer: bool = False) -> None:
-        super().__init__()
+        super().__init__(of_room=not must_answer)
         self._title = title
         self._question = question
         self._suggestion = suggestion
@@ -80,7 +80,7 @@ class Confirm(Window[bool]):
     BINDINGS = [("escape,n", "answer(False)", "No"), ("y", "answer(True)", "Yes")]
 
     def __init__(self, question: str, yes: str) -> None:
-        super().__init__()
+        super().__init__(of_room=True)
         self._question = question
         self._yes = yes
 

@@ -32,7 +32,7 @@ class ChooseEmoji(Window[str | None]):
     ]
 
     def __init__(self, quote: str) -> None:
-        super().__init__()
+        super().__init__(of_room=True)
         self._quote = quote
 
     def compose(self) -> ComposeResult:

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState, ConnectionState
-from palaver_protocol.models import RoomId, RoomType, User
+from palaver_protocol.models import RoomId, RoomType, User, UserId
 from palaver_tui import labels
 from palaver_tui.keys import MAIN_KEYS
 from palaver_tui.messages import Asked
 from palaver_tui.widgets.banner import Banner
 from palaver_tui.widgets.chat import ChatLog
 from palaver_tui.widgets.chat_input import ChatInput
-from palaver_tui.widgets.follow import follow
+from palaver_tui.widgets.follow import follow, our_room
+from palaver_tui.widgets.foot import Foot
 from palaver_tui.widgets.participants import may_end
 from palaver_tui.widgets.people import PeopleList, may_invite
 from palaver_tui.widgets.ringing import Ringing
@@ -54,7 +55,7 @@ class Main(Screen[None]):
             yield Welcome()
             yield Room()
         yield Ringing()
-        yield Footer(compact=True, show_command_palette=False)
+        yield Foot(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Watch what decides about panes and keys."""
@@ -89,6 +90,10 @@ class Main(Screen[None]):
     def offline(self, lost: ConnectionLost | RetryFailed) -> None:
         """There is no connection."""
         self.query_one(Banner).lost(lost)
+
+    def missed(self, user_id: UserId) -> None:
+        """Somebody rang in vain."""
+        self.query_one(PeopleList).miss(user_id)
 
     def put_back(self, text: str) -> None:
         """A message could not be sent."""
@@ -200,7 +205,9 @@ class Main(Screen[None]):
     def on_people_list_picked(self, event: PeopleList.Picked) -> None:
         """Join the chosen person, or ask what else to do."""
         room_id = event.user.current_room_id
-        if room_id is not None and any(room.room_id == room_id for room in self._state.rooms):
+        if self._state.participant(event.user.user_id) is not None:
+            self.action_chat()
+        elif room_id is not None and any(room.room_id == room_id for room in self._state.rooms):
             self._join(room_id)
         else:
             self._ask_about(event.user)
@@ -237,8 +244,3 @@ class Main(Screen[None]):
         if not isinstance(self.focused, PeopleList):
             self.remove_class("-people")
         self.query_one(ChatInput).placeholder = labels.WRITING if isinstance(self.focused, Input) else labels.WRITE
-
-
-def our_room(state: ClientState) -> RoomId | None:
-    """The room we are in."""
-    return None if state.room is None else state.room.room_id

@@ -21,7 +21,7 @@ class AskPerson(Window[str | None]):
     BINDINGS = [("escape", "dismiss", "Cancel"), ("p", "dismiss('call')", "Call"), ("i", "invite", "Invite")]
 
     def __init__(self, name: str, room_name: str | None) -> None:
-        super().__init__()
+        super().__init__(of_room=True)
         self._who = name
         self._room_name = room_name
 

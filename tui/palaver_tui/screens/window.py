@@ -7,21 +7,35 @@ from typing import TypeVar
 from textual.await_complete import AwaitComplete
 from textual.screen import ModalScreen
 
+from palaver_protocol.models import RoomId
+from palaver_tui.widgets.follow import follow, our_room
 from palaver_tui.widgets.ringing import Ringing
 
 T = TypeVar("T")
 
 
 class Window(ModalScreen[T]):
-    """A window above the main screen; calls that come in show above it."""
+    """A window above the main screen; calls that come in show above it.
 
-    def __init__(self) -> None:
+    One that is `of_room` asks about the room or the seat we have, and closes when that is another one.
+    """
+
+    def __init__(self, *, of_room: bool = False) -> None:
         super().__init__(classes="window")
         self._is_over = False
+        self._of_room = of_room
+        self._rooms: set[RoomId | None] = set()  # in which we were since it is open
 
     def on_mount(self) -> None:
         """Show what rings."""
         self.mount(Ringing())
+        if self._of_room:
+            follow(self, our_room, self._stay)
+
+    def _stay(self, room_id: RoomId | None) -> None:
+        self._rooms.add(room_id)
+        if len(self._rooms) > 1:
+            self.expire()
 
     def on_screen_resume(self) -> None:
         """The window above was closed."""

@@ -48,6 +48,7 @@ class ChatLog(ChatLines):
         super().__init__()
         self._selected: ChatLine | None = None
         self._shows_mark = False
+        self._awaits_own = False
         self._asked: ChatLine | None = None  # above this line older ones were asked for
 
     # -- the selected message ------------------------------------------------------------------------------------------
@@ -73,6 +74,26 @@ class ChatLog(ChatLines):
         """Begin with a room, where nothing is selected."""
         self._selected, self._asked = None, None
         super().enter(seen)
+
+    def show(self, seen: Written) -> None:
+        """Show the messages; with one that was deleted nothing can be done, and our new one is selected."""
+        before = self.messages[-1:]
+        super().show(seen)
+        newest = self.messages[-1:]
+        if self._awaits_own and newest and newest != before and self._is_own(newest[0]):
+            self._awaits_own = False
+            self.select(newest[0])
+        if self._selected is not None and self.selected is None:
+            self.select(None)
+
+    def _is_own(self, line: ChatLine) -> bool:
+        return line.said is not None and line.said.user_id == self._me
+
+    def to_own(self) -> None:
+        """Let keys act upon the message that we have just written, as soon as it is there."""
+        self._awaits_own = True
+        self.select(None)
+        self.anchor()
 
     def on_focus(self) -> None:
         """Mark the selected message, at first the newest."""

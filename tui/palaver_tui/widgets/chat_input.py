@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import frozen
 from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from palaver_protocol.models import ChatMessage
+from palaver_client.state import ClientState
+from palaver_protocol.models import ChatMessage, RoomId, UserId
 from palaver_tui import labels
 from palaver_tui.wishes import Edit, Say
 
 from .cells import plain
+from .follow import follow
 from .line import Line
+from .outbox import Outbox, Sent
+
+if TYPE_CHECKING:
+    from textual.events import Paste
 
 MAX_TEXT: Final = 20_000  # code points in a message
-BREAK: Final = "↵"  # a line break of a message that is edited in one line
+BREAK: Final = "↵"  # a line break of a message that is written in one line
 
 
 @frozen
@@ -63,7 +69,36 @@ class ChatInput(Line):
     def __init__(self) -> None:
         super().__init__(id="say", placeholder=labels.WRITE, max_length=MAX_TEXT, compact=True, select_on_focus=False)
         self._aim: Aim = None
-        self._sent: tuple[str, Aim] = ("", None)  # the last one, should it come back
+        self._room: tuple[RoomId, str] | None = None  # for which it is written
+        self._drafts: dict[RoomId, str] = {}  # half written for other rooms
+        self._outbox: Outbox[Aim] = Outbox()
+        self._returned: Sent[Aim] | None = None  # what came back from it last
+
+    def on_mount(self) -> None:
+        """Watch in which room we are."""
+        follow(self, self.look, self.enter)
+        follow(self, written, self.take_back)
+
+    @staticmethod
+    def look(state: ClientState) -> tuple[RoomId, str] | None:
+        """Our room and its name."""
+        return None if state.room is None else (state.room.room_id, state.room.room_name)
+
+    def enter(self, room: tuple[RoomId, str] | None) -> None:
+        """Go on with what was half written for this room; what was for the one before waits there."""
+        if room is None or room == self._room:
+            return
+        before, self._room = self._room, room
+        if before is None or before[1] == room[1]:
+            return  # a lost room that is made anew is the same to those who write
+        if self._aim is not None:
+            self.stop()
+        self._drafts[before[0]] = self.value
+        self._write(self._drafts.pop(room[0], ""))
+
+    def _write(self, text: str) -> None:
+        self.value = text
+        self.cursor_position = len(self.value)
 
     def answer(self, said: ChatMessage) -> None:
         """Write an answer; what is half written becomes one."""
@@ -72,8 +107,7 @@ class ChatInput(Line):
     def edit(self, said: ChatMessage) -> None:
         """Write a message anew."""
         self._begin(Editing(said, self.value))
-        self.value = said.content.replace("\n", BREAK)
-        self.cursor_position = len(self.value)
+        self._write(said.content)
 
     def stop(self) -> None:
         """Write an ordinary message again."""
@@ -81,40 +115,66 @@ class ChatInput(Line):
 
     def _begin(self, aim: Aim) -> None:
         if isinstance(self._aim, Editing):
-            self.value = self._aim.draft
-            self.cursor_position = len(self.value)
+            self._write(self._aim.draft)
         self._aim = aim
         if aim is not None:
             self.screen.set_focus(self)
         self.post_message(self.AimChanged(aim))
 
+    def validate_value(self, value: str) -> str:
+        """Line breaks show as a sign, wherever they come from."""
+        return super().validate_value(value.replace("\n", BREAK))
+
+    def _on_paste(self, event: Paste) -> None:
+        """Take all lines of what is pasted; the line of Textual would take the first one only."""
+        event.prevent_default()
+        event.stop()
+        self.replace(BREAK.join(event.text.splitlines()), *self.selection)
+
+    def restricted(self) -> None:
+        """Say that it is too much, of which nothing is taken."""
+        self.notify(labels.TOO_LONG, severity="warning", markup=False)
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Send what was written."""
         event.stop()
-        text = event.value.strip()
+        text = event.value.replace(BREAK, "\n").strip()
         if not text:
             return
         match self._aim:
             case Editing(said=said):
-                wish: Say | Edit = Edit(said.message_id, text.replace(BREAK, "\n"))
+                wish: Say | Edit = Edit(said.message_id, text)
             case Answering(said=said):
                 wish = Say(text, said.message_id)
                 self.clear()
             case None:
                 wish = Say(text)
                 self.clear()
-        self._sent = wish.text, self._aim
+        if self._returned is not None:
+            self._outbox.drop(self._returned)
+            self._returned = None
+        self._outbox.send(text, self._aim)
         self.stop()
         self.post_message(self.Said(wish))
 
     def put_back(self, text: str) -> None:
-        """Give back what could not be sent, unless something else is being written."""
-        if self.value:
+        """Give back what could not be sent, unless it shows in the chat or something else is being written."""
+        sent = self._outbox.find(text)
+        if self.value or sent is None:
             return
-        text_sent, aim = self._sent
-        if aim is not None and text == text_sent:
-            self._begin(aim)
-        self.value = text.replace("\n", BREAK)
+        if sent.aim is not None:
+            self._begin(sent.aim)
+        self._write(text)
+        self._returned = sent
+
+    def take_back(self, seen: tuple[UserId, tuple[ChatMessage, ...]]) -> None:
+        """Empty the line again where what it gave back has arrived after all."""
+        me, messages = seen
+        if self._returned in self._outbox.arrived(messages, me) and self._returned is not None:
+            if self.value == self.validate_value(self._returned.text):
+                self.stop()
+                self.clear()
+            self._returned = None
 
     def action_done(self) -> None:
         """Write an ordinary message again, or no more: then keys act upon what is written."""
@@ -122,6 +182,11 @@ class ChatInput(Line):
             self.stop()
         else:
             self.screen.set_focus(self.screen.query_one("#log"))
+
+
+def written(state: ClientState) -> tuple[UserId, tuple[ChatMessage, ...]]:
+    """Ourselves, and the newest messages."""
+    return state.me, () if state.room is None else state.room.messages
 
 
 class AimLine(Static):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from palaver_client.state import ClientState
+    from palaver_protocol.models import RoomId
 
 S = TypeVar("S")
 
@@ -24,3 +25,8 @@ def follow(widget: Widget, look: Callable[[ClientState], S], show: Callable[[S],
             show(seen)
 
     widget.watch(widget.app, "state", look_again)
+
+
+def our_room(state: ClientState) -> RoomId | None:
+    """The room we are in."""
+    return None if state.room is None else state.room.room_id

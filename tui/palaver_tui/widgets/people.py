@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from textual.widgets import OptionList
 
 RoomNames = dict[RoomId, str]
+Note = tuple[str, str]  # a few words and their colour
 
 
 class PeopleList(Choices):
@@ -45,12 +46,15 @@ class PeopleList(Choices):
         super().__init__("Online", labels.NOBODY, id="people")
         self._me = UserId("")
         self._users: dict[UserId, User] = {}
+        self._seen: tuple[UserId, tuple[User, ...], tuple[RoomSummary, ...]] = (UserId(""), (), ())
+        self._missed: set[UserId] = set()  # whose calls nobody took, until one turns to them
         self._may_invite = False
+        self._around: frozenset[UserId] = frozenset()  # who is in our room
 
     def on_mount(self) -> None:
         """Watch the people and the names of the rooms they are in."""
         follow(self, self.look, self.show)
-        follow(self, may_invite, self.allow)
+        follow(self, lambda state: (may_invite(state), around(state)), self.allow)
 
     @staticmethod
     def look(state: ClientState) -> tuple[UserId, tuple[User, ...], tuple[RoomSummary, ...]]:
@@ -59,14 +63,32 @@ class PeopleList(Choices):
 
     def show(self, seen: tuple[UserId, tuple[User, ...], tuple[RoomSummary, ...]]) -> None:
         """Show the people, by name, ourselves first."""
+        self._seen = seen
         me, users, listed = seen
         rooms: RoomNames = {room.room_id: room.room_name for room in listed}
         users = tuple(sorted(users, key=lambda user: (user.user_id != me, user.name.casefold(), user.user_id)))
         self._me, self._users = me, {user.user_id: user for user in users}
         self.show_lines(
-            [(user.user_id, partial(line_of, user, user.user_id == me, whereabouts(user, rooms))) for user in users]
+            [(user.user_id, partial(line_of, user, user.user_id == me, self._note(user, rooms))) for user in users]
         )
         self._skip_ourselves()
+
+    def _note(self, user: User, rooms: RoomNames) -> Note:
+        if user.user_id in self._missed:
+            return labels.MISSED, "bold $text-warning"
+        return whereabouts(user, rooms), "$foreground-muted" if user.status is UserStatus.IDLE else "$text-success"
+
+    def miss(self, user_id: UserId) -> None:
+        """Mark somebody whose call nobody took."""
+        self._missed.add(user_id)
+        self.show(self._seen)
+
+    def _turn_to_selected(self) -> None:
+        """Whoever is selected has no call to be told about any more."""
+        user = self.selected
+        if self.screen.focused is self and user is not None and user.user_id in self._missed:
+            self._missed.remove(user.user_id)
+            self.show(self._seen)
 
     def _skip_ourselves(self) -> None:
         """Select somebody else than ourselves, who come first."""
@@ -74,9 +96,9 @@ class PeopleList(Choices):
             self.highlighted = 1
         self.refresh_bindings()
 
-    def allow(self, may_invite: bool) -> None:
-        """Whether there is a room to invite to."""
-        self._may_invite = may_invite
+    def allow(self, seen: tuple[bool, frozenset[UserId]]) -> None:
+        """Whether there is a room to invite to, and who need not be called because we sit together."""
+        self._may_invite, self._around = seen
         self.refresh_bindings()
 
     @property
@@ -88,9 +110,11 @@ class PeopleList(Choices):
     def on_focus(self) -> None:
         """Select somebody to act upon."""
         self._skip_ourselves()
+        self._turn_to_selected()
 
     def on_option_list_option_highlighted(self) -> None:
         """Other keys are of use for another person."""
+        self._turn_to_selected()
         self.refresh_bindings()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -103,9 +127,9 @@ class PeopleList(Choices):
         """Which keys are of use for this person."""
         match action:
             case "call":
-                return self.selected is not None
+                return self.selected is not None and self.selected.user_id not in self._around
             case "invite":
-                return self.selected is not None and self._may_invite
+                return self._may_invite and self.check_action("call", ())
             case _:
                 return True
 
@@ -125,11 +149,17 @@ def may_invite(state: ClientState) -> bool:
     return state.room is not None and state.room.room_type is RoomType.GROUP
 
 
-def line_of(user: User, is_me: bool, where: str, width: int) -> Content:
-    """One line: the name, and where that person is."""
+def around(state: ClientState) -> frozenset[UserId]:
+    """Who is in our room."""
+    people = () if state.room is None else state.room.participants
+    return frozenset(person.user_id for person in people)
+
+
+def line_of(user: User, is_me: bool, note: Note, width: int) -> Content:
+    """One line: the name, and where that person is, or that we missed a call."""
+    text, colour = note
     name = Content.assemble("  ", plain(user.name), Content.styled(" you" if is_me else "", "$foreground-muted"))
-    colour = "$foreground-muted" if user.status is UserStatus.IDLE else "$text-success"
-    return spread(name, plain(where, colour).truncate(width // 2, ellipsis=True), width)
+    return spread(name, plain(text, colour).truncate(width // 2, ellipsis=True), width)
 
 
 def whereabouts(user: User, rooms: RoomNames) -> str:

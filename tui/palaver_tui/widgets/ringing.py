@@ -117,6 +117,7 @@ class RingRow(HorizontalGroup):
             self.tick()
             for button, (_, key, label) in zip(self._answers, ANSWERS, strict=True):
                 button.label = self._label(key, label)
+                button.refresh(layout=True)  # the label does not ask for another width by itself
 
     def tick(self) -> None:
         """Tell for how long it rings still."""

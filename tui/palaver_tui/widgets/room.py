@@ -12,7 +12,7 @@ from palaver_client.state import ClientState
 from palaver_protocol.models import ChatMessage, RoomType
 from palaver_tui import labels
 from palaver_tui.messages import Asked
-from palaver_tui.wishes import Delete, React, TransferHost, Wish
+from palaver_tui.wishes import Delete, React, Say, TransferHost, Wish
 
 from .cells import plain
 from .chat import ChatLog, Deed
@@ -103,6 +103,8 @@ class Room(Container):
     def on_chat_input_said(self, event: ChatInput.Said) -> None:
         """Send what was written."""
         self._ask(event.wish)
+        if isinstance(event.wish, Say):
+            self.query_one(ChatLog).to_own()
 
     def on_chat_input_aim_changed(self, event: ChatInput.AimChanged) -> None:
         """Tell what is being written."""

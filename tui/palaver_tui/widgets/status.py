@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from textual.containers import Horizontal
 from textual.content import Content
@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
-from palaver_client.state import ClientState, ConnectionState
+from palaver_client.state import ClientState
 from palaver_tui import labels
 
 from .cells import plain, spread
@@ -18,6 +18,9 @@ from .follow import follow
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+
+
+SummaryLine: TypeAlias = tuple[tuple[str, str, str], str, str]  # mark, word and colour; name; sound
 
 
 class StatusBar(Horizontal):
@@ -32,20 +35,19 @@ class StatusBar(Horizontal):
 class Summary(Widget):
     """Connection, name, and how the sound travels."""
 
-    line: reactive[tuple[ConnectionState, str, str]] = reactive((ConnectionState.CONNECTING, "", ""))
+    line: reactive[SummaryLine] = reactive((("", "", ""), "", ""))
 
     def on_mount(self) -> None:
         """Watch what the line tells."""
-        follow(self, lambda state: (state.connection, state.name, labels.media(state)), self.show)
+        follow(self, lambda state: (labels.connection(state), state.name, labels.media(state)), self.show)
 
-    def show(self, line: tuple[ConnectionState, str, str]) -> None:
+    def show(self, line: SummaryLine) -> None:
         """Tell it."""
         self.line = line
 
     def render(self) -> Content:
         """The name of the program, connection and name at the left, the sound at the right."""
-        connection, name, media = self.line
-        mark, word, colour = labels.connection(connection)
+        (mark, word, colour), name, media = self.line
         title = Content.styled(f"{labels.APP}  ", "bold $primary") if self.size.width > 50 else Content("")
         left = Content.assemble(title, (f"{mark} {word}", colour), "  ", plain(name))
         return spread(left, Content.styled(media, "$foreground-muted"), self.size.width)

@@ -65,7 +65,7 @@ _CONNECTIONS: Final = {
     ConnectionState.CONNECTING: ("○", "connecting…", "$warning"),
     ConnectionState.CONNECTED: ("●", "connected", "$success"),
     ConnectionState.RECONNECTING: ("○", "reconnecting…", "$warning"),
-    ConnectionState.CLOSED: ("✕", "server lost", "$error"),
+    ConnectionState.CLOSED: ("✕", "cannot connect", "$error"),
 }
 
 

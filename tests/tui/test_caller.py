@@ -135,6 +135,16 @@ async def test_a_server_that_comes_late_is_found_at_once_by_retry() -> None:
             assert {state.connection for state in states} == {ConnectionState.CONNECTED}
 
 
+async def test_where_there_is_no_tls_it_is_not_tried_for_ever() -> None:
+    async with serving() as (url, _), calling(url.replace("http:", "https:"), "ann") as ann:
+        await ann.until(lambda state: state.connection is ConnectionState.CLOSED)
+        lost = [message.lost for message in ann.told if isinstance(message, Offline)]
+        assert [one.retry_in for one in lost] == [None]
+        assert "there is no TLS at" in lost[0].reason
+        ann.wants(Retry())
+        await ann.until(lambda _: sum(isinstance(message, Offline) for message in ann.told) == 2)
+
+
 async def test_after_a_server_s_death_one_is_back_in_a_room_of_that_name() -> None:
     port = free_port()
     async with calling(f"http://127.0.0.1:{port}", "ann") as ann:

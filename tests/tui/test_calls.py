@@ -54,6 +54,16 @@ async def test_a_call_comes_in_with_a_countdown(size: tuple[int, int]) -> None:
         assert "bob calls you" not in shown.text()
 
 
+@sizes
+async def test_what_rings_pushes_the_rest_down(size: tuple[int, int]) -> None:
+    async with screen(IDLE, size) as shown:
+        top = next(number for number, line in enumerate(shown.lines()) if "Rooms" in line)
+        await shown.show(RUNG)
+        below = next(number for number, line in enumerate(shown.lines()) if "Rooms" in line)
+        assert below > top
+        assert "bob calls you" in "".join(shown.lines()[top:below])
+
+
 async def test_it_is_accepted_by_key() -> None:
     async with screen(RUNG) as shown:
         await shown.press("ctrl+y")

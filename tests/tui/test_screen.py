@@ -329,6 +329,24 @@ async def test_without_any_device_it_is_said_once() -> None:
         assert window.count("sound server") == window.lower().count("there is no") == 1
 
 
+async def test_trouble_with_devices_takes_one_line_and_can_be_closed() -> None:
+    broken = evolve(TALKING.sound, source=SideState("device", "", "there is no input device", "plug one in, " * 9))
+    here = evolve(TALKING, sound=broken)
+    async with screen(here, (40, 20)) as shown:
+        assert shown.lines()[1].strip().endswith("s Sound · Esc")
+        assert "There is no input" in shown.lines()[1]
+        assert "lobby" in shown.lines()[2]
+        await shown.press("escape")
+        await shown.until(lambda: "lobby" in shown.lines()[1])
+        await shown.show(evolve(here, is_muted=True))
+        assert "lobby" in shown.lines()[1]
+        await shown.show(TALKING)
+        await shown.show(here)
+        await shown.until(lambda: "There is no input" in shown.lines()[1])
+        await shown.pilot.click("#banner")
+        assert "lobby" in shown.lines()[1]
+
+
 async def test_a_sound_problem_says_what_would_mend_it() -> None:
     broken = evolve(TALKING.sound, source=SideState("device", "", "no microphone was found", "plug one in"))
     async with screen(evolve(TALKING, sound=broken)) as shown:
@@ -367,7 +385,7 @@ async def test_a_server_that_is_lost_for_good_is_told() -> None:
     async with screen(ONLINE) as shown:
         lost = Offline(ConnectionLost("the server refused us", None, None))
         await shown.show(evolve(ONLINE, connection=ConnectionState.CLOSED), lost)
-        assert "server lost" in shown.lines()[0]
+        assert "cannot connect" in shown.lines()[0]
         assert "The server refused us." in shown.lines()[1]
         await shown.press("r")
         assert shown.wishes == [Retry()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from math import inf
 from typing import Final
 
 import trio
@@ -28,6 +29,8 @@ from palaver_client import (
     words,
 )
 from palaver_client.after import after
+from palaver_client.errors import LinkLost
+from palaver_client.events import ConnectionLost
 from palaver_protocol.models import CallId, Name, RoomView
 from palaver_protocol.notices import CallCancelled
 
@@ -158,7 +161,11 @@ class Caller:
                     pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _wait_to_retry(self, why: ConnectFailed, pause: float) -> None:
-        failed = RetryFailed(words.of_problem(why.reason, why.remedy), pause, trio.current_time() + pause)
+        reason = words.of_problem(why.reason, why.remedy)
+        if why.remedy == words.connect_remedy(LinkLost()):  # a server that is not there may come
+            failed: RetryFailed | ConnectionLost = RetryFailed(reason, pause, trio.current_time() + pause)
+        else:  # one that has no TLS, say, stays as it is
+            failed, pause = ConnectionLost(reason, None, None), inf
         self._show(after(self.state, failed))
         self.tell(Offline(failed))
         with trio.move_on_after(pause):

@@ -48,6 +48,7 @@ MAIN_KEYS: Final = (
     Key("s", "sound", "Sound", "s", "choose microphone and speaker"),
     Key("v", "view", "View", "v", "lists or room, where there is no space for both"),
     Key("r", "retry", "Retry", "r", "connect now, while the connection is lost"),
+    Key("escape", "close_banner", "", "Esc", "close the line about missing devices"),
     Key("b", "background", "", "b", "dark or light background"),
 )
 PEOPLE_KEYS: Final = (

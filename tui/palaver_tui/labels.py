@@ -53,6 +53,7 @@ HELP: Final = (
 TOO_LONG: Final = "That is too long for one message; it was not taken."
 NOT_CONNECTED: Final = "you are not connected; that has to wait"
 TOO_MUCH_SAID: Final = "too many messages wait to be sent"
+MEND_OR_CLOSE: Final = "s Sound · Esc"
 NO_DEVICES_YET: Final = "  Looking for devices…"
 LEVEL: Final = "Your level"
 LEVEL_LATER: Final = "Your level shows once you are in a room."
@@ -64,7 +65,7 @@ _CONNECTIONS: Final = {
     ConnectionState.CONNECTING: ("○", "connecting…", "$warning"),
     ConnectionState.CONNECTED: ("●", "connected", "$success"),
     ConnectionState.RECONNECTING: ("○", "reconnecting…", "$warning"),
-    ConnectionState.CLOSED: ("✕", "server lost", "$error"),
+    ConnectionState.CLOSED: ("✕", "cannot connect", "$error"),
 }
 
 

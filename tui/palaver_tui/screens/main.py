@@ -141,7 +141,8 @@ class Main(Screen[None]):
         self._focus(self.query_one(PeopleList))
 
     def action_rooms(self) -> None:
-        """Go to the rooms."""
+        """Go to the rooms; the key for it also closes the banner, as it does in other panes."""
+        self.action_close_banner()
         self.remove_class("-people")
         self._focus(self.query_one(RoomList))
 
@@ -192,6 +193,10 @@ class Main(Screen[None]):
         from .help import Help
 
         self.app.push_screen(Help())
+
+    def action_close_banner(self) -> None:
+        """Let the trouble with devices be."""
+        self.query_one(Banner).put_away()
 
     def action_background(self) -> None:
         """Dark or light."""

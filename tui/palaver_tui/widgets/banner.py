@@ -11,7 +11,7 @@ from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState, ConnectionState, MediaState
 from palaver_tui import labels
 
-from .cells import plain
+from .cells import plain, spread
 from .follow import follow
 
 if TYPE_CHECKING:
@@ -21,12 +21,14 @@ TICK = 0.5  # s between two looks at the clock
 
 
 class Banner(Static):
-    """The most important trouble; hidden while there is none."""
+    """The most important trouble; hidden while there is none. What is wrong with devices takes one line, and can go."""
 
     _reason = ""
     _due = 0.0  # on the monotonic clock
     _connection = ConnectionState.CONNECTING
-    _trouble = ""
+    _trouble = ""  # with devices, or with the way of the sound
+    _is_of_devices = False
+    _put_away = ""  # the trouble that need not be told any more
     _ticking: Timer
 
     def on_mount(self) -> None:
@@ -41,13 +43,16 @@ class Banner(Static):
         self.tick()
 
     @staticmethod
-    def look(state: ClientState) -> tuple[ConnectionState, str]:
-        """The connection, and what is wrong with the sound."""
-        return state.connection, sound_trouble(state)
+    def look(state: ClientState) -> tuple[ConnectionState, str, bool]:
+        """The connection, what is wrong with the sound, and whether that is due to devices."""
+        devices = device_trouble(state)
+        return state.connection, devices or way_trouble(state), bool(devices)
 
-    def show(self, seen: tuple[ConnectionState, str]) -> None:
+    def show(self, seen: tuple[ConnectionState, str, bool]) -> None:
         """Tell the most important of it."""
-        self._connection, self._trouble = seen
+        self._connection, self._trouble, self._is_of_devices = seen
+        if not self._trouble:
+            self._put_away = ""
         if self._connection is ConnectionState.RECONNECTING:
             self._ticking.resume()
         else:
@@ -62,7 +67,29 @@ class Banner(Static):
             case ConnectionState.CLOSED:
                 self.tell(labels.closed(self._reason))
             case ConnectionState.CONNECTING | ConnectionState.CONNECTED:
-                self.tell(self._trouble)
+                self._tell_trouble()
+
+    def on_resize(self) -> None:
+        """Fit it into the new width."""
+        self.tick()
+
+    def put_away(self) -> None:
+        """Tell of this trouble with devices no more."""
+        if self._is_of_devices:
+            self._put_away = self._trouble
+            self.tick()
+
+    def on_click(self) -> None:
+        """A click closes it too."""
+        self.put_away()
+
+    def _tell_trouble(self) -> None:
+        if not self._is_of_devices:
+            self.tell(self._trouble)
+            return
+        self.display = self._trouble != self._put_away
+        width = self.app.size.width - self.styles.padding.width
+        self.update(spread(plain(self._trouble), plain(labels.MEND_OR_CLOSE, "bold"), width))
 
     def tell(self, text: str) -> None:
         """Show the text, or nothing."""
@@ -70,10 +97,11 @@ class Banner(Static):
         self.update(plain(text))
 
 
-def sound_trouble(state: ClientState) -> str:
-    """What keeps us from hearing or being heard, and what would mend it."""
-    if state.room is None:
-        return ""
-    if trouble := labels.troubles((state.sound.source, state.sound.sink)):
-        return trouble
-    return labels.NO_WAY_FOR_SOUND if state.media is MediaState.FAILED else ""
+def device_trouble(state: ClientState) -> str:
+    """What is wrong with microphone and speaker, and what would mend it."""
+    return "" if state.room is None else labels.troubles((state.sound.source, state.sound.sink))
+
+
+def way_trouble(state: ClientState) -> str:
+    """What keeps the sound from the server."""
+    return labels.NO_WAY_FOR_SOUND if state.room is not None and state.media is MediaState.FAILED else ""

@@ -101,8 +101,9 @@ class RingRow(HorizontalGroup):
         """A text and a button for each answer; none of them takes the focus."""
         yield self._who
         with HorizontalGroup():
-            for button in self._answers:
+            for button, (_, key, label) in zip(self._answers, ANSWERS, strict=True):
                 button.can_focus = False
+                button.styles.width = len(f"{key} {label}") + 2  # marked or not, so that none moves under the mouse
                 yield button
 
     def show(self, ring: IncomingRing, text: str) -> None:
@@ -117,7 +118,6 @@ class RingRow(HorizontalGroup):
             self.tick()
             for button, (_, key, label) in zip(self._answers, ANSWERS, strict=True):
                 button.label = self._label(key, label)
-                button.refresh(layout=True)  # the label does not ask for another width by itself
 
     def tick(self) -> None:
         """Tell for how long it rings still."""

@@ -220,7 +220,7 @@ const sections = {
     const ringing = await ann.ask("callUser", { callId, targetUserId: ben.userId });
     assert.ok(ringing.ringsFor > 0, ringing.ringsFor);
     const rung = await ben.hears("incomingCallNew", { callId, from: ann.userId, fromName: "Ann" });
-    assert.ok(rung.ringsFor > 0 && rung.ringsFor <= ringing.ringsFor, rung.ringsFor);
+    assert.ok(Math.abs(rung.ringsFor - ringing.ringsFor) < 100, rung.ringsFor);
     await cy.refused("notAllowed", "acceptCallNew", { callId }); // it is not his call
     const { room } = await ben.ask("acceptCallNew", { callId });
     const { roomId } = room;

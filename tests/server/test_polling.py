@@ -340,7 +340,7 @@ async def test_an_upgrade_loses_nothing_and_says_nothing_twice(url, stranger, be
     """Bob speaks all the time; Ann asks all the time, by POST before the upgrade and by WebSocket after it."""
     async with visiting(url, "bob", f"bob{before}") as bob, trio.open_nursery() as nursery:
         room_id = (await bob.does("createRoom", roomType="group", roomName="den"))["room"]["roomId"]
-        ann = await enter(stranger, "ann")
+        ann = await enter(stranger, f"ann{before}")
         await ann.post('420["joinRoom",{"roomId":"' + room_id + '"}]')
         heard, asked = [], []
         proved, polled = trio.Event(), trio.Event()

@@ -7,7 +7,9 @@ import socket
 import struct
 import subprocess
 import sys
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from itertools import cycle
+from uuid import uuid4
 
 import pytest
 import trio
@@ -348,12 +350,22 @@ async def library(url, slow_buffer=4096):
             yield room_id, ann, bob, slow
 
 
+@asynccontextmanager
+async def speakers(url, room_id):
+    """People in the room who take turns, for one alone may not say so much."""
+    async with AsyncExitStack() as stack:
+        people = [await stack.enter_async_context(visiting(url, "speaker", str(uuid4()))) for _ in range(10)]
+        for person in people:
+            await person.does("joinRoom", roomId=room_id)
+        yield cycle(people)
+
+
 async def test_who_reads_no_more_is_cut_off_soon_and_delays_nobody(url, witness):
-    async with library(url) as (room_id, ann, bob, _):
+    async with library(url) as (room_id, _, bob, _), speakers(url, room_id) as turns:
         start = trio.current_time()
         said = [f"{number} " + "x" * 19_000 for number in range(100)]
-        for content in said:
-            await ann.does("sendMessage", roomId=room_id, content=content)
+        for content, speaker in zip(said, turns, strict=False):
+            await speaker.does("sendMessage", roomId=room_id, content=content)
         assert await bob.expect("userLeft") == {"userId": "slow", "roomId": room_id}
         assert trio.current_time() - start < 10
         await bob.until(lambda: len(bob.heard("newMessage")) == len(said))
@@ -373,10 +385,10 @@ async def hear(stream):
 
 
 async def test_who_reads_late_gets_every_frame_whole_and_in_order(url, witness):
-    async with library(url) as (room_id, ann, _, slow):
+    async with library(url) as (room_id, _, _, slow), speakers(url, room_id) as turns:
         said = [f"{number} " + "x" * 10_000 for number in range(40)]  # more than a socket takes, less than waits
-        for content in said:
-            await ann.does("sendMessage", roomId=room_id, content=content)
+        for content, speaker in zip(said, turns, strict=False):
+            await speaker.does("sendMessage", roomId=room_id, content=content)
         with trio.fail_after(20):
             async with aclosing(hear(slow)) as messages:
                 for content in said:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -17,7 +13,7 @@ from palaver_conformance.stage import Case, try_case
 from palaver_conformance.suite import CASES
 from palaver_conformance.target import Target
 from palaver_conformance.verdicts import Outcome, Verdict
-from running import PYTHONPATH
+from standing import standing
 
 RING, HOST_GRACE, RESUME_GRACE = 2.0, 1.0, 1.0  # s, of the server of these tests
 TIMERS = ("--ring-timeout", str(RING), "--host-grace", str(HOST_GRACE), "--resume-grace", str(RESUME_GRACE))
@@ -28,17 +24,9 @@ FAULTS = {fault.name: fault for fault in all_faults()}
 @contextmanager
 def our_server() -> Iterator[tuple[str, int]]:
     """Our server with short timers, as a process; its host and port."""
-    command = [sys.executable, "-m", "palaver_command", "serve", "--port", "0", "--workers", "1", *TIMERS]
-    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    host, port = server.stdout.readline().split()[3].rstrip(",").removeprefix("http://").split(":")
-    try:
+    with standing("-m", "palaver_command", "serve", "--port", "0", "--workers", "1", *TIMERS) as url:
+        host, port = url.removeprefix("http://").split(":")
         yield host, int(port)
-    finally:
-        server.send_signal(signal.SIGTERM)
-        _, errors = server.communicate(timeout=20)
-    assert errors == ""  # not one traceback, whatever the cases did
 
 
 def target(port: int, patience: float, *, slow: bool) -> Target:

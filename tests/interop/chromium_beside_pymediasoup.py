@@ -13,8 +13,8 @@ from pathlib import Path
 import trio
 
 from interop.chromium import bundle, chromium, driving, web_server
-from interop.standing import standing
 from running import executing
+from standing import standing
 
 HERE = Path(__file__).parent
 

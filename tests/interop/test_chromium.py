@@ -14,8 +14,8 @@ import trio
 from attrs import frozen
 
 from interop.chromium import Browser, Page, PageError, bundle, chromium, driving, web_server
-from interop.standing import standing
 from running import running
+from standing import standing
 
 pytestmark = [pytest.mark.trio, pytest.mark.timeout(90)]
 

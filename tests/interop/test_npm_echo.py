@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from interop.nodejs import node
-from interop.standing import standing
 from running import ROOT
+from standing import standing
 
 CARRIED = (("polling", "websocket"), ("websocket",), ("polling",))
 

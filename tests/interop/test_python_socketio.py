@@ -13,8 +13,8 @@ import socketio
 from attrs import define, field
 from socketio.exceptions import ConnectionError as NotConnected
 
-from interop.standing import standing
 from palaver_protocol.converter import read_notice
+from standing import standing
 
 pytestmark = pytest.mark.asyncio
 

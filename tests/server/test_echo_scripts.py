@@ -1,10 +1,7 @@
 """The rules of Engine.IO v4 and Socket.IO v5 that the protocols' own test cases check, held by the echo scripts."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -12,7 +9,8 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from http_peer import PATIENCE, Peer, exchange, hear
-from running import PYTHONPATH, ROOT
+from running import ROOT
+from standing import standing
 
 pytestmark = pytest.mark.trio
 
@@ -21,19 +19,9 @@ OPENED = {"pingInterval": 300, "pingTimeout": 200, "maxPayload": 1_000_000}
 
 
 def script(name):
-    """A script on a free port; its URL."""
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "scripts" / name), "--port", "0"],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    yield process.stdout.readline().split()[-1]
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
-    assert errors == ""
-    assert process.returncode == 0
+    """A script on a free port, which a Ctrl-C ends in order; its URL."""
+    with standing(str(ROOT / "scripts" / name), "--port", "0", end=signal.SIGINT) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,7 @@
 """Long-polling at a real server: who may poll, what each request is answered, and that an upgrade loses nothing."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 from contextlib import asynccontextmanager, suppress
 
 import orjson
@@ -18,28 +15,11 @@ from http_peer import PATIENCE, Peer, exchange
 from palaver_protocol.engineio import Settings
 from palaver_server.polling_link import PollingLink
 from palaver_server.session import MAX_WAITING
-from running import PYTHONPATH, serving
+from running import serving
 from world import accept_websocket, visiting
 
 PATH = "/socket.io/"
 FRIEND = "http://friend"
-
-
-@pytest.fixture(scope="module")
-def url():
-    """One server for all: what harms it shows in a later test."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "palaver_server", "--port", "0", "--workers", "1", "--allow-origin", FRIEND],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    yield server.stdout.readline().split()[3].rstrip(",")
-    server.send_signal(signal.SIGTERM)
-    _, errors = server.communicate(timeout=10)
-    assert server.returncode == 0
-    assert errors == ""
 
 
 @pytest.fixture

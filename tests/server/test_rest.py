@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,30 +19,13 @@ from palaver_server.exchange import Exchange
 from palaver_server.http_connection import Request
 from palaver_server.rest import PAGES, Rest
 from palaver_server.workers import Pool, Worker
-from running import PYTHONPATH, serving
+from running import serving
 from world import open_media, visiting, world
 
 pytestmark = pytest.mark.trio
 
 FRIEND = "http://friend"
 COUNTS = ("connections", "users", "rooms", "participants", "callsRinging")
-
-
-@pytest.fixture(scope="module")
-def url():
-    """One server for all of these tests, which must not say a word on stderr."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "palaver_server", "--port", "0", "--workers", "1", "--allow-origin", FRIEND],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    yield server.stdout.readline().split()[3].rstrip(",")
-    server.send_signal(signal.SIGTERM)
-    _, errors = server.communicate(timeout=10)
-    assert server.returncode == 0
-    assert errors == ""
 
 
 async def ask(url, target, method="GET", **headers):

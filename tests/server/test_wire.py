@@ -5,8 +5,6 @@ import re
 import signal
 import socket
 import struct
-import subprocess
-import sys
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from itertools import cycle
 from uuid import uuid4
@@ -15,7 +13,7 @@ import pytest
 import trio
 from wsproto.connection import Connection, ConnectionType
 
-from running import PYTHONPATH, serving
+from running import serving
 from world import DTLS, children_of, talk, visiting
 
 pytestmark = pytest.mark.trio
@@ -24,23 +22,6 @@ KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\
 UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 PATH = "/socket.io/?EIO=4&transport=websocket"
 TEXT, BYTES, CLOSE, PING = 1, 2, 8, 9
-
-
-@pytest.fixture(scope="module")
-def url():
-    """One server for all attacks: if one of them harms it, a later test shows it too."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "palaver_server", "--port", "0", "--workers", "1", "--allow-origin", "http://friend"],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    yield server.stdout.readline().split()[3].rstrip(",")
-    server.send_signal(signal.SIGTERM)
-    _, errors = server.communicate(timeout=10)
-    assert server.returncode == 0
-    assert errors == ""  # not one traceback
 
 
 def frame(opcode, data, *, is_final=True, is_masked=True, reserved=0, length=None):

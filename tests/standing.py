@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,11 @@ from running import PYTHONPATH
 
 
 @contextmanager
-def standing(*arguments: str) -> Iterator[str]:
-    """A server, as `python ARGUMENTS` starts it, for the length of the block: its URL. It must have nothing to say."""
+def standing(*arguments: str, end: signal.Signals = signal.SIGTERM) -> Iterator[str]:
+    """A server, as `python ARGUMENTS` starts it, for the length of the block: its URL.
+
+    It must have nothing to say on stderr, and end in order at the signal `end`.
+    """
     with (
         TemporaryDirectory() as folder,
         subprocess.Popen(
@@ -32,6 +36,7 @@ def standing(*arguments: str) -> Iterator[str]:
             assert started is not None, "the server did not start"
             yield started[0]
         finally:
-            process.terminate()
-            _, errors = process.communicate(timeout=10)
-    assert errors == ""
+            process.send_signal(end)
+            _, errors = process.communicate(timeout=20)
+    assert errors == ""  # not one traceback
+    assert process.returncode == 0

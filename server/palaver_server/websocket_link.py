@@ -27,7 +27,7 @@ from .websocket import (
 
 log = logging.getLogger(__name__)
 
-SEND_PATIENCE: Final = 10.0  # s that one message may take to a client that does not read
+SEND_PATIENCE: Final = 8.0  # s that one message may take to a client that does not read
 GOODBYES: Final = (NORMAL, GOING_AWAY)
 CLOSE_PATIENCE: Final = 1.0  # s for the closing handshake
 PING: Final = "2"

@@ -146,18 +146,52 @@ async def test_a_call_is_for_its_two_people(autojump_clock, event, who):
 
 
 @pytest.mark.parametrize("event", sorted(set(REQUESTS) - CALLS - OPEN))
-@pytest.mark.parametrize("who", ["stranger", "former"])
+@pytest.mark.parametrize("who", ["stranger", "former", "elsewhere"])
 async def test_a_room_for_two_is_for_two(autojump_clock, event, who):
     async with world() as w:
-        host, member, stranger = await w.people("host", "member", "stranger")
+        host, member, stranger, elsewhere = await w.people("host", "member", "stranger", "elsewhere")
+        await w.room(elsewhere, name="attic")
         room_id = (await host.does("createRoom", roomType="direct", targetUserId="member"))["room"]["roomId"]
         await member.does("acceptCall", roomId=room_id)
         ids = await media_of(w, host, room_id, "host")
         await member.does("leaveRoom", roomId=room_id)
-        asked = await {"stranger": stranger, "former": member}[who].ask(event, **payload_of(event, room_id, ids))
+        people = {"stranger": stranger, "former": member, "elsewhere": elsewhere}
+        asked = await people[who].ask(event, **payload_of(event, room_id, ids))
         if event in DOORS and who == "former":
             assert asked["success"] is True
         elif event in DOORS or event == "rejectCall":
             assert asked["code"] == ("notFound" if who == "former" else "notAllowed")
+        elif who == "elsewhere" and event in ("connectTransport", "restartIce"):
+            assert asked["code"] == "notFound"
         else:
             assert asked["code"] == "notMember"
+
+
+@pytest.mark.parametrize("event", sorted(set(REQUESTS) - CALLS - OPEN))
+@pytest.mark.parametrize("who", ["invited", "stranger"])
+async def test_a_room_that_waits_for_its_second_is_open_to_him_alone(autojump_clock, event, who):
+    async with world() as w:
+        host, invited, stranger = await w.people("host", "invited", "stranger")
+        room_id = (await host.does("createRoom", roomType="direct", targetUserId="invited"))["room"]["roomId"]
+        ids = await media_of(w, host, room_id, "host")
+        people = {"invited": invited, "stranger": stranger}
+        asked = await people[who].ask(event, **payload_of(event, room_id, ids))
+        if event not in DOORS | {"rejectCall"}:
+            assert asked["code"] == "notMember"
+        elif who == "stranger":
+            assert asked["code"] == "notAllowed"
+            assert list(w.state(room_id).seats) == ["host"]
+        else:
+            assert asked["success"] is True
+
+
+@pytest.mark.parametrize("event", sorted(HOSTS))
+@pytest.mark.parametrize("who", ["member", "former", "stranger"])
+async def test_without_a_host_every_member_may_do_what_he_might(autojump_clock, event, who):
+    async with world() as w:
+        former, member, stranger = await w.people("former", "member", "stranger")
+        room_id = await w.room(former, member)
+        await former.does("leaveRoom", roomId=room_id)
+        people = {"member": member, "former": former, "stranger": stranger}
+        asked = await people[who].ask(event, roomId=room_id, userId="member")
+        assert asked.get("code") == (None if who == "member" else "notMember")

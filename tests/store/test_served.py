@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+import trio
 
 from running import running, serving
 from store.places import free_port, read, redis_server, until
@@ -46,11 +47,14 @@ async def test_a_redis_that_is_not_there_is_told_in_one_line():
         assert not server.lines
 
 
-async def test_a_redis_that_freezes_stops_no_call(tmp_path):
+@pytest.mark.parametrize("pause", [0, pytest.param(0.5, marks=pytest.mark.long)])
+async def test_a_redis_that_freezes_stops_no_call(tmp_path, pause):
     with redis_server(tmp_path / "redis") as redis:
         async with serving("--state", redis.spec()) as (url, _), visiting(url, "ann") as ann:
             room = (await ann.does("createRoom", roomType="group"))["room"]
             with redis.frozen():
                 for number in range(20):
-                    await ann.does("sendMessage", roomId=room["roomId"], content=f"while it is frozen {number}")
+                    with trio.fail_after(2):
+                        await ann.does("sendMessage", roomId=room["roomId"], content=f"while it is frozen {number}")
+                    await trio.sleep(pause)  # in all 10 s: so long it is frozen
             await until(lambda: redis.ask("HKEYS", "palaver:state").count("chat:") == 20)

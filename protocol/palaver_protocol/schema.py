@@ -68,8 +68,9 @@ ADDED: Final = frozenset({"is_away", "is_recording"})
 
 @define
 class Definitions:
-    """The definitions that a document refers to, made as they are needed."""
+    """The definitions that a document refers to, made as they are needed; `place` is where it has them."""
 
+    place: str = "#/$defs"
     made: dict[str, Schema] = field(factory=dict[str, Schema])
 
     def of(self, kind: Any, *, is_input: bool = False) -> Schema:
@@ -95,7 +96,7 @@ class Definitions:
 
     def _refer(self, name: str, schema: Schema) -> Schema:
         self.made.setdefault(name, schema)
-        return {"$ref": f"#/$defs/{name}"}
+        return {"$ref": f"{self.place}/{name}"}
 
     def _enum(self, kind: type[enum.Enum], is_input: bool) -> Schema:
         members: list[enum.Enum] = list(kind)
@@ -110,7 +111,7 @@ class Definitions:
         if name not in self.made:
             self.made[name] = {}  # holds the place
             self.made[name].update(self._object(kind, is_input))
-        return {"$ref": f"#/$defs/{name}"}
+        return {"$ref": f"{self.place}/{name}"}
 
     def _object(self, kind: type, is_input: bool) -> Schema:
         properties: dict[str, Schema] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 import subprocess
@@ -18,7 +17,7 @@ from attrs import define, field
 
 from palaver_server.store import Store
 from palaver_server.stores import open_store
-from running import PYTHONPATH, Program
+from running import Program, executing
 
 PATIENCE: Final = 20.0  # s, on a loaded machine
 
@@ -53,26 +52,11 @@ async def all_is_kept(store: Store) -> None:
 @asynccontextmanager
 async def keeping(spec: str) -> AsyncIterator[Program]:
     """A keeper (keeper.py) as a process of its own; killed at the block's end if it still runs."""
-    async with trio.open_nursery() as nursery:
-        process = await trio.lowlevel.open_process(
-            [sys.executable, str(Path(__file__).with_name("keeper.py")), spec],
-            env={**os.environ, "PYTHONPATH": PYTHONPATH},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        keeper = Program(process)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        nursery.start_soon(keeper.read, process.stdout, keeper.lines)
-        nursery.start_soon(keeper.read, process.stderr, keeper.errors)
+    async with executing(sys.executable, str(Path(__file__).with_name("keeper.py")), spec) as keeper:
         try:
             yield keeper
         finally:
-            with trio.CancelScope(shield=True):
-                process.kill()
-                await process.wait()
-            nursery.cancel_scope.cancel()
+            keeper.process.kill()
 
 
 @define

@@ -32,7 +32,7 @@ class Answer:
 async def exchange(stream, method, target, body=b"", **headers):
     """One request and its answer on a connection that stays open."""
     http = h11.Connection(h11.CLIENT)
-    lines = list({"Host": "palaver", "Content-Length": str(len(body)), **headers}.items())
+    lines = list({"Host": "127.0.0.1", "Content-Length": str(len(body)), **headers}.items())
     events = [h11.Request(method=method, target=target, headers=lines), h11.Data(data=body), h11.EndOfMessage()]
     await stream.send_all(b"".join(http.send(event) for event in events))
     status, found, text = 0, {}, b""

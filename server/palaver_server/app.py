@@ -136,4 +136,5 @@ def make_door(config: Config, exchange: Exchange, pool: Pool, doors: trio.Nurser
         }
 
     rest = Rest(exchange, pool)
-    return FrontDoor(doors, engineio.Settings(), frozenset(config.allow_origin), on_link, health, api=rest.respond)
+    origins, settings = frozenset(config.allow_origin), engineio.Settings()
+    return FrontDoor(doors, settings, origins, on_link, health, api=rest.respond, is_local=config.is_loopback)

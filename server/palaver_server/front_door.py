@@ -42,6 +42,7 @@ class FrontDoor:
     health: Callable[[], dict[str, object]]
     path: str = "/socket.io/"
     api: Callable[[Request, bool], Response] | None = None
+    is_local: bool = False  # only this machine reaches it
     polling: PollingDoor = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -99,7 +100,7 @@ class FrontDoor:
             is_get = request.method in ("GET", "HEAD")
             return in_json(200, self.health()) if is_get else in_json(405, {"error": "only GET"})
         if self.api is not None and request.path.startswith("/api/"):
-            is_allowed = self.may_ask(request)
+            is_allowed = self.may_ask(request) and self.is_known(request.headers.get("host", ""))
             response = self.api(request, is_allowed)
             return cross_origin(request).on(response) if is_allowed else response
         return in_json(404, {"error": "not found", "hint": f"clients connect to {self.path}, see also /healthz"})
@@ -124,6 +125,14 @@ class FrontDoor:
         """Whether this comes from no web page, or from one that is allowed to."""
         origin = request.headers.get("origin")
         return origin is None or self.is_allowed(origin, request.headers.get("host", ""))
+
+    def is_known(self, host: str) -> bool:
+        """Whether a request for pages may name this host: on loopback only this machine, or where a listed page is.
+
+        A page whose own domain was made to point here (DNS rebinding) asks without an Origin, and could read them.
+        """
+        listed = {hostname(origin) for origin in self.allowed_origins}
+        return not self.is_local or "*" in self.allowed_origins or hostname("//" + host) in LOOPBACK | listed
 
     def is_allowed(self, origin: str, host: str) -> bool:
         """Whether a web page of this origin may connect: a listed one, or on loopback one of this machine.

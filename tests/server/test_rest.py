@@ -231,7 +231,7 @@ async def test_head_is_get_without_the_body(url):
 async def test_one_connection_serves_several_requests(url):
     host, port = Peer(url, "").address
     async with await trio.open_tcp_stream(host, port) as stream:
-        request = b"GET /api/users HTTP/1.1\r\nHost: x\r\n\r\n"
+        request = b"GET /api/users HTTP/1.1\r\nHost: localhost:8440\r\n\r\n"
         await stream.send_all(request * 2)
         received = b""
         while received.count(b'{"success":true') < 2:
@@ -249,6 +249,23 @@ async def test_a_page_that_may_connect_may_read(url, origin):
     assert preflight.status == 204
     assert preflight.headers["access-control-allow-methods"] == "GET, HEAD"
     assert preflight.headers["access-control-allow-origin"] == FRIEND
+
+
+@pytest.mark.parametrize(
+    ("host", "is_known"),
+    [
+        ("foe", False),
+        ("localhost.foe:8440", False),
+        ("[", False),
+        ("localhost:1", True),
+        ("[::1]:8440", True),
+        ("friend", True),
+    ],
+)
+async def test_a_page_whose_domain_was_made_to_point_here_may_not(url, host, is_known):
+    answer = await ask(url, "/api/users", Host=host)  # it asks as one of its own, without an Origin
+    assert is_known == (answer.status == 200)
+    assert is_known or is_refused(answer, 403, "notAllowed")
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])

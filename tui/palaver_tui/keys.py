@@ -14,7 +14,10 @@ from textual.binding import Binding
 
 @frozen
 class Key:
-    """A key and its action; one without `label` is not in the footer, one that `is_global` works while writing."""
+    """A key and its action; one without `label` is not in the footer.
+
+    One `is_global` acts before whatever has the focus, in the order in which keys come: it works while writing, too.
+    """
 
     key: str
     action: str
@@ -39,7 +42,8 @@ MAIN_KEYS: Final = (
     Key("question_mark", "help", "", "?", "show this page"),
     Key("m", "mute", "Mute", "m", "mute or unmute your microphone"),
     Key("ctrl+t", "mute", "", "^t", "the same, also while you write"),
-    Key("c", "chat", "Chat", "c", "write to the room: Enter sends, Esc stops"),
+    # Global: what is typed right after it, before anything else can run, is written and is no command.
+    Key("c", "chat", "Chat", "c", "write to the room: Enter sends, Esc stops", is_global=True),
     Key("l", "leave", "Leave", "l", "leave the room"),
     Key("h,l", "hang_up", "Hang up", "h", "hang up, in a call between two"),
     Key("p", "people", "Call", "p", "go to who is online, to call or invite somebody"),

@@ -104,8 +104,10 @@ class Main(Screen[None]):
         """Which keys are of use just now."""
         room = self._state.room
         match action:
-            case "mute" | "chat":
+            case "mute":
                 return room is not None
+            case "chat":
+                return room is not None and not isinstance(self.focused, Input)
             case "leave":
                 return room is not None and room.room_type is RoomType.GROUP
             case "hang_up":

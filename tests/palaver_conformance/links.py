@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from typing import Final, cast
 
 import h11
@@ -44,7 +44,7 @@ class Link(abc.ABC):
         """Send a packet; on a dead link nothing happens."""
 
     @abc.abstractmethod
-    def messages(self) -> AsyncIterator[str | bytes]:
+    def messages(self) -> AsyncGenerator[str | bytes, None]:
         """Packets, until the link ends."""
 
     @abc.abstractmethod
@@ -67,7 +67,7 @@ class WebSocketLink(Link):
         with trio.move_on_after(SEND), suppress(*NETWORK):
             await self.socket.send_message(message)
 
-    async def messages(self) -> AsyncIterator[str | bytes]:
+    async def messages(self) -> AsyncGenerator[str | bytes, None]:
         while True:
             try:
                 yield await self.socket.get_message()
@@ -139,7 +139,7 @@ class PollingLink(Link):
         self._is_over = self._is_over or status != 200
         return None if self._is_over else received
 
-    async def messages(self) -> AsyncIterator[str | bytes]:
+    async def messages(self) -> AsyncGenerator[str | bytes, None]:
         while not self._is_upgrading:
             received = await self._request("GET")
             if received is None:
@@ -151,8 +151,9 @@ class PollingLink(Link):
         self._polled.set()
         await self._moved.wait()
         assert self.upgraded is not None
-        async for later in self.upgraded.messages():
-            yield later
+        async with aclosing(self.upgraded.messages()) as messages:
+            async for later in messages:
+                yield later
 
     async def upgrade(self) -> None:
         """Move to a WebSocket, as Socket.IO's clients do.
@@ -161,6 +162,13 @@ class PollingLink(Link):
             LinkLost: the server does not play along.
         """
         websocket = await open_websocket(self.target, self.nursery, f"{WEBSOCKET}&sid={self.sid}")
+        try:
+            await self._move(websocket)
+        finally:
+            if self.upgraded is None:
+                await websocket.cut()
+
+    async def _move(self, websocket: WebSocketLink) -> None:
         await websocket.send("2probe")
         with trio.move_on_after(self.target.patience):
             if await websocket.socket.get_message() != "3probe":

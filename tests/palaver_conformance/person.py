@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from typing import Any, Final
 
 import orjson
@@ -70,9 +71,10 @@ class Person:
                 else:
                     self.link = await open_websocket(self.target, nursery)
                 task_status.started()
-                async for message in self.link.messages():
-                    await self._receive(message)
-                    self._tell_news()
+                async with aclosing(self.link.messages()) as messages:
+                    async for message in messages:
+                        await self._receive(message)
+                        self._tell_news()
                 nursery.cancel_scope.cancel()
         except* (LinkLost, HandshakeError) as group:
             self.why_left = str(group.exceptions[0]) or type(group.exceptions[0]).__name__

@@ -105,6 +105,10 @@ async def coalesced(stage: Stage) -> None:
     for _ in range(20):
         await bo.does("leaveRoom", roomId=room_id)
         await bo.does("joinRoom", roomId=room_id)
+    dee = await stage.person("Dee")
+    later = await stage.room(dee)
+    await cy.sees("onlineUsersUpdated", users_with(dee, status="in_call", currentRoomId=later), "the last to come")
+    await cy.sees("roomListUpdated", lambda seen: room_in(seen, later) is not None, "the last room")
     await cy.barrier()
     most = MOST_LISTS * (1 + trio.current_time() - start)
     for event in ("onlineUsersUpdated", "roomListUpdated"):

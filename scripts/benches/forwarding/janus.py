@@ -1,4 +1,4 @@
-"""Janus with its VideoRoom plugin: configured in a temporary folder, driven over a Unix socket by JSON and SDP."""
+"""Janus with its VideoRoom plugin: configured in a temporary folder, driven over a WebSocket by JSON and SDP."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from pathlib import Path
 from typing import Any, Final
 
 import trio
+from trio_websocket import WebSocketConnection, open_websocket_url
 
 from .client import PASSWORD
 from .servers import Offer, Shape, Unavailable
 
 PLUGIN: Final = "janus.plugin.videoroom"
 PATIENCE: Final = 10.0  # s for an answer
-STARTS: Final = 8  # attempts
-SETTLED: Final = 1.0  # s after which it has either failed or listens; it does not say which
+PAUSE: Final = 0.05  # s between looks whether it listens yet
 LEVEL: Final = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 
 CORE: Final = """\
 general: {{ configs_folder = "{folder}"; plugins_folder = "{folder}/plugins"; transports_folder = "{folder}/transports"
-            session_timeout = 0; debug_level = 2; debug_colors = false; {event_loops} }}
+            loggers_folder = "{folder}/loggers"; session_timeout = 0; debug_level = 2; {event_loops} }}
 media: {{ ipv6 = false }}
-nat: {{ ice_lite = true; nice_debug = false }}
-events: {{ broadcast = false }}
+nat: {{ ice_lite = true }}
 """
-TRANSPORT: Final = 'general: {{ enabled = true; json = "compact"; path = "{folder}/socket"; type = "SOCK_SEQPACKET" }}\n'
+TRANSPORT: Final = 'general: {{ json = "compact"; ws = true; ws_ip = "127.0.0.1"; ws_port = {port}; wss = false }}\n'
 SESSION: Final = """\
 v=0
 o=- 1 1 IN IP4 {host}
@@ -60,9 +59,9 @@ CANDIDATE: Final = "a=candidate:1 1 udp 2113937151 {host} 9 typ host\na=end-of-c
 class Janus:
     """A running Janus and one session with it."""
 
-    def __init__(self, pid: int, stream: trio.socket.SocketType) -> None:
+    def __init__(self, pid: int, connection: WebSocketConnection) -> None:
         self.pid = pid
-        self._socket = stream
+        self._connection = connection
         self._transactions = (f"t{number}" for number in count())
         self._session = 0
         self._feeds: dict[str, int] = {}
@@ -124,10 +123,10 @@ class Janus:
     async def _ask(self, **request: Any) -> dict[str, Any]:
         """A request's answer; that it was received, and what happens besides, is passed over."""
         transaction = next(self._transactions)
-        await self._socket.send(json.dumps({**request, "transaction": transaction}).encode())
+        await self._connection.send_message(json.dumps({**request, "transaction": transaction}))
         with trio.fail_after(PATIENCE):
             while True:
-                answer: dict[str, Any] = json.loads(await self._socket.recv(1 << 20))
+                answer: dict[str, Any] = json.loads(await self._connection.get_message())
                 if answer["janus"] == "error":
                     raise RuntimeError(f"janus: {answer['error']['reason']}")
                 if answer.get("transaction") == transaction and answer["janus"] != "ack":
@@ -135,10 +134,7 @@ class Janus:
 
 
 def _write_sdp(fingerprint: str, direction: str, mids: list[str], ssrc: int = 0) -> str:
-    """What a client says of itself (RFC 8866, RFC 8829): it begins DTLS, and is found by its checks.
-
-    It is short, because Janus takes no more than 8 KiB from its socket at once.
-    """
+    """What a client says of itself (RFC 8866, RFC 8829): it begins DTLS, and is found by its checks."""
     host = _address()
     head = SESSION.format(host=host, mids=" ".join(mids), PASSWORD=PASSWORD, fingerprint=fingerprint)
     sections = [SECTION.format(mid=mid, MID=MID, LEVEL=LEVEL, direction=direction) for mid in mids]
@@ -173,15 +169,24 @@ def _address() -> str:
         return address
 
 
-def _configure(folder: Path, event_loops: str) -> None:
-    """Write the configuration, and let it load nothing but the plugin and the Unix socket."""
+def _configure(folder: Path, port: int, event_loops: str) -> None:
+    """Write the configuration, and let it load nothing but the plugin and the WebSocket."""
     libraries = next(Path("/usr/lib").glob("*/janus"), Path("/usr/lib/janus"))
-    for kind, library in {"plugins": "libjanus_videoroom.so", "transports": "libjanus_pfunix.so"}.items():
+    for kind, library in {"plugins": "libjanus_videoroom.so", "transports": "libjanus_websockets.so"}.items():
         (folder / kind).mkdir()
         (folder / kind / library).symlink_to(libraries / kind / library)
+    (folder / "loggers").mkdir()
     (folder / "janus.jcfg").write_text(CORE.format(folder=folder, event_loops=event_loops))
-    (folder / "janus.transport.pfunix.jcfg").write_text(TRANSPORT.format(folder=folder))
+    (folder / "janus.transport.websockets.jcfg").write_text(TRANSPORT.format(port=port))
     (folder / "janus.plugin.videoroom.jcfg").write_text("general: { }\n")
+
+
+def _free_port() -> int:
+    """A TCP port that nobody has at the moment: Janus does not tell which one it was given."""
+    with socket.socket() as tcp:
+        tcp.bind(("127.0.0.1", 0))
+        port: int = tcp.getsockname()[1]
+        return port
 
 
 def find_janus() -> str:
@@ -210,12 +215,15 @@ async def janus(folder: Path, event_loops: str) -> AsyncIterator[Janus]:
         Unavailable: it does not start.
     """
     folder.mkdir()
-    _configure(folder, event_loops)
-    process = await _start(folder)
+    port = _free_port()
+    _configure(folder, port, event_loops)
+    command = [find_janus(), "--configs-folder", str(folder)]
+    with (folder / "log").open("wb") as log:
+        process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        with trio.socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stream:
-            await stream.connect(str(folder / "socket"))
-            server = Janus(process.pid, stream)
+        await _wait_until_it_listens(port, folder / "log")
+        async with open_websocket_url(f"ws://127.0.0.1:{port}", subprotocols=["janus-protocol"]) as connection:
+            server = Janus(process.pid, connection)
             await server.open()
             yield server
     finally:
@@ -224,16 +232,14 @@ async def janus(folder: Path, event_loops: str) -> AsyncIterator[Janus]:
             await process.wait()
 
 
-async def _start(folder: Path) -> trio.Process:
-    """Start until it stays: now and then the thread of its socket looks too early whether it may live, and ends."""
-    command = [find_janus(), "--configs-folder", str(folder)]
-    for _ in range(STARTS):
-        with (folder / "log").open("wb") as log:
-            process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        with trio.move_on_after(SETTLED):
-            await process.wait()
-        if process.returncode is None and (folder / "socket").exists():
-            return process
-        process.kill()
-        await process.wait()
-    raise Unavailable(f"Janus did not start: {(folder / 'log').read_text()[-500:]}")
+async def _wait_until_it_listens(port: int, log: Path) -> None:
+    """It does not say when."""
+    with trio.move_on_after(PATIENCE):
+        while True:
+            try:
+                stream = await trio.open_tcp_stream("127.0.0.1", port)
+            except OSError:
+                await trio.sleep(PAUSE)
+            else:
+                return await stream.aclose()
+    raise Unavailable(f"Janus did not start: {log.read_text()[-500:]}")

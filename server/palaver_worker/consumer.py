@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from palaver_media.rtp import Listener, RtpPacket
 from palaver_media.worker_messages import AddConsumer
 
+from .statistics import Hearing
+
 if TYPE_CHECKING:
     from .producer import Producer
     from .transport import Transport
@@ -28,6 +30,8 @@ class Consumer:
         self.transport, self.producer = transport, producer
         self.is_paused = True
         self.packets = self.octets = 0  # sent, for the sender report; octets of payload
+        self.resends = 0
+        self.hearing = Hearing()
         self.bitrate: int | None = None  # bit/s this listener can take (REMB)
         self._listener = Listener(command.ssrc, command.mid, command.extensions)
         self._first: int | None = None  # the producer's number with which forwarding began
@@ -57,6 +61,7 @@ class Consumer:
             packet = self.producer.find(index) if index >= self._first else None
             if packet is not None:
                 self.transport.send_rtp(self._listener.rewrite(packet, sequence))
+                self.resends += 1
 
     def resume(self) -> None:
         """Forward from the next packet on; a video's picture begins with a keyframe."""

@@ -12,7 +12,7 @@ from palaver_media.worker_messages import AddProducer, MediaKind
 from .speakers import Voice
 
 if TYPE_CHECKING:
-    from aiortc.rtp import RtcpSenderInfo
+    from aiortc.rtp import RtcpReceiverInfo, RtcpSenderInfo
 
     from .consumer import Consumer
     from .sfu import Sfu
@@ -31,6 +31,11 @@ class Producer:
         self.transport = transport
         self.clock_rate = command.clock_rate
         self.reception = Reception(command.ssrc, command.clock_rate)
+        self.octets = 0  # of payload, received
+        self.level: int | None = None  # dBov of the last packet that says it
+        self.nacked = 0  # packets that listeners asked for again
+        self.keyframe_requests = 0
+        self.told: RtcpReceiverInfo | None = None  # to the sender, in our last report
         self.consumers: list[Consumer] = []
         self.sender_info: tuple[RtcpSenderInfo, float] | None = None  # and when it arrived
         self._voice = Voice(sfu, transport.router, command.producer) if command.media is MediaKind.AUDIO else None
@@ -52,6 +57,7 @@ class Producer:
         index = self.reception.count(packet.sequence, packet.timestamp, now)
         if packet.payload_type not in self._payload_types:
             raise ValueError("payload type not negotiated")
+        self.octets += len(packet.body) - packet.padding
         packet.payload_type = self._payload_types[packet.payload_type]
         packet.extensions = rtp.map_extensions(packet.extensions, self._extensions)
         if ABS_SEND_TIME in packet.extensions:  # this hop's: the listener's estimate is about the path from here
@@ -62,7 +68,8 @@ class Producer:
         if self._wants_keyframe and rtp.starts_vp8_keyframe(packet.payload):
             self._wants_keyframe = False
         if self._voice is not None and (level := packet.extensions.get(AUDIO_LEVEL)):
-            self._voice.hear(rtp.read_audio_level(level)[0], now)
+            self.level = rtp.read_audio_level(level)[0]
+            self._voice.hear(self.level, now)
 
     def find(self, index: int) -> RtpPacket | None:
         """The packet with this extended sequence number, if it is still kept."""
@@ -84,6 +91,7 @@ class Producer:
     def _send_keyframe_request(self) -> None:
         if self._wants_keyframe and any(not each.is_paused for each in self.consumers):
             self._keyframe_asked = self._now()
+            self.keyframe_requests += 1
             self._keyframe.set(self._keyframe_asked + KEYFRAME_PATIENCE)
             self.transport.send_rtcp(rtcp.write_pli(FEEDBACK_SSRC, self.ssrc))
         else:

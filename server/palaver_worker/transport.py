@@ -18,6 +18,7 @@ from palaver_media.worker_messages import (
 
 from . import feedback
 from .ice_lite import IceLite
+from .statistics import Traffic
 
 if TYPE_CHECKING:
     from .consumer import Consumer
@@ -42,6 +43,9 @@ class Transport:
         self.ice = IceLite(command.ufrag, command.password)
         self.dtls = DtlsSrtp(sfu.certificate)
         self.is_connected = False
+        self.connected = 0.0  # when it was
+        self.round_trip: float | None = None  # s, as the client's last report shows it
+        self.received, self.sent = Traffic(), Traffic()  # of tracks that are gone
         self.producers: dict[int, Producer] = {}
         self.consumers: dict[int, Consumer] = {}
         self.spent_ssrcs: set[int] = set()
@@ -165,7 +169,7 @@ class Transport:
             self._begin()
 
     def _begin(self) -> None:
-        self.is_connected = True
+        self.is_connected, self.connected = True, self._port.now()
         self._connecting.set(None)
         self._consent.set(self.ice.heard + CONSENT)
         self._reports.set(self._port.now() + REPORT)
@@ -192,7 +196,7 @@ class Transport:
     def _send_reports(self) -> None:
         now = self._port.now()
         self._reports.set(now + REPORT)
-        feedback.report(self, now)
+        feedback.report(self, now, self._sfu.video_bitrate)
 
     def _fail(self, reason: str) -> None:
         self._sfu.report(TransportFailed(self.router, self.id, reason))

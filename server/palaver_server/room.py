@@ -15,6 +15,7 @@ from palaver_media.worker_messages import (
     Beat,
     Ready,
     SpeakersChanged,
+    StatisticsTaken,
     TransportConnected,
     TransportFailed,
     WorkerCommand,
@@ -28,6 +29,7 @@ from .room_effects import Kept, Listed, Moved, Tell
 from .room_media import Place
 from .room_state import RoomState
 from .seat import By
+from .statistics import keep
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -143,6 +145,8 @@ class Room:
                 self.happen(partial(self.state.transport_failed, TransportId(report.transport), report.reason))
             case SpeakersChanged():
                 self.happen(partial(self.state.speakers_changed, report.speakers))
+            case StatisticsTaken():
+                keep(self.state.seats, report.transports)
             case TransportConnected() | Ready() | Beat():
                 pass
 

@@ -12,11 +12,13 @@ from attrs import define, field
 
 from palaver_media.process import MediaProcess, supervise
 from palaver_media.worker_messages import (
+    VIDEO_BITRATE,
     WORKER_CODEC,
     Beat,
     CloseRouter,
     Ready,
     SpeakersChanged,
+    StatisticsTaken,
     TransportConnected,
     TransportFailed,
     WorkerCommand,
@@ -39,6 +41,7 @@ class Worker:
     host: str
     announce: str
     port: int
+    video_bitrate: int = VIDEO_BITRATE  # bit/s
     process: Process | None = None
     place: Place | None = None
     rooms: dict[str, Room] = field(factory=dict[str, Room])  # by router
@@ -46,7 +49,7 @@ class Worker:
 
     def make(self) -> Process:
         """The next process."""
-        arguments = ("--host", self.host, "--port", str(self.port))
+        arguments = ("--host", self.host, "--port", str(self.port), "--video-bitrate", str(self.video_bitrate))
         return MediaProcess("palaver_worker", arguments, WORKER_CODEC, self.reported)
 
     def reported(self, report: WorkerReport) -> None:
@@ -55,7 +58,7 @@ class Worker:
             case Ready():
                 self.port = report.port
                 self.place = Place(self.announce, report.port, report.fingerprint)
-            case TransportConnected() | TransportFailed() | SpeakersChanged():
+            case TransportConnected() | TransportFailed() | SpeakersChanged() | StatisticsTaken():
                 if (room := self.rooms.get(report.router)) is not None:
                     room.reported(report)
             case Beat():

@@ -244,10 +244,11 @@ async def stats_of_both(url):
             await trio.sleep(0.1)
 
 
-async def test_stats_of_a_call(url):
+async def test_stats_of_a_call():
     """Two programs that talk, and what the pages say of it, in the form that the document promises."""
     ways = ("--room", "lab", "--input", "tone:440", "--output", "null", "--json")
     async with (
+        serving() as (url, _),
         running("call", url, "--name", "ann", *ways) as ann,
         running("call", url, "--name", "ben", *ways) as ben,
     ):

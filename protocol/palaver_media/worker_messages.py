@@ -270,10 +270,9 @@ class TransportStatistics:
 
 @frozen
 class StatisticsTaken:
-    """How some of a room's transports fare; all of them have their turn every few seconds."""
+    """How some of the transports fare, by router; all of them have their turn every few seconds."""
 
-    router: str
-    transports: tuple[TransportStatistics, ...]
+    rooms: dict[str, tuple[TransportStatistics, ...]]
 
 
 WorkerCommand: TypeAlias = (

@@ -29,7 +29,6 @@ from .room_effects import Kept, Listed, Moved, Tell
 from .room_media import Place
 from .room_state import RoomState
 from .seat import By
-from .statistics import keep
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -145,9 +144,7 @@ class Room:
                 self.happen(partial(self.state.transport_failed, TransportId(report.transport), report.reason))
             case SpeakersChanged():
                 self.happen(partial(self.state.speakers_changed, report.speakers))
-            case StatisticsTaken():
-                keep(self.state.seats, report.transports)
-            case TransportConnected() | Ready() | Beat():
+            case TransportConnected() | Ready() | Beat() | StatisticsTaken():
                 pass
 
     def carry_out(self) -> None:

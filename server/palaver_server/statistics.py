@@ -10,9 +10,10 @@ from statistics import fmean
 
 from attrs import frozen
 
-from palaver_media.worker_messages import TransportStatistics
+from palaver_media.worker_messages import StatisticsTaken, TransportStatistics
 from palaver_protocol.models import RoomId, TransportId, UserId
 
+from .room import Room
 from .room_state import RoomState
 from .seat import Seat
 
@@ -56,12 +57,14 @@ class SeatStats:
     transports: tuple[TransportStatistics, ...]
 
 
-def keep(seats: Mapping[UserId, Seat], told: Iterable[TransportStatistics]) -> None:
-    """Keep a worker's figures until the next ones; what was closed meanwhile is left out."""
-    known = {key: transport for seat in seats.values() for key, transport in seat.transports.items()}
-    for each in told:
-        if (transport := known.get(TransportId(each.transport_id))) is not None:
-            transport.statistics = each
+def keep(told: StatisticsTaken, rooms: Mapping[str, Room]) -> None:
+    """Keep a worker's figures until the next ones; of what was closed meanwhile there are none."""
+    for router, figures in told.rooms.items():
+        seats = rooms[router].state.seats.values() if router in rooms else ()
+        known = {key: transport for seat in seats for key, transport in seat.transports.items()}
+        for each in figures:
+            if (transport := known.get(TransportId(each.transport_id))) is not None:
+                transport.statistics = each
 
 
 def transports_of(state: RoomState) -> Iterator[TransportStatistics]:

@@ -28,6 +28,7 @@ from palaver_protocol.models import RoomId
 
 from .room import Room
 from .room_media import Place
+from .statistics import keep
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +59,11 @@ class Worker:
             case Ready():
                 self.port = report.port
                 self.place = Place(self.announce, report.port, report.fingerprint)
-            case TransportConnected() | TransportFailed() | SpeakersChanged() | StatisticsTaken():
+            case TransportConnected() | TransportFailed() | SpeakersChanged():
                 if (room := self.rooms.get(report.router)) is not None:
                     room.reported(report)
+            case StatisticsTaken():
+                keep(report, self.rooms)
             case Beat():
                 self.transports = report.transports
 

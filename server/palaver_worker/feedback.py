@@ -54,10 +54,9 @@ def take(transport: Transport, compound: bytes, now: float) -> None:
 def _hear(transport: Transport, blocks: Iterable[RtcpReceiverInfo], now: float) -> None:
     """Note how a client says that it gets its tracks."""
     for block in blocks:
-        if (consumer := transport.consumers.get(block.ssrc)) is not None:
-            consumer.hearing.take(block, now)
-            if consumer.hearing.round_trip is not None:
-                transport.round_trip = consumer.hearing.round_trip
+        consumer = transport.consumers.get(block.ssrc)
+        if consumer is not None and (round_trip := consumer.hearing.take(block, now)) is not None:
+            transport.round_trip = round_trip
 
 
 def report(transport: Transport, now: float, video_bitrate: int) -> None:

@@ -5,6 +5,7 @@ Packets are counted by those who handle them anyway; here is only what nobody el
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -59,16 +60,18 @@ class Hearing:
         """
         self._sent = (*self._sent[-1:], (to_short_ntp(ntp), now))
 
-    def take(self, report: RtcpReceiverInfo, now: float) -> None:
-        """A report block of the listener's (RFC 3550, section 6.4.1)."""
+    def take(self, report: RtcpReceiverInfo, now: float) -> float | None:
+        """A report block of the listener's, and the round trip if it shows one (RFC 3550, section 6.4.1)."""
         self.report = report
         for ntp, sent in self._sent:
             if ntp == report.lsr:
                 self.round_trip = max(0.0, now - sent - report.dlsr / 65536)  # coarse clocks can make it negative
+                return self.round_trip
+        return None
 
 
 class Statistics:
-    """Reports on all transports of a worker, room by room, evenly over time."""
+    """Reports on all transports of a worker, a part of them at a time and evenly over time."""
 
     def __init__(self, sfu: Sfu) -> None:
         self._sfu = sfu
@@ -90,23 +93,25 @@ class Statistics:
             self._parts = split(self._sfu.transports.values())
             self._pause = PERIOD / max(1, len(self._parts))
         if self._parts:
-            part = [each for each in self._parts.pop() if each.id in self._sfu.transports]  # not closed since
-            if part:
-                self._sfu.report(StatisticsTaken(part[0].router, tuple(describe(each, now) for each in part)))
+            rooms: defaultdict[str, tuple[TransportStatistics, ...]] = defaultdict(tuple)
+            for transport in self._parts.pop():
+                if transport.id in self._sfu.transports:  # not closed since
+                    rooms[transport.router] += (describe(transport, now),)
+            if rooms:
+                self._sfu.report(StatisticsTaken(rooms))
         self._alarm.set(now + self._pause)
 
 
 def split(transports: Iterable[Transport]) -> list[list[Transport]]:
-    """The transports by room, large rooms in parts."""
+    """The transports in parts of about the same work."""
     parts: list[list[Transport]] = []
-    latest: dict[str, tuple[list[Transport], int]] = {}  # by router: its last part, and how much more that takes
+    left = 0
     for transport in transports:
-        part, left = latest.get(transport.router, ([], 0))
         if left <= 0:
-            part, left = [], PART
-            parts.append(part)
-        part.append(transport)
-        latest[transport.router] = part, left - 1 - len(transport.producers) - len(transport.consumers)
+            parts.append([])
+            left = PART
+        parts[-1].append(transport)
+        left -= 1 + len(transport.producers) + len(transport.consumers)
     return parts
 
 

@@ -161,9 +161,9 @@ def told_of(transport, **figures):
     return evolve(told, **figures)
 
 
-def say(w, room_id, *figures):
-    """Have the worker of a room tell these figures."""
-    w.exchange.rooms.open[room_id].reported(StatisticsTaken(room_id, figures))
+def worker_of(w, room_id):
+    """A worker that says to have this room."""
+    return Worker("127.0.0.1", "", 0, rooms={room_id: w.exchange.rooms.open[room_id]})
 
 
 def get(rest, path):
@@ -175,12 +175,13 @@ async def test_what_the_worker_tells_is_shown_where_it_belongs_and_added_up(auto
     async with world() as w:
         ann, bob = await w.people("ann", "bob")
         room_id = await w.room(ann, bob)
-        rest = Rest(w.exchange, Pool([Worker("127.0.0.1", "", 0, rooms={room_id: w.exchange.rooms.open[room_id]})]))
+        worker = worker_of(w, room_id)
+        rest = Rest(w.exchange, Pool([worker]))
         talking, hearing = await open_media(ann, room_id, "send"), await open_media(bob, room_id, "receive")
         assert get(rest, f"/api/stats/{room_id}")["media"] == get(rest, "/api/stats")["media"] == NOTHING
-        say(w, room_id, told_of("another"), told_of(talking, packets_received=1))
-        say(w, room_id, told_of(talking))
-        say(w, room_id, told_of(hearing, producers=(), consumers=(WAY, WAY), round_trip=50.0, connected_for=None))
+        of_bob = told_of(hearing, producers=(), consumers=(WAY, WAY), round_trip=50.0, connected_for=None)
+        for figures in ((told_of("another"), told_of(talking, packets_received=1)), (told_of(talking), of_bob)):
+            worker.reported(StatisticsTaken({room_id: figures, "ended": figures}))
         stats, room_stats = get(rest, "/api/stats"), get(rest, f"/api/stats/{room_id}")
         assert stats["media"] == {
             "transports": 1,
@@ -219,7 +220,8 @@ async def test_of_a_room_of_two_only_sums_are_told_and_of_nobody_an_address(auto
         (ann,) = await w.people("ann")
         room_id = await w.room(ann)
         rest = Rest(w.exchange, Pool([]))
-        say(w, room_id, told_of(await open_media(ann, room_id, "send")))
+        figures = told_of(await open_media(ann, room_id, "send"))
+        worker_of(w, room_id).reported(StatisticsTaken({room_id: (figures,)}))
         pages = [orjson.dumps(get(rest, path)).decode() for path in ("/api/stats", f"/api/stats/{room_id}")]
         assert not any("198.51.100.1" in page or "192.0.2.7" in page for page in pages)
         w.state(room_id).kind = RoomType.DIRECT

@@ -12,6 +12,8 @@ from attrs import frozen
 
 from .codec import Codec
 
+VIDEO_BITRATE: Final = 1_500_000  # bit/s of one video, at most, unless the worker is told otherwise
+
 
 class DtlsRole(enum.Enum):
     """Which side of a DTLS handshake the receiver of the command plays."""
@@ -196,6 +198,84 @@ class SpeakersChanged:
     speakers: tuple[Speaking, ...]
 
 
+class AddressFamily(enum.Enum):
+    """By which kind of address a client is reached."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+@frozen
+class ProducerStatistics:
+    """A track as it comes from its sender.
+
+    `bytes_received` are of payload. `fraction_lost` (0 to 1) is of the last second, `jitter` is in ms. `packets_nacked`
+    are those that listeners asked for again, `level` is the loudness of the last packet in -dBov: 0 is the loudest,
+    127 silence, absent where packets do not tell it.
+    """
+
+    producer_id: str
+    kind: MediaKind
+    packets_received: int
+    bytes_received: int
+    packets_lost: int
+    fraction_lost: float
+    jitter: float
+    packets_nacked: int
+    keyframe_requests: int
+    level: int | None = None
+
+
+@frozen
+class ConsumerStatistics:
+    """A track as it is forwarded to one listener.
+
+    `packets_sent` and `bytes_sent` (of payload) count what was sent again, too. The rest the listener reports; it is absent
+    until it does: losses and `fraction_lost` (0 to 1) since its report before, `jitter` and `round_trip` in ms, and the
+    `bitrate` that it can take in bit/s.
+    """
+
+    consumer_id: str
+    producer_id: str
+    is_paused: bool
+    packets_sent: int
+    bytes_sent: int
+    packets_resent: int
+    packets_lost: int | None = None
+    fraction_lost: float | None = None
+    jitter: float | None = None
+    round_trip: float | None = None
+    bitrate: int | None = None
+
+
+@frozen
+class TransportStatistics:
+    """One client's path, with what it carries.
+
+    What was received and sent is media alone, its bytes are of payload, and tracks that are gone count too.
+    `connected_for` is in s, `round_trip` in ms; both, and `family` and `profile` (of SRTP), are absent until known.
+    """
+
+    transport_id: str
+    packets_received: int
+    bytes_received: int
+    packets_sent: int
+    bytes_sent: int
+    producers: tuple[ProducerStatistics, ...]
+    consumers: tuple[ConsumerStatistics, ...]
+    connected_for: float | None = None
+    family: AddressFamily | None = None
+    profile: str | None = None
+    round_trip: float | None = None
+
+
+@frozen
+class StatisticsTaken:
+    """How some of the transports fare, by router; all of them have their turn every few seconds."""
+
+    rooms: dict[str, tuple[TransportStatistics, ...]]
+
+
 WorkerCommand: TypeAlias = (
     OpenTransport
     | RestartIce
@@ -210,6 +290,6 @@ WorkerCommand: TypeAlias = (
     | CloseSeat
     | CloseRouter
 )
-WorkerReport: TypeAlias = Ready | Beat | TransportConnected | TransportFailed | SpeakersChanged
+WorkerReport: TypeAlias = Ready | Beat | TransportConnected | TransportFailed | SpeakersChanged | StatisticsTaken
 
 WORKER_CODEC: Final[Codec[WorkerCommand, WorkerReport]] = Codec(WorkerCommand, WorkerReport)

@@ -108,7 +108,7 @@ def make_worker(config: Config, index: int, tcp_port: int) -> Worker:
                 f"cannot use UDP port {port} on {config.host} for media: {error}; --media-port N starts at another one"
             ) from None
     announce = config.announce or ("" if config.host in ("0.0.0.0", "::") else resolve(config.host))
-    return Worker(config.host, announce, port)
+    return Worker(config.host, announce, port, config.video_bitrate)
 
 
 def resolve(host: str) -> str:

@@ -14,10 +14,13 @@ import attrs
 from attrs import field, frozen
 from platformdirs import user_state_path
 
+from palaver_media.worker_messages import VIDEO_BITRATE
+
 from .policy import DEFAULT, Policy
 from .stores import open_store
 
 MAX_SECONDS: Final = 86_400
+BITRATES: Final = range(50_000, 100_000_001)  # bit/s that a video may be held to
 
 
 class ConfigError(Exception):
@@ -63,6 +66,18 @@ def _to_seconds(value: object) -> float:
     return number
 
 
+def _to_bitrate(value: object) -> int:
+    text = str(value)
+    factor = {"k": 1_000, "M": 1_000_000}.get(text[-1:], 1)
+    try:
+        number = round(float(text if factor == 1 else text[:-1]) * factor)
+    except (ValueError, OverflowError):  # the latter: infinite
+        raise ValueError("expected bits per second, such as 800k or 1.5M") from None
+    if number not in BITRATES:
+        raise ValueError("50k to 100M bits per second")
+    return number
+
+
 def _to_ip(value: object) -> str:
     return str(ipaddress.ip_address(str(value))) if value else ""
 
@@ -99,6 +114,7 @@ class Config:
     media_port: int | None = field(default=None, converter=attrs.converters.optional(_to_port))
     announce: str = field(default="", converter=_to_ip)
     workers: int = field(factory=lambda: os.cpu_count() or 1, converter=_to_workers)
+    video_bitrate: int = field(default=VIDEO_BITRATE, converter=_to_bitrate)
     insecure: bool = field(default=False, converter=_to_bool)
     allow_origin: tuple[str, ...] = field(default=(), converter=_to_list)
     state: str | None = field(default=None, converter=attrs.converters.optional(_to_state))
@@ -199,6 +215,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--media-port", metavar="N", help="first UDP port of media, one per worker from here up (as --port; 0 = any)")
     add("--announce", metavar="IP", help="address told to clients for media (the one they connected to)")
     add("--workers", metavar="N", help="media worker processes (one per core)")
+    add("--video-bitrate", metavar="RATE", help="bits per second that each video is asked to keep to (1.5M)")
     add("--insecure", action="store_true", default=None, help="listen beyond loopback, unprotected as it is")
     add(
         "--allow-origin",

@@ -23,14 +23,14 @@ REFUSED: Final = {
 class Page:
     """A page that can be read: where it is, what it answers, and why it may say no.
 
-    `leads_to` names a page that is about the first room of this one.
+    `leads_to` names pages that are about the first room of this one.
     """
 
     path: str
     name: str
     answer: type[Ack]
     refuses: tuple[Code, ...] = (Code.NOT_ALLOWED,)
-    leads_to: str = ""
+    leads_to: tuple[str, ...] = ()
 
 
 def describe(pages: tuple[Page, ...]) -> Schema:
@@ -58,8 +58,8 @@ def operation(page: Page, definitions: Definitions) -> Schema:
     responses |= {status: in_json(why, refused) for status, why in map(REFUSED.__getitem__, page.refuses)}
     described: Schema = {"operationId": page.name, "summary": doc.partition(".")[0], "responses": responses}
     if page.leads_to:
-        room = {"operationId": page.leads_to, "parameters": {"roomId": "$response.body#/rooms/0/roomId"}}
-        responses["200"]["links"] = {page.leads_to: room}
+        room = {"roomId": "$response.body#/rooms/0/roomId"}
+        responses["200"]["links"] = {name: {"operationId": name, "parameters": room} for name in page.leads_to}
     if "{roomId}" in page.path:
         an_id = {"name": "roomId", "in": "path", "required": True, "schema": definitions.of(RoomId)}
         described["parameters"] = [an_id]

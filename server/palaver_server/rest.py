@@ -27,6 +27,8 @@ from .exchange import Exchange
 from .front_door import preflight
 from .http_connection import Request, Response, in_json
 from .openapi import Page, describe
+from .room_state import RoomState
+from .statistics import MediaStats, RoomStats, SeatStats, add_up, seat_stats, transports_of
 from .workers import Pool, Worker
 
 log = logging.getLogger(__name__)
@@ -65,11 +67,15 @@ class UsersAnswer(Ack):
 
 @frozen
 class WorkerStats:
-    """One media worker; `transports` is what it told in its last beat, `pid` is absent while it is not up."""
+    """One media worker; `transports` is what it told in its last beat, `pid` is absent while it is not up.
+
+    `media` is about all its rooms.
+    """
 
     is_up: bool
     transports: int
     rooms: int
+    media: MediaStats
     pid: int | None = None
 
 
@@ -78,7 +84,8 @@ class StatsAnswer(Ack):
     """What the server carries now. `uptime` and `cpuTime` in s, `memory` (resident) in bytes, workers not included.
 
     `users` counts also those who were cut off and are waited for, `rooms` also those of two, and `callsRinging` also
-    invitations.
+    invitations. `media` is about all rooms together, `roomStats` about each one that is for everybody's eyes; what the
+    workers told of them is up to some seconds old.
     """
 
     uptime: float
@@ -90,13 +97,25 @@ class StatsAnswer(Ack):
     memory: int
     cpu_time: float
     workers: tuple[WorkerStats, ...]
+    media: MediaStats
+    room_stats: tuple[RoomStats, ...]
+
+
+@frozen
+class RoomStatsAnswer(Ack):
+    """How the media of one open group room fares: each person's transports, with what they carry."""
+
+    room_id: RoomId
+    media: MediaStats
+    seats: tuple[SeatStats, ...]
 
 
 PAGES: Final = (
-    Page("/api/rooms", "listRooms", RoomsAnswer, leads_to="getRoom"),
+    Page("/api/rooms", "listRooms", RoomsAnswer, leads_to=("getRoom", "getRoomStats")),
     Page("/api/rooms/{roomId}", "getRoom", RoomAnswer, (Code.NOT_ALLOWED, Code.NOT_FOUND, Code.ENDED)),
     Page("/api/users", "listUsers", UsersAnswer),
     Page("/api/stats", "getStats", StatsAnswer),
+    Page("/api/stats/{roomId}", "getRoomStats", RoomStatsAnswer, (Code.NOT_ALLOWED, Code.NOT_FOUND, Code.ENDED)),
 )
 
 
@@ -135,15 +154,17 @@ class Rest:
             case ["", "api", "rooms"]:
                 return lambda: write_ack(RoomsAnswer(self.exchange.rooms.summaries()))
             case ["", "api", "rooms", room_id]:
-                return lambda: write_ack(RoomAnswer(self.find_room(RoomId(room_id))))
+                return lambda: write_ack(RoomAnswer(self.find_room(RoomId(room_id)).summary()))
             case ["", "api", "users"]:
                 return lambda: write_ack(UsersAnswer(self.exchange.list_users()))
             case ["", "api", "stats"]:
                 return lambda: write_ack(self.stats())
+            case ["", "api", "stats", room_id]:
+                return lambda: write_ack(self.room_stats(self.find_room(RoomId(room_id))))
             case _:
                 raise refusal(Code.NOT_FOUND, "there is no such page, see /api/openapi.json")
 
-    def find_room(self, room_id: RoomId) -> RoomSummary:
+    def find_room(self, room_id: RoomId) -> RoomState:
         """A room that is for everybody's eyes.
 
         Raises:
@@ -152,7 +173,7 @@ class Rest:
         state = self.exchange.rooms.get(room_id).state
         if state.kind is not RoomType.GROUP:
             raise refusal(Code.NOT_FOUND, "there is no such room")
-        return state.summary()
+        return state
 
     def stats(self) -> StatsAnswer:
         """The server's figures."""
@@ -168,14 +189,24 @@ class Rest:
             memory=resident_memory(),
             cpu_time=round(time.process_time(), 3),
             workers=tuple(worker_stats(worker) for worker in self.pool.workers),
+            media=add_up(each for state in rooms for each in transports_of(state)),
+            room_stats=tuple(
+                RoomStats(each.room_id, add_up(transports_of(each))) for each in rooms if each.kind is RoomType.GROUP
+            ),
         )
+
+    def room_stats(self, state: RoomState) -> RoomStatsAnswer:
+        """A room's figures."""
+        seats = tuple(seat_stats(seat) for seat in state.seats.values())
+        return RoomStatsAnswer(state.room_id, add_up(transports_of(state)), seats)
 
 
 def worker_stats(worker: Worker) -> WorkerStats:
     """A worker's figures."""
+    rooms, media = len(worker.rooms), add_up(x for room in worker.rooms.values() for x in transports_of(room.state))
     if worker.process is None or worker.process.dead.is_set():
-        return WorkerStats(is_up=False, transports=0, rooms=len(worker.rooms))
-    return WorkerStats(is_up=True, transports=worker.transports, rooms=len(worker.rooms), pid=worker.process.pid)
+        return WorkerStats(is_up=False, transports=0, rooms=rooms, media=media)
+    return WorkerStats(is_up=True, transports=worker.transports, rooms=rooms, media=media, pid=worker.process.pid)
 
 
 def resident_memory() -> int:

@@ -15,6 +15,7 @@ from palaver_media.worker_messages import (
     Beat,
     Ready,
     SpeakersChanged,
+    StatisticsTaken,
     TransportConnected,
     TransportFailed,
     WorkerCommand,
@@ -143,7 +144,7 @@ class Room:
                 self.happen(partial(self.state.transport_failed, TransportId(report.transport), report.reason))
             case SpeakersChanged():
                 self.happen(partial(self.state.speakers_changed, report.speakers))
-            case TransportConnected() | Ready() | Beat():
+            case TransportConnected() | Ready() | Beat() | StatisticsTaken():
                 pass
 
     def carry_out(self) -> None:

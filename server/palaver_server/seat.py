@@ -6,6 +6,7 @@ import secrets
 
 from attrs import define, field, frozen
 
+from palaver_media.worker_messages import TransportStatistics
 from palaver_protocol.models import (
     ConsumerId,
     Direction,
@@ -38,6 +39,7 @@ class Transport:
 
     direction: Direction
     is_connected: bool = False
+    statistics: TransportStatistics | None = None  # the latest
 
 
 @define

@@ -12,11 +12,13 @@ from attrs import define, field
 
 from palaver_media.process import MediaProcess, supervise
 from palaver_media.worker_messages import (
+    VIDEO_BITRATE,
     WORKER_CODEC,
     Beat,
     CloseRouter,
     Ready,
     SpeakersChanged,
+    StatisticsTaken,
     TransportConnected,
     TransportFailed,
     WorkerCommand,
@@ -26,6 +28,7 @@ from palaver_protocol.models import RoomId
 
 from .room import Room
 from .room_media import Place
+from .statistics import keep
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class Worker:
     host: str
     announce: str
     port: int
+    video_bitrate: int = VIDEO_BITRATE  # bit/s
     process: Process | None = None
     place: Place | None = None
     core: str = ""  # by which it forwards: `c` or `python`
@@ -47,7 +51,7 @@ class Worker:
 
     def make(self) -> Process:
         """The next process."""
-        arguments = ("--host", self.host, "--port", str(self.port))
+        arguments = ("--host", self.host, "--port", str(self.port), "--video-bitrate", str(self.video_bitrate))
         return MediaProcess("palaver_worker", arguments, WORKER_CODEC, self.reported)
 
     def reported(self, report: WorkerReport) -> None:
@@ -59,6 +63,8 @@ class Worker:
             case TransportConnected() | TransportFailed() | SpeakersChanged():
                 if (room := self.rooms.get(report.router)) is not None:
                     room.reported(report)
+            case StatisticsTaken():
+                keep(report, self.rooms)
             case Beat():
                 self.transports = report.transports
 

@@ -1,4 +1,4 @@
-"""The media worker's process: ``python -m palaver_worker FD --host HOST --port PORT``, started by its owner.
+"""The media worker's process: ``python -m palaver_worker FD [OPTIONS]``, started by its owner.
 
 It lives as long as the channel on file descriptor FD, and ends when that closes, whoever closed it.
 """
@@ -12,16 +12,17 @@ import sys
 
 from palaver_media.child import Channel, beat, take_precedence
 from palaver_media.dtls import Certificate
-from palaver_media.worker_messages import WORKER_CODEC, Beat, Ready, WorkerCommand
+from palaver_media.worker_messages import VIDEO_BITRATE, WORKER_CODEC, Beat, Ready, WorkerCommand
 
 from .port import Port, bind
 from .sfu import Sfu
+from .statistics import Statistics
 
 log = logging.getLogger(__name__)
 
 
-async def run(fd: int, host: str, port_number: int) -> None:
-    """Serve until the channel closes.
+async def run(fd: int, host: str, port_number: int, video_bitrate: int) -> None:
+    """Serve until the channel closes; `video_bitrate` in bit/s.
 
     Raises:
         OSError: the UDP port cannot be had.
@@ -29,7 +30,8 @@ async def run(fd: int, host: str, port_number: int) -> None:
     channel = Channel(fd, WORKER_CODEC)
     with await bind(host, port_number) as udp:
         port = Port(udp)
-        sfu = Sfu(Certificate(), port, channel.report)
+        sfu = Sfu(Certificate(), port, channel.report, video_bitrate)
+        statistics = Statistics(sfu)
 
         def apply(command: WorkerCommand) -> None:
             sfu.apply(command)
@@ -39,8 +41,10 @@ async def run(fd: int, host: str, port_number: int) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(udp, port.drain, channel.poll)
         channel.report(Ready(udp.getsockname()[1], sfu.certificate.fingerprint, port.fanout.name))
+        statistics.start()
         await beat(channel, lambda: Beat(len(sfu.transports)))
         loop.remove_reader(udp)
+        statistics.close()
         sfu.close()
         port.flush()
         log.info("dropped: %s", dict(port.dropped))
@@ -52,11 +56,12 @@ def main() -> int:
     parser.add_argument("fd", type=int, help="the socket to the owner")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind")
     parser.add_argument("--port", type=int, default=0, help="UDP port to bind, 0 for any")
+    parser.add_argument("--video-bitrate", type=int, default=VIDEO_BITRATE, help="bit/s that a video may have")
     options = parser.parse_args()
     logging.basicConfig(format="palaver_worker: %(levelname)s: %(message)s")
     take_precedence()
     try:
-        asyncio.run(run(options.fd, options.host, options.port))
+        asyncio.run(run(options.fd, options.host, options.port, options.video_bitrate))
     except OSError as why:
         print(f"palaver_worker: udp {options.host}:{options.port}: {why.strerror}", file=sys.stderr)
         return 1

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from palaver_media.worker_messages import AddConsumer
 
+from .statistics import Hearing
+
 if TYPE_CHECKING:
     from .producer import Producer
     from .transport import Transport
@@ -21,6 +23,8 @@ class Consumer:
         self.id, self.ssrc, self.cname = command.consumer, command.ssrc, command.cname
         self.transport, self.producer = transport, producer
         self.is_paused = True
+        self.resends = 0
+        self.hearing = Hearing()
         self.bitrate: int | None = None  # bit/s this listener can take (REMB)
         self.fanout = transport.port.fanout
         self.leg = self.fanout.leg(transport.path, command.ssrc, command.mid, command.extensions)
@@ -42,6 +46,7 @@ class Consumer:
             packet = self.producer.find(index) if index >= leg.first else None
             if packet is not None:
                 self.fanout.forward(packet, self._alone)
+                self.resends += 1
 
     def resume(self) -> None:
         """Forward from the next packet on; a video's picture begins with a keyframe."""

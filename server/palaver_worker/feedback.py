@@ -1,13 +1,15 @@
-"""RTCP at the worker: it ends here, and what matters is passed on in the other side's terms."""
+"""RTCP at the worker: it ends here, and what matters is passed on in the other side's terms, or counted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, assert_never
 
-from aiortc.rtp import RtcpByePacket, RtcpRrPacket, RtcpSdesPacket, RtcpSenderInfo, RtcpSrPacket
+from aiortc.rtp import RtcpByePacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSdesPacket, RtcpSenderInfo, RtcpSrPacket
 
 from palaver_media import rtcp
 from palaver_media.rtcp import FEEDBACK_SSRC, KeyframeRequest, Nack, Remb
+from palaver_media.worker_messages import MediaKind
 
 from .consumer import RESENDS
 
@@ -25,12 +27,14 @@ def take(transport: Transport, compound: bytes, now: float) -> None:
     """
     for packet in rtcp.parse(compound):
         match packet:
-            case RtcpSrPacket(ssrc=ssrc, sender_info=info):
+            case RtcpSrPacket(ssrc=ssrc, sender_info=info, reports=blocks):
+                _hear(transport, blocks, now)
                 if (producer := transport.producers.get(ssrc)) is not None:
                     producer.sender_info = info, now
                     producer.reception.note_sender_report(info.ntp_timestamp, now)
             case Nack(ssrc, lost):
                 if (consumer := transport.consumers.get(ssrc)) is not None:
+                    consumer.producer.nacked += len(lost)
                     consumer.resend(lost[:RESENDS])
             case KeyframeRequest(ssrc):
                 if (consumer := transport.consumers.get(ssrc)) is not None:
@@ -39,25 +43,38 @@ def take(transport: Transport, compound: bytes, now: float) -> None:
                 for ssrc in ssrcs:
                     if (consumer := transport.consumers.get(ssrc)) is not None:
                         consumer.bitrate = bitrate
-            case RtcpRrPacket() | RtcpSdesPacket() | RtcpByePacket():
-                pass  # the listener's loss is mended by NACK; a track's end is signalled
+            case RtcpRrPacket(reports=blocks):
+                _hear(transport, blocks, now)
+            case RtcpSdesPacket() | RtcpByePacket():
+                pass  # whose a track is, and its end, is signalled
             case _:
                 assert_never(packet)
 
 
-def report(transport: Transport, now: float) -> None:
-    """Tell a client how its tracks arrive, and when those it hears were made."""
+def _hear(transport: Transport, blocks: Iterable[RtcpReceiverInfo], now: float) -> None:
+    """Note how a client says that it gets its tracks."""
+    for block in blocks:
+        consumer = transport.consumers.get(block.ssrc)
+        if consumer is not None and (round_trip := consumer.hearing.take(block, now)) is not None:
+            transport.round_trip = round_trip
+
+
+def report(transport: Transport, now: float, video_bitrate: int) -> None:
+    """Tell a client how its tracks arrive, how much video it may send (bit/s), and when those it hears were made."""
     for producer in transport.producers.values():
-        transport.send_rtcp(_about(producer, now))
+        transport.send_rtcp(_about(producer, now, video_bitrate))
     for consumer in transport.consumers.values():
         if not consumer.is_paused and (compound := _sender_report(consumer, now)):
             transport.send_rtcp(compound)
 
 
-def _about(producer: Producer, now: float) -> bytes:
-    """A receiver report, and the bitrate that the weakest listener can take."""
-    compound = rtcp.write_receiver_report(FEEDBACK_SSRC, [producer.reception.report(now)])
+def _about(producer: Producer, now: float, video_bitrate: int) -> bytes:
+    """A receiver report, and the bitrate that the weakest listener can take; of video never more than is allowed."""
+    producer.told = producer.reception.report(now)
+    compound = rtcp.write_receiver_report(FEEDBACK_SSRC, [producer.told])
     bitrates = [each.bitrate for each in producer.consumers if not each.is_paused and each.bitrate is not None]
+    if producer.media is MediaKind.VIDEO:
+        bitrates.append(video_bitrate)
     if bitrates:
         compound += rtcp.write_remb(FEEDBACK_SSRC, min(bitrates), [producer.ssrc])
     return compound
@@ -75,4 +92,5 @@ def _sender_report(consumer: Consumer, now: float) -> bytes:
         packet_count=consumer.leg.packets & 0xFFFF_FFFF,
         octet_count=consumer.leg.octets & 0xFFFF_FFFF,
     )
+    consumer.hearing.note_sender_report(carried.ntp_timestamp, now)
     return rtcp.write_sender_report(consumer.ssrc, carried) + rtcp.write_cname(consumer.ssrc, consumer.cname)

@@ -12,7 +12,7 @@ from .packet import MARKER, Packet
 from .speakers import Voice
 
 if TYPE_CHECKING:
-    from aiortc.rtp import RtcpSenderInfo
+    from aiortc.rtp import RtcpReceiverInfo, RtcpSenderInfo
 
     from .consumer import Consumer
     from .sfu import Sfu
@@ -31,6 +31,11 @@ class Producer:
         self.transport = transport
         self.clock_rate = command.clock_rate
         self.reception = Reception(command.ssrc, command.clock_rate)
+        self.octets = 0  # of payload, received
+        self.level: int | None = None  # dBov of the last packet that says it
+        self.nacked = 0  # packets that listeners asked for again
+        self.keyframe_requests = 0
+        self.told: RtcpReceiverInfo | None = None  # to the sender, in our last report
         self.consumers: list[Consumer] = []
         self.sender_info: tuple[RtcpSenderInfo, float] | None = None  # and when it arrived
         self._voice = Voice(sfu, transport.router, command.producer) if command.media is MediaKind.AUDIO else None
@@ -55,12 +60,14 @@ class Producer:
         payload_type = self._payload_types.get(packet.second & ~MARKER)
         if payload_type is None:
             raise ValueError("payload type not negotiated")
+        self.octets += len(packet.body) - packet.padding
         packet.second = packet.second & MARKER | payload_type
         self._ring[packet.index % RING] = packet
         self._fanout.forward(packet, self._group)
         if self._wants_keyframe and rtp.starts_vp8_keyframe(packet.payload):
             self._wants_keyframe = False
         if self._voice is not None and packet.level is not None:
+            self.level = packet.level
             self._voice.hear(packet.level, now)
 
     def find(self, index: int) -> Packet | None:
@@ -87,6 +94,7 @@ class Producer:
     def _send_keyframe_request(self) -> None:
         if self._wants_keyframe and any(not each.is_paused for each in self.consumers):
             self._keyframe_asked = self._now()
+            self.keyframe_requests += 1
             self._keyframe.set(self._keyframe_asked + KEYFRAME_PATIENCE)
             self.transport.send_rtcp(rtcp.write_pli(FEEDBACK_SSRC, self.ssrc))
         else:

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from palaver_media.dtls import Certificate
 from palaver_media.worker_messages import (
+    VIDEO_BITRATE,
     AddConsumer,
     AddProducer,
     CloseConsumer,
@@ -38,10 +39,20 @@ log = logging.getLogger(__name__)
 
 
 class Sfu:
-    """All transports, producers and consumers of this worker, by their ids."""
+    """All transports, producers and consumers of this worker, by their ids.
 
-    def __init__(self, certificate: Certificate, port: Port, report: Callable[[WorkerReport], None]) -> None:
+    `video_bitrate` is what a sender of video is told to send at most, in bit/s.
+    """
+
+    def __init__(
+        self,
+        certificate: Certificate,
+        port: Port,
+        report: Callable[[WorkerReport], None],
+        video_bitrate: int = VIDEO_BITRATE,
+    ) -> None:
         self.certificate, self.port, self.report = certificate, port, report
+        self.video_bitrate = video_bitrate
         self.transports: dict[str, Transport] = {}
         self.producers: dict[str, Producer] = {}
         self.consumers: dict[str, Consumer] = {}
@@ -123,6 +134,7 @@ class Sfu:
         for consumer in list(producer.consumers):
             self._close_consumer(consumer)
         producer.close()
+        producer.transport.received.add(producer.reception.received, producer.octets)
         del self.producers[producer.id], producer.transport.producers[producer.ssrc]
 
     def _add_consumer(self, command: AddConsumer) -> None:
@@ -142,4 +154,5 @@ class Sfu:
             keys.forget(consumer.ssrc)
         consumer.producer.consumers.remove(consumer)
         consumer.producer.regroup()
+        consumer.transport.sent.add(consumer.leg.packets, consumer.leg.octets)
         del self.consumers[consumer.id], consumer.transport.consumers[consumer.ssrc]

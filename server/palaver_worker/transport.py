@@ -19,6 +19,7 @@ from palaver_media.worker_messages import (
 from . import feedback
 from .ice_lite import IceLite
 from .sockaddr import Sockaddr
+from .statistics import Traffic
 
 if TYPE_CHECKING:
     from .consumer import Consumer
@@ -43,6 +44,9 @@ class Transport:
         self.ice = IceLite(command.ufrag, command.password)
         self.dtls = DtlsSrtp(sfu.certificate)
         self.is_connected = False
+        self.connected = 0.0  # when it was
+        self.round_trip: float | None = None  # s, as the client's last report shows it
+        self.received, self.sent = Traffic(), Traffic()  # of tracks that are gone
         self.producers: dict[int, Producer] = {}
         self.consumers: dict[int, Consumer] = {}
         self.spent_ssrcs: set[int] = set()
@@ -163,6 +167,7 @@ class Transport:
 
     def _begin(self) -> None:
         self._set_connected(True)
+        self.connected = self.port.now()
         self._connecting.set(None)
         self._consent.set(self.ice.heard + CONSENT)
         self._reports.set(self.port.now() + REPORT)
@@ -195,7 +200,7 @@ class Transport:
     def _send_reports(self) -> None:
         now = self.port.now()
         self._reports.set(now + REPORT)
-        feedback.report(self, now)
+        feedback.report(self, now, self._sfu.video_bitrate)
 
     def _fail(self, reason: str) -> None:
         self._sfu.report(TransportFailed(self.router, self.id, reason))

@@ -10,8 +10,17 @@ import jsonschema_rs
 import orjson
 import pytest
 import trio
+from attrs import evolve
 
 from http_peer import Peer
+from palaver_media.worker_messages import (
+    AddressFamily,
+    ConsumerStatistics,
+    MediaKind,
+    ProducerStatistics,
+    StatisticsTaken,
+    TransportStatistics,
+)
 from palaver_protocol.converter import write_notice
 from palaver_protocol.models import RoomType
 from palaver_protocol.notices import OnlineUsersUpdated, RoomListUpdated
@@ -19,7 +28,7 @@ from palaver_server.exchange import Exchange
 from palaver_server.http_connection import Request
 from palaver_server.rest import PAGES, Rest
 from palaver_server.workers import Pool, Worker
-from running import serving
+from running import PATIENCE, running, serving
 from world import open_media, visiting, world
 
 pytestmark = pytest.mark.trio
@@ -142,6 +151,134 @@ async def test_a_new_worker_shows_under_its_own_pid():
         assert now == {**worker, "pid": now["pid"]}
 
 
+TRACK = ProducerStatistics("p", MediaKind.AUDIO, 90, 9000, 10, 0.1, 2.0, 4, 0, 30)
+WAY = ConsumerStatistics("c", "p", False, 80, 8000, 3, 20, 0.25, 1.0, 50.0, 300_000)
+
+
+def told_of(transport, **figures):
+    """A worker's figures of a transport that sends a track."""
+    told = TransportStatistics(transport, 90, 9000, 0, 0, (TRACK,), (), 7.5, AddressFamily.IPV4, "AES", None)
+    return evolve(told, **figures)
+
+
+def worker_of(w, room_id):
+    """A worker that says to have this room."""
+    return Worker("127.0.0.1", "", 0, rooms={room_id: w.exchange.rooms.open[room_id]})
+
+
+def get(rest, path):
+    """The content of a page, asked for without a network."""
+    return orjson.loads(rest.respond(Request("GET", path, {}, {}), is_allowed=True).body)
+
+
+async def test_what_the_worker_tells_is_shown_where_it_belongs_and_added_up(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        worker = worker_of(w, room_id)
+        rest = Rest(w.exchange, Pool([worker]))
+        talking, hearing = await open_media(ann, room_id, "send"), await open_media(bob, room_id, "receive")
+        assert get(rest, f"/api/stats/{room_id}")["media"] == get(rest, "/api/stats")["media"] == NOTHING
+        of_bob = told_of(hearing, producers=(), consumers=(WAY, WAY), round_trip=50.0, connected_for=None)
+        for figures in ((told_of("another"), told_of(talking, packets_received=1)), (told_of(talking), of_bob)):
+            worker.reported(StatisticsTaken({room_id: figures, "ended": figures}))
+        stats, room_stats = get(rest, "/api/stats"), get(rest, f"/api/stats/{room_id}")
+        assert stats["media"] == {
+            "transports": 1,
+            "producers": 1,
+            "consumers": 2,
+            "packetsReceived": 180,
+            "bytesReceived": 18000,
+            "packetsLost": 10,
+            "packetsSent": 0,
+            "bytesSent": 0,
+            "packetsResent": 6,
+            "fractionLost": 0.25,
+            "jitter": 2.0,
+            "roundTrip": 50.0,
+        }
+        assert stats["roomStats"] == [{"roomId": room_id, "media": stats["media"]}]
+        assert stats["workers"][0]["media"] == room_stats["media"] == stats["media"]
+        of_ann, of_bob = room_stats["seats"]
+        assert (of_ann["userId"], of_bob["userId"]) == ("ann", "bob")
+        assert [each["transportId"] for each in of_ann["transports"]] == [talking]
+        assert of_ann["transports"][0]["producers"][0]["level"] == 30
+        assert "roundTrip" not in of_ann["transports"][0]
+        assert [each["bitrate"] for each in of_bob["transports"][0]["consumers"]] == [300_000, 300_000]
+        await bob.does("leaveRoom", roomId=room_id)
+        assert get(rest, "/api/stats")["media"]["consumers"] == 0
+
+
+NOTHING = {
+    **dict.fromkeys(("transports", "producers", "consumers", "packetsReceived", "bytesReceived"), 0),
+    **dict.fromkeys(("packetsLost", "packetsSent", "bytesSent", "packetsResent"), 0),
+}
+
+
+async def test_of_a_room_of_two_only_sums_are_told_and_of_nobody_an_address(autojump_clock):
+    async with world() as w:
+        (ann,) = await w.people("ann")
+        room_id = await w.room(ann)
+        rest = Rest(w.exchange, Pool([]))
+        figures = told_of(await open_media(ann, room_id, "send"))
+        worker_of(w, room_id).reported(StatisticsTaken({room_id: (figures,)}))
+        pages = [orjson.dumps(get(rest, path)).decode() for path in ("/api/stats", f"/api/stats/{room_id}")]
+        assert not any("198.51.100.1" in page or "192.0.2.7" in page for page in pages)
+        w.state(room_id).kind = RoomType.DIRECT
+        stats = get(rest, "/api/stats")
+        assert stats["media"]["packetsReceived"] == 90
+        assert stats["roomStats"] == []
+        assert room_id not in orjson.dumps(stats).decode()
+        hidden = rest.respond(Request("GET", f"/api/stats/{room_id}", {}, {}), is_allowed=True)
+        assert hidden == rest.respond(Request("GET", "/api/stats/x", {}, {}), is_allowed=True)
+        assert hidden.status == 404
+
+
+async def stats_of_both(url):
+    """The statistics of rooms, once a round trip of each of two people is known."""
+    with trio.fail_after(PATIENCE):
+        while True:
+            stats = await read(url, "/api/stats")
+            pages = [await read(url, f"/api/stats/{room['roomId']}") for room in stats["roomStats"]]
+            transports = [each for page in pages for seat in page["seats"] for each in seat["transports"]]
+            if sum("roundTrip" in each for each in transports) == 2:
+                return stats["roomStats"]
+            await trio.sleep(0.1)
+
+
+async def test_stats_of_a_call():
+    """Two programs that talk, and what the pages say of it, in the form that the document promises."""
+    ways = ("--room", "lab", "--input", "tone:440", "--output", "null", "--json")
+    async with (
+        serving() as (url, _),
+        running("call", url, "--name", "ann", *ways) as ann,
+        running("call", url, "--name", "ben", *ways) as ben,
+    ):
+        for caller in (ann, ben):
+            await caller.wait_event("mediaStarted")
+        (room,) = await stats_of_both(url)
+        seats = (await read(url, f"/api/stats/{room['roomId']}"))["seats"]
+        assert len(seats) == 2
+        for seat in seats:
+            tracks = [each for transport in seat["transports"] for each in transport["producers"]]
+            ways = [each for transport in seat["transports"] for each in transport["consumers"]]
+            assert [(each["kind"], each["packetsLost"], each["fractionLost"]) for each in tracks] == [("audio", 0, 0)]
+            assert tracks[0]["packetsReceived"] > 50
+            assert 0 < tracks[0]["level"] < 40
+            assert tracks[0]["jitter"] < 20
+            assert [each["isPaused"] for each in ways] == [False]
+            assert ways[0]["packetsLost"] == 0
+            assert ways[0]["roundTrip"] < 100
+            assert {each["family"] for each in seat["transports"]} == {"ipv4"}
+            assert {each["profile"] for each in seat["transports"]} == {"SRTP_AEAD_AES_256_GCM"}
+            assert all(each["connectedFor"] > 0 for each in seat["transports"])
+        document = await read(url, "/api/openapi.json")
+        for schema in document["components"]["schemas"].values():
+            schema["additionalProperties"] = False
+        check(document, "/api/stats", await ask(url, "/api/stats"))
+        check(document, "/api/stats/{roomId}", await ask(url, f"/api/stats/{room['roomId']}"))
+
+
 async def test_a_worker_that_is_not_up_has_no_pid(autojump_clock):
     async with world() as w:
         stats = Rest(w.exchange, Pool([Worker("127.0.0.1", "", 0)])).stats()
@@ -187,7 +324,7 @@ async def test_schemathesis_finds_no_fault(url, tmp_path):
         result = await trio.run_process([*command, *options], cwd=tmp_path, capture_stdout=True, check=False)
     output = result.stdout.decode()
     assert result.returncode == 0, output
-    assert "Tested: 4" in output, output
+    assert "Tested: 5" in output, output
 
 
 # -- odd requests ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from palaver_media import rtcp, rtp
+from palaver_media.keyframes import starts_keyframe
 from palaver_media.rtcp import FEEDBACK_SSRC, Reception
 from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, RtpPacket
 from palaver_media.worker_messages import AddProducer, MediaKind
@@ -59,7 +60,7 @@ class Producer:
         self._ring[index % RING] = index, packet.write()
         for consumer in self.consumers:
             consumer.forward(index, packet)
-        if self._wants_keyframe and rtp.starts_vp8_keyframe(packet.payload):
+        if self._wants_keyframe and starts_keyframe(packet.payload_type, packet.payload):
             self._wants_keyframe = False
         if self._voice is not None and (level := packet.extensions.get(AUDIO_LEVEL)):
             self._voice.hear(rtp.read_audio_level(level)[0], now)

@@ -5,14 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from palaver_media.rtp import Listener, RtpPacket
-from palaver_media.worker_messages import AddConsumer
+from palaver_media import rtx
+from palaver_media.rtp import ABS_SEND_TIME, Listener, RtpPacket, write_send_time
+from palaver_media.worker_messages import AddConsumer, Rtx
 
 if TYPE_CHECKING:
     from .producer import Producer
     from .transport import Transport
 
 RESENDS: Final = 100  # packets for one NACK
+
+
+class Retransmissions:
+    """A listener's stream of retransmissions (RFC 4588), with numbers of its own."""
+
+    def __init__(self, stream: Rtx, command: AddConsumer) -> None:
+        self.ssrc, self._payload_type = stream.ssrc, stream.payload_type
+        self._listener = Listener(stream.ssrc, command.mid, command.extensions)
+        self._next = 0
+
+    def write(self, packet: RtpPacket, now: float) -> bytes:
+        """The next packet: one that the listener misses, under the number that it had for him."""
+        number = self._next & 0xFFFF
+        self._next += 1
+        if ABS_SEND_TIME in packet.extensions:
+            packet.extensions[ABS_SEND_TIME] = write_send_time(now)
+        return self._listener.rewrite(rtx.wrap(packet, self.ssrc, self._payload_type, number), number)
 
 
 class Consumer:
@@ -30,6 +48,7 @@ class Consumer:
         self.packets = self.octets = 0  # sent, for the sender report; octets of payload
         self.bitrate: int | None = None  # bit/s this listener can take (REMB)
         self._listener = Listener(command.ssrc, command.mid, command.extensions)
+        self.retransmissions = None if command.rtx is None else Retransmissions(command.rtx, command)
         self._first: int | None = None  # the producer's number with which forwarding began
         self._offset = 0
         self._highest: int | None = None  # the highest number used
@@ -48,15 +67,20 @@ class Consumer:
         self.packets += 1
         self.octets += len(packet.body) - packet.padding
 
-    def resend(self, lost: Iterable[int]) -> None:
-        """Send again, byte for byte, what the listener misses and the producer still keeps."""
+    def resend(self, lost: Iterable[int], now: float) -> None:
+        """Send again what the listener misses and the producer still keeps."""
         if self._highest is None or self._first is None:
             return
         for sequence in lost:
             index = self._highest - ((self._highest - sequence) & 0xFFFF) + self._offset
             packet = self.producer.find(index) if index >= self._first else None
-            if packet is not None:
+            if packet is None:
+                continue
+            if self.retransmissions is None:  # byte for byte as it was
                 self.transport.send_rtp(self._listener.rewrite(packet, sequence))
+            else:
+                packet.sequence = sequence
+                self.transport.send_rtp(self.retransmissions.write(packet, now))
 
     def resume(self) -> None:
         """Forward from the next packet on; a video's picture begins with a keyframe."""

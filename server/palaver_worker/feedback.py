@@ -31,7 +31,7 @@ def take(transport: Transport, compound: bytes, now: float) -> None:
                     producer.reception.note_sender_report(info.ntp_timestamp, now)
             case Nack(ssrc, lost):
                 if (consumer := transport.consumers.get(ssrc)) is not None:
-                    consumer.resend(lost[:RESENDS])
+                    consumer.resend(lost[:RESENDS], now)
             case KeyframeRequest(ssrc):
                 if (consumer := transport.consumers.get(ssrc)) is not None:
                     consumer.ask_keyframe()

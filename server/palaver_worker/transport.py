@@ -43,6 +43,7 @@ class Transport:
         self.dtls = DtlsSrtp(sfu.certificate)
         self.is_connected = False
         self.producers: dict[int, Producer] = {}
+        self.retransmitted: dict[int, Producer] = {}  # by the SSRC of their retransmissions
         self.consumers: dict[int, Consumer] = {}
         self.spent_ssrcs: set[int] = set()
         self._sfu = sfu
@@ -105,10 +106,13 @@ class Transport:
             ValueError: no producer sends this, or it is broken.
             SrtpError: it is forged or replayed.
         """
-        producer = self.producers.get(rtp.peek_ssrc(data))
-        if producer is None:
+        ssrc = rtp.peek_ssrc(data)
+        if (producer := self.producers.get(ssrc)) is not None:
+            producer.take(self.dtls.unprotect_rtp(data), now)
+        elif (producer := self.retransmitted.get(ssrc)) is not None:
+            producer.take_retransmission(self.dtls.unprotect_rtp(data), now)
+        else:
             raise ValueError("no producer of this SSRC")
-        producer.take(self.dtls.unprotect_rtp(data), now)
 
     def take_rtcp(self, data: bytes, now: float) -> None:
         """An SRTCP compound from a validated address.

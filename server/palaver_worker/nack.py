@@ -20,19 +20,20 @@ class Missing:
         self._highest: int | None = None
         self._lost: dict[int, tuple[float, int]] = {}  # when to ask for it next, and how often it was asked for
 
-    def note(self, index: int, now: float) -> None:
-        """A packet has come; those that it skipped are missing."""
-        if self._highest is None:
-            self._highest = index
-        elif index <= self._highest:
+    def note(self, index: int, now: float) -> bool:
+        """A packet has come; whether those that it skipped are to be asked for."""
+        highest = self._highest if self._highest is not None else index
+        if index <= highest + 1:
             self._lost.pop(index, None)
-        else:
-            gap = range(self._highest + 1, index)
-            self._highest = index
-            if len(gap) + len(self._lost) > MOST:
-                self.clear()
-            else:
-                self._lost |= dict.fromkeys(gap, (now + PATIENCE, 0))
+            self._highest = max(highest, index)
+            return False
+        self._highest = index
+        gap = range(highest + 1, index)
+        if len(gap) + len(self._lost) > MOST:
+            self.clear()
+            return False
+        self._lost |= dict.fromkeys(gap, (now + PATIENCE, 0))
+        return True
 
     def deadline(self) -> float | None:
         """When `due` has something to ask for."""

@@ -96,8 +96,7 @@ class Producer:
 
     def _note(self, index: int, packet: RtpPacket, now: float) -> None:
         """See what is missing of a video, and whether its picture can begin here."""
-        self._missing.note(index, now)
-        if not self._request.is_set:
+        if self._missing.note(index, now):
             self._request.set(self._missing.deadline())
         if self._wants_keyframe and starts_keyframe(packet.payload_type, packet.payload):
             self._wants_keyframe = False

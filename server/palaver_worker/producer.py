@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from palaver_media import rtcp, rtp, rtx
+from palaver_media import rtcp
 from palaver_media.keyframes import starts_keyframe
 from palaver_media.rtcp import FEEDBACK_SSRC, Reception
-from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, RtpPacket
 from palaver_media.worker_messages import AddProducer, MediaKind
 
+from . import rtx
 from .nack import Missing
+from .packet import MARKER, Packet
 from .speakers import Voice
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ class Producer:
         self._payload_types = command.payload_types
         self._rtx_payload_types = command.rtx_payload_types
         self._extensions = command.extensions
-        self._ring: list[tuple[int, bytes] | None] = [None] * RING
+        self._ring: list[Packet | None] = [None] * RING
+        self._fanout = sfu.port.fanout
+        self._group = self._fanout.group([])  # the legs of all active consumers
         self._now = sfu.port.now
         self._wants_keyframe = False
         self._keyframe_asked = -KEYFRAME_THROTTLE
@@ -48,17 +51,17 @@ class Producer:
         self._missing = Missing()
         self._request = sfu.alarm(self._request_missing)
 
-    def take(self, data: bytes, now: float) -> None:
+    def take(self, data: memoryview, now: float) -> None:
         """A packet of this track, authentic and in the clear: on to everyone who listens.
 
         Raises:
             ValueError: it is broken, or of a payload type that was not negotiated.
         """
-        packet = rtp.parse(data)
-        index = self.reception.count(packet.sequence, packet.timestamp, now)
-        self._forward(index, packet, now)
+        packet = Packet(data, self._extensions, now)
+        packet.index = self.reception.count(packet.sequence, packet.timestamp, now)
+        self._forward(packet, now)
 
-    def take_retransmission(self, data: bytes, now: float) -> None:
+    def take_retransmission(self, data: memoryview, now: float) -> None:
         """A packet of the stream of retransmissions, authentic and in the clear: what it restores goes on like others.
 
         It does not count as received: the sender is to know what its path loses.
@@ -66,45 +69,47 @@ class Producer:
         Raises:
             ValueError: it is broken, or of a payload type that was not negotiated.
         """
-        packet = rtp.parse(data)
-        if packet.payload_type not in self._rtx_payload_types:
+        packet = Packet(data, self._extensions, now)
+        original = self._rtx_payload_types.get(packet.second & ~MARKER)
+        if original is None:
             raise ValueError("payload type not negotiated")
-        restored = rtx.restore(packet, self.ssrc, self._rtx_payload_types[packet.payload_type])
+        restored = rtx.restore(packet, original)
         if restored is None:
             return
-        index = self.reception.extend(restored.sequence)
-        if index <= self.reception.highest:  # only what was skipped can have been missed
-            self._forward(index, restored, now)
+        restored.index = self.reception.extend(restored.sequence)
+        if restored.index <= self.reception.highest:  # only what was skipped can have been missed
+            self._forward(restored, now)
 
-    def _forward(self, index: int, packet: RtpPacket, now: float) -> None:
-        if packet.payload_type not in self._payload_types:
+    def _forward(self, packet: Packet, now: float) -> None:
+        payload_type = self._payload_types.get(packet.second & ~MARKER)
+        if payload_type is None:
             raise ValueError("payload type not negotiated")
-        kept = self._ring[index % RING]
-        if kept is not None and kept[0] >= index:  # it was here before, or comes too late
+        kept = self._ring[packet.index % RING]
+        if kept is not None and kept.index >= packet.index:  # it was here before, or comes too late
             return
-        packet.payload_type = self._payload_types[packet.payload_type]
-        packet.extensions = rtp.map_extensions(packet.extensions, self._extensions)
-        if ABS_SEND_TIME in packet.extensions:  # this hop's: the listener's estimate is about the path from here
-            packet.extensions[ABS_SEND_TIME] = rtp.write_send_time(now)
-        self._ring[index % RING] = index, packet.write()
-        for consumer in self.consumers:
-            consumer.forward(index, packet)
-        if self.media is MediaKind.VIDEO:
-            self._note(index, packet, now)
-        if self._voice is not None and (level := packet.extensions.get(AUDIO_LEVEL)):
-            self._voice.hear(rtp.read_audio_level(level)[0], now)
+        packet.second = packet.second & MARKER | payload_type
+        self._ring[packet.index % RING] = packet
+        self._fanout.forward(packet, self._group)
+        if self._voice is None:
+            self._note(packet, payload_type, now)
+        elif packet.level is not None:
+            self._voice.hear(packet.level, now)
 
-    def _note(self, index: int, packet: RtpPacket, now: float) -> None:
+    def _note(self, packet: Packet, payload_type: int, now: float) -> None:
         """See what is missing of a video, and whether its picture can begin here."""
-        if self._missing.note(index, now):
+        if self._missing.note(packet.index, now):
             self._request.set(self._missing.deadline())
-        if self._wants_keyframe and starts_keyframe(packet.payload_type, packet.payload):
+        if self._wants_keyframe and starts_keyframe(payload_type, packet.payload):
             self._wants_keyframe = False
 
-    def find(self, index: int) -> RtpPacket | None:
+    def find(self, index: int) -> Packet | None:
         """The packet with this extended sequence number, if it is still kept."""
         kept = self._ring[index % RING]
-        return rtp.parse(kept[1]) if kept is not None and kept[0] == index else None
+        return kept if kept is not None and kept.index == index else None
+
+    def regroup(self) -> None:
+        """Who listens has changed."""
+        self._group = self._fanout.group([each.leg for each in self.consumers if each.is_active])
 
     def request_keyframe(self) -> None:
         """Ask the sender for a keyframe, soon, and again each second until one comes or nobody listens."""

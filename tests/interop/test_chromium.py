@@ -58,9 +58,9 @@ class Room:
             await page.call("show", colour)
         return page
 
-    async def enter_behind(self, relay: Relay, direction: str, name: str, **options: object) -> Page:
+    async def enter_behind(self, relay: Relay, direction: str, name: str, has_rtx: bool = True) -> Page:
         """Somebody for whom one direction of media goes by a relay."""
-        page = await self.enter(name, relays={direction: relay.port}, **options)
+        page = await self.enter(name, relays={direction: relay.port}, hasRtx=has_rtx)
         relay.target = await page.run("call.mediaPort")
         return page
 
@@ -156,7 +156,7 @@ async def test_a_camera_that_is_turned_off_is_gone_and_the_voice_stays(world: Wo
 @pytest.mark.parametrize("has_rtx", [True, False])
 async def test_a_fifth_of_the_video_is_lost_and_sent_again(world: World, has_rtx: bool) -> None:
     async with world.room("losses") as room, relay() as path:
-        ben = await room.enter_behind(path, "recv", "ben", hasRtx=has_rtx)
+        ben = await room.enter_behind(path, "recv", "ben", has_rtx)
         ann = await room.enter("ann", colour="blue")
         assert await ben.call("picture", "ann") == "blue"
         seen = await ben.call("video", "ann", FRAMES)

@@ -26,6 +26,7 @@ from attrs import define, field, frozen
 FEEDBACK_SSRC: Final = 1  # of one who sends no media
 NTP_EPOCH: Final = 2_208_988_800  # s from 1900 to 1970
 _HEADER: Final = struct.Struct("!BBH")
+_NACK_ENTRY: Final = struct.Struct("!HH")
 _FIR_ENTRY: Final = struct.Struct("!IB3x")
 _CNAME: Final = 1
 
@@ -115,6 +116,19 @@ def write_cname(ssrc: int, cname: str) -> bytes:
     return bytes(RtcpSdesPacket([RtcpSourceInfo(ssrc, [(_CNAME, cname.encode()[:255])])]))
 
 
+def write_nack(sender: int, ssrc: int, lost: Iterable[int]) -> bytes:
+    """A request to send these packets of `ssrc` again, by their extended sequence numbers, oldest first."""
+    entries: list[tuple[int, int]] = []  # a number, and which of the 16 after it are missing too
+    for index in lost:
+        if entries and index - entries[-1][0] <= 16:
+            first, others = entries[-1]
+            entries[-1] = first, others | 1 << (index - first - 1)
+        else:
+            entries.append((index, 0))
+    fci = b"".join(_NACK_ENTRY.pack(first & 0xFFFF, others) for first, others in entries)
+    return rtp.pack_rtcp_packet(rtp.RTCP_RTPFB, rtp.RTCP_RTPFB_NACK, struct.pack("!II", sender, ssrc) + fci)
+
+
 def write_pli(sender: int, ssrc: int) -> bytes:
     """A request for a keyframe of `ssrc`."""
     return bytes(RtcpPsfbPacket(rtp.RTCP_PSFB_PLI, sender, ssrc))
@@ -164,13 +178,16 @@ class Reception:
         """Count a packet that arrived at `now`; the answer is its extended sequence number."""
         if self.highest < 0:
             self._first = self.highest = sequence
-        ahead = ((sequence - self.highest + 0x8000) & 0xFFFF) - 0x8000
-        index = self.highest + ahead
+        index = self.extend(sequence)
         self.highest = max(self.highest, index)
         self._first = min(self._first, index)
         self.received += 1
         self._measure(timestamp, now)
         return index
+
+    def extend(self, sequence: int) -> int:
+        """The extended sequence number that is meant: the nearest to the highest one that came."""
+        return self.highest + ((sequence - self.highest + 0x8000) & 0xFFFF) - 0x8000
 
     def _measure(self, timestamp: int, now: float) -> None:
         transit = now * self.clock_rate - timestamp

@@ -6,7 +6,6 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from aiortc.codecs.vpx import VpxPayloadDescriptor
 from attrs import define, field
 
 # The router's header extension ids (WIRE, getRouterRtpCapabilities).
@@ -159,12 +158,3 @@ def read_audio_level(value: bytes) -> tuple[int, bool]:
 def write_send_time(seconds: float) -> bytes:
     """The value of an abs-send-time extension: 24 bits, seconds in 6.18 fixed point."""
     return (int(seconds * (1 << 18)) & 0xFFFFFF).to_bytes(3, "big")
-
-
-def starts_vp8_keyframe(payload: bytes) -> bool:
-    """Whether a VP8 payload is the first of a keyframe (RFC 7741, sections 4.2 and 4.3)."""
-    try:
-        descriptor, frame = VpxPayloadDescriptor.parse(payload)
-    except ValueError:
-        return False
-    return bool(descriptor.partition_start and descriptor.partition_id & 7 == 0 and frame and frame[0] & 1 == 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from typing import Final, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .codec import Codec
 
@@ -78,7 +78,8 @@ class AddProducer:
     """A track that arrives on a transport.
 
     `payload_types` and `extensions` map the sender's numbers to the router's; others are dropped or cut out.
-    `clock_rate` is in Hz.
+    `clock_rate` is in Hz. `rtx_ssrc` is the stream of the sender's retransmissions (RFC 4588), if it has one;
+    `rtx_payload_types` maps their payload types to those, also the sender's, of the packets that they restore.
     """
 
     transport: str
@@ -88,6 +89,8 @@ class AddProducer:
     ssrc: int
     payload_types: dict[int, int]
     extensions: dict[int, int]
+    rtx_ssrc: int | None = None
+    rtx_payload_types: dict[int, int] = field(factory=dict[int, int])
 
 
 @frozen
@@ -98,10 +101,19 @@ class CloseProducer:
 
 
 @frozen
+class Rtx:
+    """A stream of retransmissions (RFC 4588): what its packets carry."""
+
+    ssrc: int
+    payload_type: int
+
+
+@frozen
 class AddConsumer:
     """Forward a producer to a transport, at first paused.
 
-    `extensions` are the router's header extension ids this listener understands.
+    `extensions` are the router's header extension ids this listener understands. What it misses is sent again as
+    `rtx`, or, if it does not understand that, just as it was.
     """
 
     transport: str
@@ -111,6 +123,7 @@ class AddConsumer:
     mid: str
     cname: str
     extensions: tuple[int, ...]
+    rtx: Rtx | None = None
 
 
 @frozen
@@ -230,7 +243,7 @@ class ProducerStatistics:
 class ConsumerStatistics:
     """A track as it is forwarded to one listener.
 
-    `packets_sent` and `bytes_sent` (of payload) count what was sent again, too. The rest the listener reports; it is absent
+    `packets_sent` and `bytes_sent` (of payload) count resends too. The rest the listener reports; it is absent
     until it does: losses and `fraction_lost` (0 to 1) since its report before, `jitter` and `round_trip` in ms, and the
     `bitrate` that it can take in bit/s.
     """

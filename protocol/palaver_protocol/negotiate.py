@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
+from . import h264
 from .rtp_models import (
     Codec,
     CodecCapability,
@@ -17,10 +18,12 @@ from .rtp_models import (
     Extension,
     ExtensionCapability,
     Kind,
+    ParameterValue,
     Rtcp,
     RtcpFeedback,
     RtpCapabilities,
     RtpParameters,
+    RtxEncoding,
 )
 from .table import Code, refusal
 
@@ -32,26 +35,39 @@ VIDEO_ORIENTATION: Final = "urn:3gpp:video-orientation"
 EXTENSION_IDS: Final = {MID: 1, ABS_SEND_TIME: 4, AUDIO_LEVEL: 10, VIDEO_ORIENTATION: 11}  # the router's
 OPUS_PAYLOAD_TYPE: Final = 100
 VP8_PAYLOAD_TYPE: Final = 101
+VP8_RTX_PAYLOAD_TYPE: Final = 102
+H264_PAYLOAD_TYPE: Final = 103
+H264_RTX_PAYLOAD_TYPE: Final = 104
 REMB: Final = RtcpFeedback("goog-remb")  # the receiver's estimate of the bandwidth
+VIDEO_FEEDBACK: Final = (RtcpFeedback("nack"), RtcpFeedback("nack", "pli"), RtcpFeedback("ccm", "fir"), REMB)
+APT: Final = "apt"  # the parameter of RTX that says whose retransmissions it carries
 
+
+def _video(name: str, payload_type: int, parameters: dict[str, ParameterValue]) -> CodecCapability:
+    return CodecCapability(
+        Kind.VIDEO, f"video/{name}", 90_000, payload_type, parameters=parameters, rtcp_feedback=VIDEO_FEEDBACK
+    )
+
+
+def _rtx(payload_type: int, original: int) -> CodecCapability:
+    return CodecCapability(Kind.VIDEO, "video/rtx", 90_000, payload_type, parameters={APT: original})
+
+
+# Clients send the first codec that they know: VP8, which all browsers have, comes before H.264.
 # Transport-wide congestion control is not offered: without its feedback Chromium's video falls to a third.
 ROUTER: Final = RtpCapabilities(
     codecs=(
         CodecCapability(
             Kind.AUDIO, "audio/opus", 48_000, OPUS_PAYLOAD_TYPE, channels=2, rtcp_feedback=(RtcpFeedback("nack"),)
         ),
-        CodecCapability(
-            Kind.VIDEO,
-            "video/VP8",
-            90_000,
-            VP8_PAYLOAD_TYPE,
-            rtcp_feedback=(
-                RtcpFeedback("nack"),
-                RtcpFeedback("nack", "pli"),
-                RtcpFeedback("ccm", "fir"),
-                REMB,
-            ),
+        _video("VP8", VP8_PAYLOAD_TYPE, {}),
+        _rtx(VP8_RTX_PAYLOAD_TYPE, VP8_PAYLOAD_TYPE),
+        _video(
+            "H264",
+            H264_PAYLOAD_TYPE,
+            {h264.PACKETIZATION_MODE: 1, h264.PROFILE_LEVEL_ID: h264.DEFAULT, h264.LEVEL_ASYMMETRY: 1},
         ),
+        _rtx(H264_RTX_PAYLOAD_TYPE, H264_PAYLOAD_TYPE),
     ),
     header_extensions=tuple(
         ExtensionCapability(uri, EXTENSION_IDS[uri], kind)
@@ -69,13 +85,24 @@ ROUTER: Final = RtpCapabilities(
 
 @frozen
 class ProducerPlan:
-    """How a producer's packets map onto the router's numbers. `codec` is what its consumers get."""
+    """How a producer's packets map onto the router's numbers. `codec` is what its consumers get.
+
+    `rtx_ssrc` is the stream of its retransmissions, if it has one; `rtx_payload_types` says which of the producer's
+    own payload types the packets of that stream stand for.
+    """
 
     kind: Kind
     ssrc: int
     codec: Codec
     payload_types: dict[int, int]
     extensions: dict[int, int]
+    rtx_ssrc: int | None = None
+    rtx_payload_types: dict[int, int] = field(factory=dict[int, int])
+
+    @property
+    def ssrcs(self) -> set[int]:
+        """All SSRCs that its packets carry."""
+        return {self.ssrc} if self.rtx_ssrc is None else {self.ssrc, self.rtx_ssrc}
 
 
 def plan_producer(kind: Kind, parameters: RtpParameters) -> ProducerPlan:
@@ -87,41 +114,37 @@ def plan_producer(kind: Kind, parameters: RtpParameters) -> ProducerPlan:
     """
     sent = next(((c, r) for c in parameters.codecs if (r := _router_codec(kind, c)) is not None), None)
     if sent is None:
-        known = ", ".join(c.mime_type for c in ROUTER.codecs if c.kind is kind)
+        known = ", ".join(c.mime_type for c in ROUTER.codecs if c.kind is kind and not _is_rtx(c))
         raise refusal(Code.UNSUPPORTED, f"no codec that this server forwards; it forwards {known}")
     if len(parameters.encodings) != 1 or (ssrc := parameters.encodings[0].ssrc) is None or not 0 < ssrc < 2**32:
         raise refusal(Code.UNSUPPORTED, "expected one encoding with an ssrc")
     codec, router = sent
     extensions = {x.id: EXTENSION_IDS[x.uri] for x in parameters.header_extensions if x.uri in EXTENSION_IDS}
-    if not 0 <= codec.payload_type <= 127 or not all(1 <= number <= 255 for number in extensions):
+    rtx_payload_types = _rtx_payload_types(parameters, codec, router)
+    numbers = (codec.payload_type, *rtx_payload_types)
+    if not all(0 <= number <= 127 for number in numbers) or not all(1 <= number <= 255 for number in extensions):
         raise refusal(Code.INVALID_PAYLOAD, "a payload type is 0 to 127, the id of a header extension 1 to 255")
-    assert router.preferred_payload_type is not None
     return ProducerPlan(
         kind,
         ssrc,
-        Codec(
-            router.mime_type,
-            router.preferred_payload_type,
-            router.clock_rate,
-            router.channels,
-            codec.parameters,
-            router.rtcp_feedback,
-        ),
-        payload_types={codec.payload_type: router.preferred_payload_type},
+        _forwarded(codec, router),
+        payload_types={codec.payload_type: _payload_type(router)},
         extensions=extensions,
+        rtx_ssrc=_rtx_ssrc(parameters.encodings[0]) if rtx_payload_types else None,
+        rtx_payload_types=rtx_payload_types,
     )
 
 
 def consumer_parameters(
-    plan: ProducerPlan, capabilities: RtpCapabilities, *, ssrc: int, mid: str, cname: str
+    plan: ProducerPlan, capabilities: RtpCapabilities, *, ssrc: int, rtx_ssrc: int, mid: str, cname: str
 ) -> RtpParameters:
-    """How the packets of a consumer will look.
+    """How the packets of a consumer will look. Who understands RTX gets retransmissions under `rtx_ssrc`.
 
     Raises:
         Refusal: `unsupported`: the consumer does not understand the producer's codec.
     """
     codec = plan.codec
-    theirs = next((c for c in capabilities.codecs if _is_same(c.mime_type, c.clock_rate, c.channels, codec)), None)
+    theirs = next((c for c in capabilities.codecs if _is_same(c, codec)), None)
     if theirs is None:
         raise refusal(Code.UNSUPPORTED, f"your client does not play {codec.mime_type}")
     # By URI alone: Chromium lists the mid extension under video only.
@@ -130,25 +153,74 @@ def consumer_parameters(
     # Who does not see when packets were sent cannot estimate the bandwidth.
     useless = set() if ABS_SEND_TIME in shared else {REMB}
     feedback = tuple(f for f in codec.rtcp_feedback if f in theirs.rtcp_feedback and f not in useless)
+    rtx = _rtx_codec(codec.payload_type)
+    has_rtx = rtx is not None and any(_is_same(c, rtx) for c in capabilities.codecs)
     return RtpParameters(
-        codecs=(evolve(codec, rtcp_feedback=feedback),),
+        codecs=(evolve(codec, rtcp_feedback=feedback), *([rtx] if rtx is not None and has_rtx else [])),
         mid=mid,
         header_extensions=tuple(Extension(uri, number) for uri, number in EXTENSION_IDS.items() if uri in shared),
-        encodings=(Encoding(ssrc),),
+        encodings=(Encoding(ssrc, RtxEncoding(rtx_ssrc) if has_rtx else None),),
         rtcp=Rtcp(cname),
     )
 
 
 def _router_codec(kind: Kind, codec: Codec) -> CodecCapability | None:
     for known in ROUTER.codecs:
-        if known.kind is kind and _is_same(known.mime_type, known.clock_rate, known.channels, codec):
+        if known.kind is kind and not _is_rtx(known) and _is_same(known, codec):
             return known
     return None
 
 
-def _is_same(mime_type: str, clock_rate: int, channels: int | None, codec: Codec) -> bool:
+def _forwarded(codec: Codec, router: CodecCapability) -> Codec:
+    """A sender's codec as its consumers get it."""
+    is_h264 = router.preferred_payload_type == H264_PAYLOAD_TYPE
+    return Codec(
+        router.mime_type,
+        _payload_type(router),
+        router.clock_rate,
+        router.channels,
+        h264.agree(codec.parameters, router.parameters) if is_h264 else codec.parameters,
+        router.rtcp_feedback,
+    )
+
+
+def _rtx_payload_types(parameters: RtpParameters, codec: Codec, router: CodecCapability) -> dict[int, int]:
+    """The payload types of the sender's retransmissions, and the one that they stand for."""
+    if _rtx_codec(_payload_type(router)) is None:
+        return {}
+    carriers = [c for c in parameters.codecs if _is_rtx(c) and c.parameters.get(APT) == codec.payload_type]
+    return {carrier.payload_type: codec.payload_type for carrier in carriers}
+
+
+def _rtx_ssrc(encoding: Encoding) -> int | None:
+    if encoding.rtx is None:
+        return None
+    if not 0 < encoding.rtx.ssrc < 2**32 or encoding.rtx.ssrc == encoding.ssrc:
+        raise refusal(Code.INVALID_PAYLOAD, "retransmissions need an ssrc of their own")
+    return encoding.rtx.ssrc
+
+
+def _rtx_codec(original: int) -> Codec | None:
+    """How the router retransmits what has this payload type of its own."""
+    for known in ROUTER.codecs:
+        if known.parameters.get(APT) == original:
+            return Codec(known.mime_type, _payload_type(known), known.clock_rate, parameters=known.parameters)
+    return None
+
+
+def _payload_type(router: CodecCapability) -> int:
+    assert router.preferred_payload_type is not None
+    return router.preferred_payload_type
+
+
+def _is_rtx(codec: Codec | CodecCapability) -> bool:
+    return codec.mime_type.lower().endswith("/rtx")
+
+
+def _is_same(capability: CodecCapability, codec: Codec) -> bool:
     return (
-        mime_type.lower() == codec.mime_type.lower()
-        and clock_rate == codec.clock_rate
-        and (channels or 1) == (codec.channels or 1)
+        capability.mime_type.lower() == codec.mime_type.lower()
+        and capability.clock_rate == codec.clock_rate
+        and (capability.channels or 1) == (codec.channels or 1)
+        and (codec.mime_type.lower() != "video/h264" or h264.is_same(capability.parameters, codec.parameters))
     )

@@ -80,10 +80,18 @@ class Extension:
 
 
 @frozen
+class RtxEncoding:
+    """The stream that carries retransmissions of another one (RFC 4588)."""
+
+    ssrc: int
+
+
+@frozen
 class Encoding:
     """One stream of a track."""
 
     ssrc: int | None = None
+    rtx: RtxEncoding | None = None
 
 
 @frozen

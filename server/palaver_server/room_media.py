@@ -114,7 +114,7 @@ class RoomMedia:
         if len(seat.producers) >= MAX_PRODUCERS:
             raise refusal(Code.FULL, f"you already send {MAX_PRODUCERS} tracks")
         plan = plan_producer(asked.kind, asked.rtp_parameters)
-        if any(plan.ssrc == other.ssrc for other in seat.producers.values()):
+        if any(plan.ssrcs & other.ssrcs for other in seat.producers.values()):
             raise refusal(Code.DUPLICATE, "you already send a track with this ssrc")
         producer = ProducerId(str(uuid4()))
         seat.producers[producer] = plan
@@ -127,6 +127,8 @@ class RoomMedia:
                 plan.ssrc,
                 plan.payload_types,
                 plan.extensions,
+                plan.rtx_ssrc,
+                plan.rtx_payload_types,
             )
         )
         return producer
@@ -145,8 +147,9 @@ class RoomMedia:
             raise refusal(Code.NOT_FOUND, "open a transport for receiving first")
         plan = talker.producers[asked.producer_id]
         mid = str(seat.consumed)
+        ssrc = seat.first_ssrc + 2 * seat.consumed
         parameters = consumer_parameters(
-            plan, asked.rtp_capabilities, ssrc=seat.first_ssrc + seat.consumed, mid=mid, cname=talker.cname
+            plan, asked.rtp_capabilities, ssrc=ssrc, rtx_ssrc=ssrc + 1, mid=mid, cname=talker.cname
         )
         for older in [key for key, of in seat.consumers.items() if of == asked.producer_id]:
             del seat.consumers[older]
@@ -154,10 +157,11 @@ class RoomMedia:
         seat.consumed += 1
         consumer = ConsumerId(str(uuid4()))
         seat.consumers[consumer] = asked.producer_id
-        ssrc = parameters.encodings[0].ssrc
-        assert ssrc is not None
         extensions = tuple(x.id for x in parameters.header_extensions)
-        self.command(worker.AddConsumer(transport, consumer, asked.producer_id, ssrc, mid, talker.cname, extensions))
+        rtx = worker.Rtx(ssrc + 1, parameters.codecs[1].payload_type) if len(parameters.codecs) > 1 else None
+        self.command(
+            worker.AddConsumer(transport, consumer, asked.producer_id, ssrc, mid, talker.cname, extensions, rtx)
+        )
         return ConsumerParams(consumer, asked.producer_id, plan.kind, parameters)
 
     def resume(self, seat: Seat, consumer: ConsumerId) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from palaver_media.worker_messages import AddConsumer
+from palaver_media.worker_messages import AddConsumer, Rtx
 
+from . import rtx
+from .packet import Packet
 from .statistics import Hearing
 
 if TYPE_CHECKING:
@@ -14,6 +16,23 @@ if TYPE_CHECKING:
     from .transport import Transport
 
 RESENDS: Final = 100  # packets for one NACK
+
+
+class Retransmissions:
+    """A listener's stream of retransmissions (RFC 4588), with numbers of its own."""
+
+    def __init__(self, transport: Transport, stream: Rtx, command: AddConsumer) -> None:
+        self.ssrc, self._payload_type = stream.ssrc, stream.payload_type
+        self._fanout = transport.port.fanout
+        leg = self._fanout.leg(transport.path, stream.ssrc, command.mid, command.extensions)
+        self._alone = self._fanout.group([leg])
+        self._next = 0
+
+    def send(self, packet: Packet, sequence: int, now: float) -> None:
+        """Send a packet that the listener misses under this sequence number."""
+        wrapped = rtx.wrap(packet, sequence, self._payload_type, self._next, now)
+        self._next += 1
+        self._fanout.forward(wrapped, self._alone)
 
 
 class Consumer:
@@ -29,14 +48,15 @@ class Consumer:
         self.fanout = transport.port.fanout
         self.leg = self.fanout.leg(transport.path, command.ssrc, command.mid, command.extensions)
         self._alone = self.fanout.group([self.leg])
+        self.retransmissions = None if command.rtx is None else Retransmissions(transport, command.rtx, command)
 
     @property
     def is_active(self) -> bool:
         """Whether packets go there."""
         return not self.is_paused and self.transport.is_connected
 
-    def resend(self, lost: Iterable[int]) -> None:
-        """Send again, byte for byte, what the listener misses and the producer still keeps."""
+    def resend(self, lost: Iterable[int], now: float) -> None:
+        """Send again what the listener misses and the producer still keeps."""
         leg = self.leg
         if leg.first < 0 or not self.is_active:
             return
@@ -44,9 +64,13 @@ class Consumer:
         for sequence in lost:
             index = highest - ((highest - sequence) & 0xFFFF) + offset
             packet = self.producer.find(index) if index >= leg.first else None
-            if packet is not None:
+            if packet is None:
+                continue
+            if self.retransmissions is None:  # byte for byte as it was
                 self.fanout.forward(packet, self._alone)
-                self.resends += 1
+            else:
+                self.retransmissions.send(packet, sequence, now)
+            self.resends += 1
 
     def resume(self) -> None:
         """Forward from the next packet on; a video's picture begins with a keyframe."""

@@ -35,7 +35,7 @@ def take(transport: Transport, compound: bytes, now: float) -> None:
             case Nack(ssrc, lost):
                 if (consumer := transport.consumers.get(ssrc)) is not None:
                     consumer.producer.nacked += len(lost)
-                    consumer.resend(lost[:RESENDS])
+                    consumer.resend(lost[:RESENDS], now)
             case KeyframeRequest(ssrc):
                 if (consumer := transport.consumers.get(ssrc)) is not None:
                     consumer.ask_keyframe()

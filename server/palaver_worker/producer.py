@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from palaver_media import rtcp, rtp
+from palaver_media import rtcp
+from palaver_media.keyframes import starts_keyframe
 from palaver_media.rtcp import FEEDBACK_SSRC, Reception
 from palaver_media.worker_messages import AddProducer, MediaKind
 
+from . import rtx
+from .nack import Missing
 from .packet import MARKER, Packet
 from .speakers import Voice
 
@@ -28,6 +31,7 @@ class Producer:
 
     def __init__(self, sfu: Sfu, transport: Transport, command: AddProducer) -> None:
         self.id, self.ssrc, self.media = command.producer, command.ssrc, command.media
+        self.rtx_ssrc = command.rtx_ssrc
         self.transport = transport
         self.clock_rate = command.clock_rate
         self.reception = Reception(command.ssrc, command.clock_rate)
@@ -40,6 +44,7 @@ class Producer:
         self.sender_info: tuple[RtcpSenderInfo, float] | None = None  # and when it arrived
         self._voice = Voice(sfu, transport.router, command.producer) if command.media is MediaKind.AUDIO else None
         self._payload_types = command.payload_types
+        self._rtx_payload_types = command.rtx_payload_types
         self._extensions = command.extensions
         self._ring: list[Packet | None] = [None] * RING
         self._fanout = sfu.port.fanout
@@ -48,6 +53,8 @@ class Producer:
         self._wants_keyframe = False
         self._keyframe_asked = -KEYFRAME_THROTTLE
         self._keyframe = sfu.alarm(self._send_keyframe_request)
+        self._missing = Missing()
+        self._request = sfu.alarm(self._request_missing)
 
     def take(self, data: memoryview, now: float) -> None:
         """A packet of this track, authentic and in the clear: on to everyone who listens.
@@ -57,18 +64,50 @@ class Producer:
         """
         packet = Packet(data, self._extensions, now)
         packet.index = self.reception.count(packet.sequence, packet.timestamp, now)
+        self._forward(packet, now)
+
+    def take_retransmission(self, data: memoryview, now: float) -> None:
+        """A packet of the stream of retransmissions, authentic and in the clear: what it restores goes on like others.
+
+        It does not count as received: the sender is to know what its path loses.
+
+        Raises:
+            ValueError: it is broken, or of a payload type that was not negotiated.
+        """
+        packet = Packet(data, self._extensions, now)
+        original = self._rtx_payload_types.get(packet.second & ~MARKER)
+        if original is None:
+            raise ValueError("payload type not negotiated")
+        restored = rtx.restore(packet, original)
+        if restored is None:
+            return
+        restored.index = self.reception.extend(restored.sequence)
+        if restored.index <= self.reception.highest:  # only what was skipped can have been missed
+            self._forward(restored, now)
+
+    def _forward(self, packet: Packet, now: float) -> None:
         payload_type = self._payload_types.get(packet.second & ~MARKER)
         if payload_type is None:
             raise ValueError("payload type not negotiated")
+        kept = self._ring[packet.index % RING]
+        if kept is not None and kept.index >= packet.index:  # it was here before, or comes too late
+            return
         self.octets += len(packet.body) - packet.padding
         packet.second = packet.second & MARKER | payload_type
         self._ring[packet.index % RING] = packet
         self._fanout.forward(packet, self._group)
-        if self._wants_keyframe and rtp.starts_vp8_keyframe(packet.payload):
-            self._wants_keyframe = False
-        if self._voice is not None and packet.level is not None:
+        if self._voice is None:
+            self._note(packet, payload_type, now)
+        elif packet.level is not None:
             self.level = packet.level
             self._voice.hear(packet.level, now)
+
+    def _note(self, packet: Packet, payload_type: int, now: float) -> None:
+        """See what is missing of a video, and whether its picture can begin here."""
+        if self._missing.note(packet.index, now):
+            self._request.set(self._missing.deadline())
+        if self._wants_keyframe and starts_keyframe(payload_type, packet.payload):
+            self._wants_keyframe = False
 
     def find(self, index: int) -> Packet | None:
         """The packet with this extended sequence number, if it is still kept."""
@@ -88,14 +127,26 @@ class Producer:
     def close(self) -> None:
         """Ask for nothing more, and be silent."""
         self._keyframe.set(None)
+        self._request.set(None)
         if self._voice is not None:
             self._voice.end()
 
+    @property
+    def _has_listener(self) -> bool:
+        return any(not each.is_paused for each in self.consumers)
+
     def _send_keyframe_request(self) -> None:
-        if self._wants_keyframe and any(not each.is_paused for each in self.consumers):
+        if self._wants_keyframe and self._has_listener:
             self._keyframe_asked = self._now()
             self.keyframe_requests += 1
             self._keyframe.set(self._keyframe_asked + KEYFRAME_PATIENCE)
             self.transport.send_rtcp(rtcp.write_pli(FEEDBACK_SSRC, self.ssrc))
         else:
             self._wants_keyframe = False
+
+    def _request_missing(self) -> None:
+        if not self._has_listener:
+            self._missing.clear()
+        if lost := self._missing.due(self._now()):
+            self.transport.send_rtcp(rtcp.write_nack(FEEDBACK_SSRC, self.ssrc, lost))
+        self._request.set(self._missing.deadline())

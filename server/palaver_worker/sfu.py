@@ -124,11 +124,14 @@ class Sfu:
         transport = self.transports.get(command.transport)
         if transport is None:
             return
-        if command.ssrc in transport.producers:
+        taken = transport.producers.keys() | transport.retransmitted.keys()
+        if {command.ssrc, command.rtx_ssrc} & taken:
             log.error("transport %s has a producer with SSRC %d already", transport.id, command.ssrc)
             return
         producer = Producer(self, transport, command)
         self.producers[producer.id] = transport.producers[producer.ssrc] = producer
+        if producer.rtx_ssrc is not None:
+            transport.retransmitted[producer.rtx_ssrc] = producer
 
     def _close_producer(self, producer: Producer) -> None:
         for consumer in list(producer.consumers):
@@ -136,15 +139,18 @@ class Sfu:
         producer.close()
         producer.transport.received.add(producer.reception.received, producer.octets)
         del self.producers[producer.id], producer.transport.producers[producer.ssrc]
+        if producer.rtx_ssrc is not None:
+            del producer.transport.retransmitted[producer.rtx_ssrc]
 
     def _add_consumer(self, command: AddConsumer) -> None:
         transport, producer = self.transports.get(command.transport), self.producers.get(command.producer)
         if transport is None or producer is None:
             return
-        if command.ssrc in transport.spent_ssrcs:  # its numbers would begin again under the same key
-            log.error("SSRC %d was used before on transport %s", command.ssrc, transport.id)
+        ssrcs = {command.ssrc} if command.rtx is None else {command.ssrc, command.rtx.ssrc}
+        if ssrcs & transport.spent_ssrcs:  # its numbers would begin again under the same key
+            log.error("SSRCs %s were used before on transport %s", ssrcs, transport.id)
             return
-        transport.spent_ssrcs.add(command.ssrc)
+        transport.spent_ssrcs |= ssrcs
         consumer = Consumer(transport, producer, command)
         self.consumers[consumer.id] = transport.consumers[consumer.ssrc] = consumer
         producer.consumers.append(consumer)
@@ -152,6 +158,8 @@ class Sfu:
     def _close_consumer(self, consumer: Consumer) -> None:
         if (keys := consumer.transport.dtls.outbound) is not None:
             keys.forget(consumer.ssrc)
+            if consumer.retransmissions is not None:
+                keys.forget(consumer.retransmissions.ssrc)
         consumer.producer.consumers.remove(consumer)
         consumer.producer.regroup()
         consumer.transport.sent.add(consumer.leg.packets, consumer.leg.octets)

@@ -48,6 +48,7 @@ class Transport:
         self.round_trip: float | None = None  # s, as the client's last report shows it
         self.received, self.sent = Traffic(), Traffic()  # of tracks that are gone
         self.producers: dict[int, Producer] = {}
+        self.retransmitted: dict[int, Producer] = {}  # by the SSRC of their retransmissions
         self.consumers: dict[int, Consumer] = {}
         self.spent_ssrcs: set[int] = set()
         self.path = sfu.port.fanout.path()
@@ -113,10 +114,13 @@ class Transport:
             ValueError: no producer sends this, or it is broken.
             SrtpError: it is forged or replayed.
         """
-        producer = self.producers.get(peek_ssrc(view))
-        if producer is None or self.dtls.inbound is None:
+        keys, ssrc = self.dtls.inbound, peek_ssrc(view)
+        if keys is not None and (producer := self.producers.get(ssrc)) is not None:
+            producer.take(view[: keys.unprotect_in_place(pointer, size)], now)
+        elif keys is not None and (producer := self.retransmitted.get(ssrc)) is not None:
+            producer.take_retransmission(view[: keys.unprotect_in_place(pointer, size)], now)
+        else:
             raise ValueError("no producer of this SSRC")
-        producer.take(view[: self.dtls.inbound.unprotect_in_place(pointer, size)], now)
 
     def take_rtcp(self, data: bytes, now: float) -> None:
         """An SRTCP compound from a validated address.

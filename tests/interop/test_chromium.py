@@ -14,12 +14,14 @@ import trio
 from attrs import frozen
 
 from interop.chromium import Browser, Page, PageError, bundle, chromium, driving, web_server
+from interop.relay import Relay, relay
 from running import running
 from standing import standing
 
 pytestmark = [pytest.mark.trio, pytest.mark.timeout(90)]
 
 NEAR: Final = 6  # Hz between pitches that are the same
+FRAMES: Final = 80  # of a video: 4 s
 SITE: Final = "http://pages.example"  # web pages come from another host than the server
 
 
@@ -54,6 +56,12 @@ class Room:
             await page.call("say", hz)
         if colour is not None:
             await page.call("show", colour)
+        return page
+
+    async def enter_behind(self, relay: Relay, direction: str, name: str, has_rtx: bool = True) -> Page:
+        """Somebody for whom one direction of media goes by a relay."""
+        page = await self.enter(name, relays={direction: relay.port}, hasRtx=has_rtx)
+        relay.target = await page.run("call.mediaPort")
         return page
 
 
@@ -143,6 +151,37 @@ async def test_a_camera_that_is_turned_off_is_gone_and_the_voice_stays(world: Wo
         await ben.call("tones", {"ann": 440})
         await ann.call("show", "blue")
         assert await ben.call("picture", "ann") == "blue"
+
+
+@pytest.mark.parametrize("has_rtx", [True, False])
+async def test_a_fifth_of_the_video_is_lost_and_sent_again(world: World, has_rtx: bool) -> None:
+    async with world.room("losses") as room, relay() as path:
+        ben = await room.enter_behind(path, "recv", "ben", has_rtx)
+        ann = await room.enter("ann", colour="blue")
+        assert await ben.call("picture", "ann") == "blue"
+        seen = await ben.call("video", "ann", FRAMES)
+        assert seen["mimeType"] == "video/VP8"
+        assert seen["nackCount"] > 0
+        assert seen["keyFramesDecoded"] < path.lost / 3  # it did not have to begin anew
+        assert (seen.get("retransmittedPacketsReceived", 0) > 0) is has_rtx
+        assert seen.get("rtxSsrc") == (seen["ssrc"] + 1 if has_rtx else None)
+        assert path.lost > 0.1 * path.passed
+        assert (await ann.call("shown"))["nackCount"] == 0  # she has nothing to do with it
+
+
+@pytest.mark.parametrize("codec", ["video/H264", pytest.param("video/VP8", marks=pytest.mark.long)])
+async def test_a_fifth_of_the_video_is_lost_on_either_way(world: World, codec: str) -> None:
+    async with world.room("great losses") as room, relay() as up, relay() as down:
+        ben = await room.enter_behind(down, "recv", "ben")
+        ann = await room.enter_behind(up, "send", "ann")
+        await ann.call("show", "blue", codec)
+        assert await ben.call("picture", "ann") == "blue"
+        seen, sent = await ben.call("video", "ann", FRAMES), await ann.call("shown")
+        assert (seen["mimeType"], sent["mimeType"]) == (codec, codec)
+        assert seen["retransmittedPacketsReceived"] > 0
+        assert sent["retransmittedPacketsSent"] > 0
+        assert seen["keyFramesDecoded"] < (up.lost + down.lost) / 3
+        assert min(up.lost, down.lost) > 0
 
 
 async def test_a_wrong_fingerprint_gets_nothing_and_is_told(world: World) -> None:

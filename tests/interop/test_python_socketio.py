@@ -118,7 +118,13 @@ async def test_media_is_agreed_upon(server: str, transports: list[str]) -> None:
     async with arriving(server, transports, "Ann") as (ann,):
         room_id = (await ann.ask("createRoom", roomType="group", roomName="media"))["room"]["roomId"]
         codecs = (await ann.ask("getRouterRtpCapabilities", roomId=room_id))["rtpCapabilities"]["codecs"]
-        assert [codec["mimeType"] for codec in codecs] == ["audio/opus", "video/VP8"]
+        assert [codec["mimeType"] for codec in codecs] == [
+            "audio/opus",
+            "video/VP8",
+            "video/rtx",
+            "video/H264",
+            "video/rtx",
+        ]
         params = (await ann.ask("createTransport", roomId=room_id, direction="recv"))["params"]
         assert params["iceCandidates"][0]["protocol"] == "udp"
 

@@ -1,7 +1,6 @@
 """RTP: reading, the router's numbers, writing for a listener, and broken packets."""
 
 import pytest
-from aiortc.codecs.vpx import VpxPayloadDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,17 +81,6 @@ def test_send_time_wraps_every_64_seconds():
 
 
 @pytest.mark.parametrize(
-    ("start", "partition", "frame", "is_keyframe"),
-    [(1, 0, b"\x10", True), (1, 0, b"\x11", False), (0, 0, b"\x10", False), (1, 1, b"\x10", False), (1, 0, b"", False)],
-)
-@pytest.mark.parametrize("extras", [{}, {"picture_id": 300, "tl0picidx": 1, "tid": (1, 1), "keyidx": 3}])
-def test_vp8_keyframes(start, partition, frame, is_keyframe, extras):
-    payload = bytes(VpxPayloadDescriptor(start, partition, **extras)) + frame
-    assert rtp.starts_vp8_keyframe(payload) is is_keyframe
-    assert not rtp.starts_vp8_keyframe(b"")
-
-
-@pytest.mark.parametrize(
     "data",
     [b"", bytes(12), ONE_BYTE[:11], ONE_BYTE[:14], ONE_BYTE[:20], b"\xa0" + bytes(11), b"\xa0" + bytes(12) + b"\xff"],
 )
@@ -108,7 +96,6 @@ def test_any_bytes_raise_only_value_errors(data):
     except ValueError:
         return
     assert rtp.parse(packet.write()).body == packet.body
-    rtp.starts_vp8_keyframe(packet.payload)
 
 
 @given(

@@ -8,11 +8,14 @@ from palaver_protocol.negotiate import (
     ABS_SEND_TIME,
     AUDIO_LEVEL,
     EXTENSION_IDS,
+    H264_PAYLOAD_TYPE,
+    H264_RTX_PAYLOAD_TYPE,
     MID,
     OPUS_PAYLOAD_TYPE,
     ROUTER,
     VIDEO_ORIENTATION,
     VP8_PAYLOAD_TYPE,
+    VP8_RTX_PAYLOAD_TYPE,
     consumer_parameters,
     plan_producer,
 )
@@ -26,6 +29,7 @@ from palaver_protocol.rtp_models import (
     RtcpFeedback,
     RtpCapabilities,
     RtpParameters,
+    RtxEncoding,
 )
 from palaver_protocol.table import Code, Refusal
 
@@ -92,6 +96,9 @@ PYMEDIASOUP_AUDIO = {  # on aiortc
     "encodings": [{"ssrc": 1234567, "dtx": False}],
     "rtcp": {"cname": "{c2b9-4a5e}", "reducedSize": True, "mux": True},
 }
+RTX_97 = Codec("video/rtx", 97, 90000, parameters={"apt": 96})
+PLAYS_RTX = CodecCapability(Kind.VIDEO, "video/rtx", 90000, 102, parameters={"apt": 101})
+H264 = {"level-asymmetry-allowed": 1, "packetization-mode": 1, "profile-level-id": "42e01f"}
 CHROMIUM_CAPABILITIES = {
     "codecs": [
         {
@@ -133,11 +140,22 @@ def test_what_the_router_forwards():
     assert [(c["mimeType"], c["preferredPayloadType"], c["clockRate"]) for c in written["codecs"]] == [
         ("audio/opus", 100, 48000),
         ("video/VP8", 101, 90000),
+        ("video/rtx", 102, 90000),
+        ("video/H264", 103, 90000),
+        ("video/rtx", 104, 90000),
     ]
     assert written["codecs"][0]["channels"] == 2
     assert "channels" not in written["codecs"][1]
-    feedback = [(f["type"], f["parameter"]) for f in written["codecs"][1]["rtcpFeedback"]]
-    assert feedback == [("nack", ""), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", "")]
+    for codec in written["codecs"][1::2]:
+        feedback = [(f["type"], f["parameter"]) for f in codec["rtcpFeedback"]]
+        assert feedback == [("nack", ""), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", "")]
+    assert [codec["parameters"] for codec in written["codecs"]] == [
+        {},
+        {},
+        {"apt": 101},
+        {"packetization-mode": 1, "profile-level-id": "42e01f", "level-asymmetry-allowed": 1},
+        {"apt": 103},
+    ]
     offered = {(x["kind"], x["uri"]): x["preferredId"] for x in written["headerExtensions"]}
     assert offered == {
         ("audio", MID): 1,
@@ -222,7 +240,7 @@ def test_the_id_of_an_extension_is_one_byte(number):
 
 def consume(kind, written, understood=None):
     plan = plan_producer(kind, parameters(written))
-    return consumer_parameters(plan, understood or capabilities(), ssrc=77, mid="5", cname="them")
+    return consumer_parameters(plan, understood or capabilities(), ssrc=77, rtx_ssrc=78, mid="5", cname="them")
 
 
 def test_a_consumer_gets_the_routers_numbers_and_its_own_ssrc_and_mid():
@@ -259,3 +277,114 @@ def test_who_does_not_play_the_codec_is_refused():
         consume(Kind.VIDEO, CHROMIUM_VIDEO, only_audio)
     assert refused.value.code == Code.UNSUPPORTED.value
     assert not consume(Kind.AUDIO, CHROMIUM_AUDIO, only_audio).header_extensions
+
+
+def with_rtx(ssrc=2, codecs=(RTX_97,)):
+    """Chromium's video, and retransmissions."""
+    sent = parameters(CHROMIUM_VIDEO)
+    return evolve(sent, codecs=(*sent.codecs, *codecs), encodings=(Encoding(1, RtxEncoding(ssrc)),))
+
+
+def with_h264(**changes):
+    """H.264 as Chromium sends it, with changes to its parameters; None: without that one."""
+    sent = parameters(CHROMIUM_VIDEO)
+    written = {name.replace("_", "-"): value for name, value in changes.items()}
+    fmtp = {name: value for name, value in (H264 | written).items() if value is not None}
+    return evolve(sent, codecs=(evolve(sent.codecs[0], mime_type="video/H264", parameters=fmtp),))
+
+
+def test_the_streams_of_retransmissions_are_known():
+    plan = plan_producer(Kind.VIDEO, with_rtx())
+    assert plan.payload_types == {96: VP8_PAYLOAD_TYPE}
+    assert plan.rtx_payload_types == {97: 96}
+    assert plan.rtx_ssrc == 2
+    assert plan.ssrcs == {1, 2}
+
+
+def test_a_producer_without_retransmissions_has_none():
+    for sent in (
+        parameters(CHROMIUM_VIDEO),
+        with_rtx(codecs=()),
+        with_rtx(codecs=(evolve(RTX_97, parameters={"apt": 95}),)),
+        with_rtx(codecs=(evolve(RTX_97, parameters={}),)),
+    ):
+        plan = plan_producer(Kind.VIDEO, sent)
+        assert plan.rtx_ssrc is None
+        assert plan.rtx_payload_types == {}
+        assert plan.ssrcs == {sent.encodings[0].ssrc}
+    no_stream = evolve(with_rtx(), encodings=(Encoding(1),))
+    assert plan_producer(Kind.VIDEO, no_stream).rtx_ssrc is None
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *(with_rtx(ssrc) for ssrc in (0, -1, 2**32, 1)),
+        *(with_rtx(2, (evolve(RTX_97, payload_type=n),)) for n in (-1, 128)),
+    ],
+)
+def test_numbers_of_retransmissions_that_cannot_be(sent):
+    with pytest.raises(Refusal) as refused:
+        plan_producer(Kind.VIDEO, sent)
+    assert refused.value.code == Code.INVALID_PAYLOAD.value
+
+
+def test_who_understands_rtx_gets_a_stream_of_retransmissions():
+    plain = consume(Kind.VIDEO, CHROMIUM_VIDEO)
+    assert [codec.mime_type for codec in plain.codecs] == ["video/VP8"]
+    assert FAST.unstructure(plain)["encodings"] == [{"ssrc": 77}]
+    understood = evolve(capabilities(), codecs=(*capabilities().codecs, PLAYS_RTX))
+    given = consume(Kind.VIDEO, CHROMIUM_VIDEO, understood)
+    assert given.codecs[1] == Codec("video/rtx", VP8_RTX_PAYLOAD_TYPE, 90000, parameters={"apt": VP8_PAYLOAD_TYPE})
+    assert FAST.unstructure(given)["encodings"] == [{"ssrc": 77, "rtx": {"ssrc": 78}}]
+    assert len(consume(Kind.AUDIO, CHROMIUM_AUDIO, understood).codecs) == 1
+
+
+def plays(codec):
+    """The capabilities of one who plays this codec, and RTX."""
+    known = CodecCapability(Kind.VIDEO, codec.mime_type, codec.clock_rate, 103, parameters=codec.parameters)
+    return RtpCapabilities((known, PLAYS_RTX))
+
+
+def test_h264_is_forwarded_to_who_plays_its_profile():
+    plan = plan_producer(Kind.VIDEO, with_h264())
+    assert plan.payload_types == {96: H264_PAYLOAD_TYPE}
+    given = consumer_parameters(plan, plays(plan.codec), ssrc=77, rtx_ssrc=78, mid="5", cname="them")
+    codec, rtx = given.codecs
+    assert (codec.mime_type, codec.payload_type, codec.parameters) == ("video/H264", H264_PAYLOAD_TYPE, H264)
+    assert (rtx.payload_type, rtx.parameters) == (H264_RTX_PAYLOAD_TYPE, {"apt": H264_PAYLOAD_TYPE})
+    for other in ({"profile_level_id": "640c1f"}, {"packetization_mode": 0}):
+        (unknown,) = with_h264(**other).codecs
+        with pytest.raises(Refusal):
+            consumer_parameters(plan, plays(unknown), ssrc=77, rtx_ssrc=78, mid="5", cname="them")
+
+
+@pytest.mark.parametrize(
+    ("written", "agreed"),
+    [
+        ({}, "42e01f"),
+        ({"profile_level_id": None}, "42e01f"),
+        ({"profile_level_id": "42C01F"}, "42e01f"),  # constraints that mean the same
+        ({"profile_level_id": "4d8034"}, "42e034"),  # main, but constrained; level 5.2 is the sender's own affair
+        ({"profile_level_id": "42e034", "level_asymmetry_allowed": "1"}, "42e034"),
+        ({"profile_level_id": "42e034", "level_asymmetry_allowed": None}, "42e01f"),
+        ({"profile_level_id": "42e00d", "level_asymmetry_allowed": 0}, "42e00d"),
+        ({"profile_level_id": "42f00b"}, "42f00b"),  # level 1b
+    ],
+)
+def test_the_level_that_a_sender_of_h264_keeps_to(written, agreed):
+    assert plan_producer(Kind.VIDEO, with_h264(**written)).codec.parameters["profile-level-id"] == agreed
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"packetization_mode": None},
+        {"packetization_mode": "1"},
+        *({"profile_level_id": id} for id in ("42001f", "4d001f", "640c1f", "42e0ff", "42e0", "42e01fx", "000000", 42)),
+    ],
+)
+def test_h264_that_is_not_forwarded(written):
+    with pytest.raises(Refusal) as refused:
+        plan_producer(Kind.VIDEO, with_h264(**written))
+    assert refused.value.code == Code.UNSUPPORTED.value

@@ -9,11 +9,13 @@ from trio.testing import wait_all_tasks_blocked
 from palaver_media import worker_messages as worker
 from palaver_protocol.converter import read_request
 from palaver_protocol.models import TransportId
-from palaver_protocol.negotiate import AUDIO_LEVEL, EXTENSION_IDS, MID, OPUS_PAYLOAD_TYPE
+from palaver_protocol.negotiate import AUDIO_LEVEL, EXTENSION_IDS, MID, OPUS_PAYLOAD_TYPE, VP8_RTX_PAYLOAD_TYPE
 from palaver_server.workers import Worker
 from world import CAPABILITIES, DTLS, OPUS, open_media, talk, world
 
 pytestmark = pytest.mark.trio
+
+RTX = {"mimeType": "video/rtx", "clockRate": 90000}
 
 
 async def test_two_people_hear_each_other(autojump_clock):
@@ -21,7 +23,13 @@ async def test_two_people_hear_each_other(autojump_clock):
         ann, bob = await w.people("ann", "bob")
         room_id = await w.room(ann, bob)
         capabilities = (await ann.does("getRouterRtpCapabilities", roomId=room_id))["rtpCapabilities"]
-        assert [c["mimeType"] for c in capabilities["codecs"]] == ["audio/opus", "video/VP8"]
+        assert [c["mimeType"] for c in capabilities["codecs"]] == [
+            "audio/opus",
+            "video/VP8",
+            "video/rtx",
+            "video/H264",
+            "video/rtx",
+        ]
 
         send = (await ann.does("createTransport", roomId=room_id, direction="send"))["params"]
         (candidate,) = send["iceCandidates"]
@@ -177,6 +185,32 @@ async def test_ssrcs_and_mids_are_never_used_twice(autojump_clock):
         assert len({mid for mid, _ in seen}) == len({ssrc for _, ssrc in seen}) == 6
         assert len(w.routers.made[0].told(worker.CloseConsumer)) == 3  # the older consumer of the same producer
         assert len(w.state(room_id).seats["bob"].consumers) == 1
+
+
+async def test_retransmissions_have_ssrcs_of_their_own(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        produce = partial(
+            ann.ask, "produce", roomId=room_id, transportId=await open_media(ann, room_id, "send"), kind="video"
+        )
+        vp8 = {"mimeType": "video/VP8", "payloadType": 96, "clockRate": 90000}
+        sent = {"codecs": [vp8, {**RTX, "payloadType": 97, "parameters": {"apt": 96}}]}
+        for ssrc, rtx in ((1, 2), (3, 2), (2, 4), (3, 1), (3, 4)):
+            answer = await produce(rtpParameters={**sent, "encodings": [{"ssrc": ssrc, "rtx": {"ssrc": rtx}}]})
+            assert answer.get("code") == ("duplicate" if {ssrc, rtx} & {1, 2} and ssrc != 1 else None)
+        first, second = w.routers.made[0].told(worker.AddProducer)
+        assert [(each.rtx_ssrc, each.rtx_payload_types) for each in (first, second)] == [(2, {97: 96}), (4, {97: 96})]
+
+        await open_media(bob, room_id, "receive")
+        understood = [{**vp8, "kind": "video"}, {**RTX, "kind": "video", "parameters": {"apt": 101}}]
+        for producer, codecs in ((first.producer, understood), (second.producer, understood[:1])):
+            capabilities = {"codecs": codecs, "headerExtensions": []}
+            await bob.does("consume", roomId=room_id, producerId=producer, rtpCapabilities=capabilities)
+        with_rtx, without = w.routers.made[0].told(worker.AddConsumer)
+        assert with_rtx.rtx == worker.Rtx(with_rtx.ssrc + 1, VP8_RTX_PAYLOAD_TYPE)
+        assert without.rtx is None
+        assert without.ssrc not in {with_rtx.ssrc, with_rtx.ssrc + 1}
 
 
 async def test_consumers_end_with_their_producer(autojump_clock):

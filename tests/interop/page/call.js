@@ -15,9 +15,11 @@ class Call {
   closed = new Set(); // producers that are no more
   told = []; // every notice
 
-  // Sit down in the room of this name, and hear and see everybody who is there or will come.
-  async enter(url, name, roomName, { transports, wrongFingerprint = false } = {}) {
+  // Sit down in the room of this name, and hear and see everybody who is there or will come. `relays` are ports to go
+  // by, by direction, and without RTX this is a client that does not know it.
+  async enter(url, name, roomName, { transports, wrongFingerprint = false, relays = {}, hasRtx = true } = {}) {
     this.wrongFingerprint = wrongFingerprint;
+    this.relays = relays;
     this.socket = io(url, { auth: { userId: name, name }, ...(transports && { transports }) });
     this.socket.onAny((event, payload) => this.told.push({ event, payload }));
     await new Promise((resolve, reject) => {
@@ -32,6 +34,7 @@ class Call {
     this.roomId = room.roomId;
     const { rtpCapabilities } = await this.ask("getRouterRtpCapabilities", { roomId: this.roomId });
     this.device = await Device.factory();
+    if (!hasRtx) rtpCapabilities.codecs = rtpCapabilities.codecs.filter(({ mimeType }) => mimeType !== "video/rtx");
     await this.device.load({ routerRtpCapabilities: rtpCapabilities });
     this.sending = await this.#open("send");
     this.receiving = await this.#open("recv");
@@ -48,6 +51,8 @@ class Call {
 
   async #open(direction) {
     const { params } = await this.ask("createTransport", { roomId: this.roomId, direction });
+    this.mediaPort = params.iceCandidates[0].port;
+    for (const candidate of params.iceCandidates) candidate.port = this.relays[direction] ?? candidate.port;
     const open = direction === "send" ? "createSendTransport" : "createRecvTransport";
     const transport = this.device[open](params);
     transport.on("connect", async ({ dtlsParameters }, done, failed) => {
@@ -96,7 +101,8 @@ class Call {
     this.tone.frequency.value = hz;
   }
 
-  async show(colour) {
+  // Show a picture, in a codec of one's choice or the one that mediasoup-client takes by itself.
+  async show(colour, mimeType) {
     const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 240 });
     const context = canvas.getContext("2d");
     let step = 0;
@@ -107,7 +113,8 @@ class Call {
       context.fillRect((step = (step + 4) % 320), 0, 4, 4);
     };
     this.drawing = setInterval(draw, 50);
-    this.sent.set("video", await this.sending.produce({ track: canvas.captureStream(20).getVideoTracks()[0] }));
+    const codec = mimeType && this.device.rtpCapabilities.codecs.find((one) => one.mimeType === mimeType);
+    this.sent.set("video", await this.sending.produce({ track: canvas.captureStream(20).getVideoTracks()[0], codec }));
   }
 
   async mute(isMuted) {
@@ -176,6 +183,19 @@ class Call {
     return colour;
   }
 
+  // What the browser counts of somebody's pictures, once it has decoded so many.
+  async video(userId, frames) {
+    const find = () => this.pictures.get(userId)?.statistics();
+    const enough = async () => (await find())?.framesDecoded >= frames;
+    await until(enough, async () => `no ${frames} frames of ${userId}: ${JSON.stringify(await find())}`);
+    return await find();
+  }
+
+  // What the browser counts of the pictures that are shown to the others.
+  async shown() {
+    return await count(this.sent.get("video"), "outbound-rtp");
+  }
+
   // How many packets of somebody's voice came.
   async packets(userId) {
     return await this.voices.get(userId).stat("packetsReceived");
@@ -200,8 +220,11 @@ class Track {
 
   // One of the numbers that the browser keeps of what it received.
   async stat(name) {
-    for (const one of (await this.consumer.getStats()).values()) if (one.type === "inbound-rtp") return one[name];
-    return 0;
+    return (await this.statistics())[name] ?? 0;
+  }
+
+  async statistics() {
+    return await count(this.consumer, "inbound-rtp");
   }
 }
 
@@ -239,6 +262,13 @@ class Picture extends Track {
   }
 }
 
+// What the browser counts of a track, and its codec.
+async function count(track, type) {
+  const all = [...(await track.getStats()).values()];
+  const found = all.find((one) => one.type === type) ?? {};
+  return { ...found, mimeType: all.find((one) => one.id === found.codecId)?.mimeType };
+}
+
 function falsified(dtlsParameters) {
   const fingerprints = dtlsParameters.fingerprints.map((one) => ({ ...one, value: one.value.replace(/../g, "5A") }));
   return { ...dtlsParameters, fingerprints };
@@ -250,7 +280,7 @@ async function until(look, explain) {
   for (;;) {
     const found = await look();
     if (found) return found;
-    if (performance.now() > deadline) throw new Error(explain());
+    if (performance.now() > deadline) throw new Error(await explain());
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

@@ -144,7 +144,7 @@ async def test_a_new_worker_shows_under_its_own_pid():
 
 async def test_a_worker_that_is_not_up_has_no_pid(autojump_clock):
     async with world() as w:
-        stats = Rest(w.exchange, Pool([Worker("127.0.0.1", "", 0)])).stats()
+        stats = Rest(w.exchange, Pool([Worker("127.0.0.1", (), 0)])).stats()
         assert [(worker.is_up, worker.pid) for worker in stats.workers] == [(False, None)]
 
 

@@ -92,6 +92,12 @@ class Worker:
         self.load += people * (people - 1)
         return Router(self.process, self.place)
 
+    def close_router(self, room_id: RoomId) -> None:
+        """A room is gone; its load stays until the next beat, unless it was the last one."""
+        del self.rooms[room_id]
+        if not self.rooms:
+            self.load = 0
+
 
 @define
 class Router:
@@ -160,5 +166,5 @@ class Pool:
         try:
             yield router
         finally:
-            del worker.rooms[room_id]
+            worker.close_router(room_id)
             router.tell(CloseRouter(room_id))

@@ -1,7 +1,7 @@
 """For tests: a crowd in one process, whose people speak the whole protocol: Socket.IO, ICE, DTLS and SRTP.
 
-Each of them sits in a room, sends an Opus-sized packet every 20 ms, hears everybody else in the room, and counts what it
-hears from whom. When the server resets a room's media they negotiate again, as any client would.
+Each of them sits in a room, sends an Opus-sized packet every 20 ms, hears everybody else in the room, and counts what
+it hears from whom. When the server resets a room's media they negotiate again, as any client would.
 
     async with crowd(url, rooms=10, people=5) as everybody:
         await everybody.until(lambda: not everybody.missing())
@@ -60,7 +60,8 @@ class Leg:
         if now - self._checked >= (CONSENT if self.is_answered else AGAIN):
             self._checked = now
             self.send(stun.make_request(self._username, self._password, 1)[0])
-        if self.dtls.state is State.CONNECTING and (due := self.dtls.deadline()) is not None and due <= time.monotonic():
+        due = self.dtls.deadline()
+        if due is not None and due <= time.monotonic():
             self.dtls.handle_timeout()
             self._flush()
 

@@ -38,7 +38,7 @@ async def workers(url):
 async def workers_once(url, condition):
     """The workers that are up, once this holds of them."""
     with trio.fail_after(PATIENCE):
-        while not condition(found := await workers(url)):
+        while not condition(found := await workers(url)):  # noqa: ASYNC110
             await trio.sleep(0.05)
     return found
 
@@ -55,6 +55,12 @@ def is_alive(pid):
     except ProcessLookupError:
         return False
     return True
+
+
+def port_of(everybody):
+    """The worker's port that all of them use."""
+    (port,) = {leg.address[1] for each in everybody.people for leg in each.legs.values()}
+    return port
 
 
 def all_are_back(everybody, moment):
@@ -76,12 +82,16 @@ async def sound_goes_on(everybody, seconds=1.0):
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
 async def test_when_a_worker_is_killed_fifty_people_hear_each_other_again_within_three_seconds(times):
     async with serving() as (url, server), crowd(url, rooms=10, people=5) as everybody:
+        ports = [port_of(everybody)]
         for _ in range(times):
             victim = await busy_one(url, 2)
             moment = trio.current_time()
             os.kill(victim, signal.SIGKILL)
             await everybody.until(partial(all_are_back, everybody, moment), BACK)
             assert everybody.recovered() - moment < BACK
+            ports.append(port_of(everybody))
+        assert len({*ports[::2]}) == len({*ports[1::2]}) == 1  # successors take their dead predecessors' ports
+        assert ports[0] != ports[1]
         assert all(len(each.resets) == times for each in everybody.people)
         assert not everybody.noise()
         assert len((await read(url, "/api/rooms"))["rooms"]) == 10

@@ -94,7 +94,9 @@ async def serve(
                 async with trio.open_nursery() as listening:
                     door = make_door(config, exchange, pool, doors, stop)
                     listening.start_soon(partial(trio.serve_listeners, door.serve, listeners, handler_nursery=doors))
-                    task_status.started(Address(config.host, port, pool.workers[0].port))
+                    place = pool.workers[0].place
+                    assert place is not None
+                    task_status.started(Address(config.host, port, place.port))
                     await stop.asked.wait()
                     with stop.drain:
                         stop.drain.deadline = trio.current_time() + config.drain

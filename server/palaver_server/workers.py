@@ -43,7 +43,7 @@ FEWEST: Final = 2  # people that a room will have, once it is used
 
 @define(eq=False)
 class Worker:
-    """One place in the pool: a process, its successors, and the UDP port that they hand down.
+    """One place in the pool: a process, its successors, and the UDP port that they hand down; 0 = each takes any.
 
     `load` is in consumers: those of its last beat, and those to be expected in rooms that came since.
     """
@@ -72,10 +72,10 @@ class Worker:
         """Give a report to the room it is about."""
         match report:
             case Ready():
-                self.port, self.load, self.is_draining = report.port, 0, False
+                self.load, self.is_draining = 0, False
                 self.place = Place(self.announce, report.port, report.fingerprint)
             case Draining():
-                log.warning("media worker on udp port %d was asked to end, and takes no more rooms", self.port)
+                log.warning("a media worker was asked to end, and takes no more rooms")
                 self.is_draining = True
             case TransportConnected() | TransportFailed() | SpeakersChanged():
                 if (room := self.rooms.get(report.router)) is not None:
@@ -140,7 +140,7 @@ class Pool:
         return max(1, len(self.workers) - SPARES)
 
     def _up(self, worker: Worker, process: Process) -> None:
-        log.info("media worker %d is ready on udp port %d", process.pid, worker.port)
+        log.info("media worker %d is ready: %s", process.pid, worker.place)
         worker.process = process
         self._changed.set()
         self._changed = trio.Event()

@@ -96,6 +96,16 @@ async def test_the_spare_takes_the_place_of_a_dead_worker_until_its_successor_is
     assert places(pool) == [0, 2, 2]
 
 
+@pytest.mark.parametrize("port", [40000, 0])
+async def test_a_successor_gets_the_port_that_was_chosen_or_any(port):
+    worker = Worker("127.0.0.1", (), port)
+    for bound in (40000, 50000):
+        up(worker)
+        worker.reported(Ready(bound, "AA:BB"))
+        assert worker.make().arguments == ("--host", "127.0.0.1", "--port", str(port))
+        assert worker.place.port == bound
+
+
 async def test_a_draining_worker_gets_no_more_rooms_and_its_successor_does(rooms):
     pool = pool_of(2)
     first, second, third = rooms(3)

@@ -53,6 +53,7 @@ class Worker:
     port: int
     process: Process | None = None
     place: Place | None = None
+    core: str = ""  # by which it forwards: `c` or `python`
     rooms: dict[str, Room] = field(factory=dict[str, Room])  # by router
     transports: int = 0  # at its last beat
     load: int = 0
@@ -72,7 +73,7 @@ class Worker:
         """Give a report to the room it is about."""
         match report:
             case Ready():
-                self.load, self.is_draining = 0, False
+                self.core, self.load, self.is_draining = report.core, 0, False
                 self.place = Place(self.announce, report.port, report.fingerprint)
             case Draining():
                 log.warning("a media worker was asked to end, and takes no more rooms")
@@ -140,7 +141,7 @@ class Pool:
         return max(1, len(self.workers) - SPARES)
 
     def _up(self, worker: Worker, process: Process) -> None:
-        log.info("media worker %d is ready: %s", process.pid, worker.place)
+        log.info("media worker %d is ready: %s, core: %s", process.pid, worker.place, worker.core)
         worker.process = process
         self._changed.set()
         self._changed = trio.Event()

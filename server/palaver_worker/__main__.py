@@ -51,7 +51,7 @@ async def run(fd: int, host: str, port_number: int) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, drain)
         loop.add_reader(udp, port.drain, channel.poll)
-        channel.report(Ready(udp.getsockname()[1], sfu.certificate.fingerprint))
+        channel.report(Ready(udp.getsockname()[1], sfu.certificate.fingerprint, port.fanout.name))
         await beat(channel, make_beat)
         loop.remove_reader(udp)
         sfu.close()

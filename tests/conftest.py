@@ -16,9 +16,10 @@ hypothesis.settings.load_profile("palaver")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Servers that a test starts keep their state where it goes with the test run."""
+    """Servers that a test starts keep their state where it goes with the test run, and end at once."""
     folder = tempfile.TemporaryDirectory(prefix="palaver-state-", ignore_cleanup_errors=True)
     os.environ["XDG_STATE_HOME"] = folder.name
+    os.environ["PALAVER_DRAIN"] = "0"
     config.add_cleanup(folder.cleanup)
 
 

@@ -177,6 +177,14 @@ class Person:
         await self.until(look)
         return found[0]
 
+    async def notice(self, number: int) -> tuple[str, Any] | None:
+        """The notice of this number, however long it takes to come; None if the link ends first."""
+        while len(self.notices) <= number:
+            if self.left.is_set():
+                return None
+            await self._news.wait()
+        return self.notices[number]
+
     def heard(self, event: str) -> list[Any]:
         """All payloads of that name so far."""
         return [payload for name, payload in self.notices if name == event]
@@ -220,7 +228,7 @@ class RecordingRouters:
     def reserve(self, room: Room) -> RecordingRouter | None:
         if not self.are_up.is_set():
             return None
-        router = RecordingRouter(Place("192.0.2.7", 40000 + len(self.made), "AA:BB"))
+        router = RecordingRouter(Place(("192.0.2.7",), 40000 + len(self.made), "AA:BB"))
         self.made.append(router)
         self._reserved[room.state.room_id] = router
         return router

@@ -92,10 +92,10 @@ class Channel(Generic[C, R]):
             self._loop.remove_writer(self._socket)
 
 
-async def beat(channel: Channel[C, R], make_beat: Callable[[], R]) -> None:
-    """Report a beat each second until the channel closes."""
-    while not channel.closed.is_set():
-        channel.report(make_beat())
+async def beat(channel: Channel[C, R], make_beat: Callable[[], R | None]) -> None:
+    """Report a beat each second until the channel closes, or until there is none because all is done."""
+    while not channel.closed.is_set() and (report := make_beat()) is not None:
+        channel.report(report)
         try:
             await asyncio.wait_for(channel.closed.wait(), BEAT)
         except TimeoutError:

@@ -76,6 +76,7 @@ class MediaProcess(Generic[C, R]):
                 await self._serve(stream, task_status)
             except* (Overdue, trio.BrokenResourceError) as why:
                 log.warning("%s (%d): %s", self.module, process.pid, why.exceptions[0])
+                process.kill()  # one that hangs does not see its channel close
             finally:
                 self.dead.set()
                 with trio.CancelScope(shield=True):

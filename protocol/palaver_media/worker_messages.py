@@ -173,9 +173,15 @@ class Ready:
 
 @frozen
 class Beat:
-    """The process lives, with so many transports open; once a second."""
+    """The process lives, with so many transports and consumers open; once a second."""
 
     transports: int = 0
+    consumers: int = 0
+
+
+@frozen
+class Draining:
+    """The process was asked to end (SIGTERM): it will, once its last transport is gone. Give it nothing new."""
 
 
 @frozen
@@ -303,6 +309,8 @@ WorkerCommand: TypeAlias = (
     | CloseSeat
     | CloseRouter
 )
-WorkerReport: TypeAlias = Ready | Beat | TransportConnected | TransportFailed | SpeakersChanged | StatisticsTaken
+WorkerReport: TypeAlias = (
+    Ready | Beat | Draining | TransportConnected | TransportFailed | SpeakersChanged | StatisticsTaken
+)
 
 WORKER_CODEC: Final[Codec[WorkerCommand, WorkerReport]] = Codec(WorkerCommand, WorkerReport)

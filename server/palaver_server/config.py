@@ -21,6 +21,7 @@ from .stores import open_store
 
 MAX_SECONDS: Final = 86_400
 BITRATES: Final = range(50_000, 100_000_001)  # bit/s that a video may be held to
+DRAIN: Final = 5.0  # s: with last words less than the 10 s that `docker stop` gives
 
 
 class ConfigError(Exception):
@@ -78,8 +79,13 @@ def _to_bitrate(value: object) -> int:
     return number
 
 
-def _to_ip(value: object) -> str:
-    return str(ipaddress.ip_address(str(value))) if value else ""
+def _to_pause(value: object) -> float:
+    return 0.0 if str(value) in ("0", "0.0") else _to_seconds(value)
+
+
+def _to_ips(value: object) -> tuple[str, ...]:
+    items = _to_list(value)
+    return tuple(str(ipaddress.ip_address(ip)) for item in items for ip in _to_list(item))
 
 
 def _to_bool(value: object) -> bool:
@@ -112,7 +118,7 @@ class Config:
     host: str = field(default="127.0.0.1", converter=_to_host)
     port: int = field(default=8440, converter=_to_port)
     media_port: int | None = field(default=None, converter=attrs.converters.optional(_to_port))
-    announce: str = field(default="", converter=_to_ip)
+    announce: tuple[str, ...] = field(default=(), converter=_to_ips)
     workers: int = field(factory=lambda: os.cpu_count() or 1, converter=_to_workers)
     video_bitrate: int = field(default=VIDEO_BITRATE, converter=_to_bitrate)
     insecure: bool = field(default=False, converter=_to_bool)
@@ -122,6 +128,7 @@ class Config:
     host_grace: float = field(default=DEFAULT.host_grace, converter=_to_seconds)
     resume_grace: float = field(default=DEFAULT.resume_grace, converter=_to_seconds)
     hostless: bool = field(default=DEFAULT.has_hostless, converter=_to_bool)
+    drain: float = field(default=DRAIN, converter=_to_pause)
 
     @property
     def policy(self) -> Policy:
@@ -210,11 +217,21 @@ def make_parser() -> argparse.ArgumentParser:
         "Example: palaver serve --port 8440, then in other terminals: palaver http://127.0.0.1:8440",
     )
     add = parser.add_argument
-    add("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    add("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1; :: = all of this machine, IPv6 and IPv4)")
     add("--port", metavar="N", help="TCP port of signalling (8440; 0 = any free port)")
-    add("--media-port", metavar="N", help="first UDP port of media, one per worker from here up (as --port; 0 = any)")
-    add("--announce", metavar="IP", help="address told to clients for media (the one they connected to)")
-    add("--workers", metavar="N", help="media worker processes (one per core)")
+    add(
+        "--media-port",
+        metavar="N",
+        help="first UDP port of media; each worker and the spare have one, from here up (as --port; 0 = any)",
+    )
+    add(
+        "--announce",
+        metavar="IP",
+        action="append",
+        help="address told to clients for media (the one they connected to); again, or with commas, for several, the "
+        "best first: --announce 2001:db8::7,192.0.2.7",
+    )
+    add("--workers", metavar="N", help="media worker processes (one per core); one more stands by as a spare")
     add("--video-bitrate", metavar="RATE", help="bits per second that each video is asked to keep to (1.5M)")
     add("--insecure", action="store_true", default=None, help="listen beyond loopback, unprotected as it is")
     add(
@@ -232,6 +249,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--ring-timeout", metavar="S", help="seconds that a call or an invitation rings (30)")
     add("--host-grace", metavar="S", help="seconds that a room waits for a host who was cut off (30)")
     add("--resume-grace", metavar="S", help="seconds that a seat is held for one who was cut off (15)")
+    add("--drain", metavar="S", help="seconds that calls may go on after SIGTERM, and whoever is there is told (5)")
     add("--no-hostless", dest="hostless", action="store_false", default=None, help="end a room when its host is gone")
     add("--config", metavar="FILE", help="TOML file with settings")
     return parser

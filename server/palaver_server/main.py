@@ -8,12 +8,12 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 
 import trio
 
-from .app import Address, StartError, serve
+from .app import Address, StartError, Stop, serve
 from .config import Config, ConfigError, parse
 from .store import StoreError
 
@@ -47,18 +47,27 @@ def take_descriptors() -> None:
 
 async def run(config: Config) -> None:
     """Serve, say where, and stop at a signal."""
-    stopped = trio.Event()
-    async with trio.open_nursery() as nursery:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            address: Address = await nursery.start(partial(serve, config, stopped))
-            print(
-                f"palaver: listening on http://{bracket(address.host)}:{address.port}, "
-                f"media udp {bracket(address.host)}:{address.media_port}",
-                flush=True,
-            )
-            async for _ in signals:
-                break
-            stopped.set()
+    stop = Stop()
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as obeying:
+            obeying.start_soon(obey, signals, stop)
+            async with trio.open_nursery() as serving:
+                address: Address = await serving.start(partial(serve, config, stop))
+                print(
+                    f"palaver: listening on http://{bracket(address.host)}:{address.port}, "
+                    f"media udp {bracket(address.host)}:{address.media_port}",
+                    flush=True,
+                )
+            obeying.cancel_scope.cancel()
+
+
+async def obey(signals: AsyncIterator[int], stop: Stop) -> None:
+    """SIGTERM lets calls go on for a while; SIGINT, or a second signal, ends them at once."""
+    async for number in signals:
+        if number == signal.SIGTERM and not stop.asked.is_set():
+            stop.asked.set()
+        else:
+            stop.hurry()
 
 
 def bracket(host: str) -> str:

@@ -13,6 +13,7 @@ from attrs import define, field
 
 from palaver_media.worker_messages import (
     Beat,
+    Draining,
     Ready,
     SpeakersChanged,
     StatisticsTaken,
@@ -144,7 +145,7 @@ class Room:
                 self.happen(partial(self.state.transport_failed, TransportId(report.transport), report.reason))
             case SpeakersChanged():
                 self.happen(partial(self.state.speakers_changed, report.speakers))
-            case TransportConnected() | Ready() | Beat() | StatisticsTaken():
+            case TransportConnected() | Ready() | Beat() | Draining() | StatisticsTaken():
                 pass
 
     def carry_out(self) -> None:

@@ -6,7 +6,7 @@ What the worker must do goes to `command`, in order; the room sends it before th
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 from uuid import uuid4
 
@@ -30,15 +30,15 @@ from palaver_protocol.table import Code, refusal
 from .seat import Seat, Transport
 
 MAX_PRODUCERS: Final = 8  # of one seat
-HOST_PRIORITY: Final = 126 << 24 | 65535 << 8 | 255  # RFC 8445 section 5.1.2
+HOST_PREFERENCE, LOCAL_PREFERENCE, COMPONENT = 126, 65535, 1  # what a candidate's priority is made of
 HASHES: Final = frozenset({"sha-256", "sha-384", "sha-512"})
 
 
 @frozen
 class Place:
-    """Where a room's router is. An empty `announce` stands for the address at which the client reached us."""
+    """Where a room's router is. No `announce` stands for the address at which the client reached us."""
 
-    announce: str
+    announce: tuple[str, ...]
     port: int
     fingerprint: str
 
@@ -59,10 +59,9 @@ class RoomMedia:
         ice = new_credentials()
         seat.transports[transport] = Transport(direction)
         self.command(worker.OpenTransport(self.router, seat.user_id, transport, ice.username_fragment, ice.password))
-        address = self.place.announce or seat.address
-        candidate = IceCandidate("palaver", HOST_PRIORITY, address, address, self.place.port)
+        candidates = make_candidates(self.place.announce or (seat.address,), self.place.port)
         dtls = DtlsParameters((Fingerprint("sha-256", self.place.fingerprint),))
-        return TransportParams(transport, ice, (candidate,), dtls)
+        return TransportParams(transport, ice, candidates, dtls)
 
     def close_transport(self, seat: Seat, transport: TransportId) -> list[ProducerId]:
         """Forget a transport; the producers that went with it."""
@@ -200,6 +199,20 @@ class RoomMedia:
 def new_credentials() -> IceParameters:
     """An ufrag and a password that nobody can guess (RFC 8445, section 5.3)."""
     return IceParameters(secrets.token_hex(4), secrets.token_hex(16))
+
+
+def make_candidates(addresses: Sequence[str], port: int) -> tuple[IceCandidate, ...]:
+    """A host candidate for each address, the first one preferred (RFC 8445, sections 5.1.1.3 and 5.1.2)."""
+    return tuple(
+        IceCandidate(
+            f"palaver{index}",
+            HOST_PREFERENCE << 24 | LOCAL_PREFERENCE - index << 8 | 256 - COMPONENT,
+            address,
+            address,
+            port,
+        )
+        for index, address in enumerate(addresses)
+    )
 
 
 def owner_of(seats: dict[UserId, Seat], producer: ProducerId) -> Seat:

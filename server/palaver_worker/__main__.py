@@ -1,6 +1,7 @@
 """The media worker's process: ``python -m palaver_worker FD [OPTIONS]``, started by its owner.
 
-It lives as long as the channel on file descriptor FD, and ends when that closes, whoever closed it.
+It lives as long as the channel on file descriptor FD, and ends when that closes, whoever closed it. At SIGTERM it tells
+its owner, and ends once its last transport is gone.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import signal
 import sys
 
 from palaver_media.child import Channel, beat, take_precedence
 from palaver_media.dtls import Certificate
-from palaver_media.worker_messages import VIDEO_BITRATE, WORKER_CODEC, Beat, Ready, WorkerCommand
+from palaver_media.worker_messages import VIDEO_BITRATE, WORKER_CODEC, Beat, Draining, Ready, WorkerCommand
 
 from .port import Port, bind
 from .sfu import Sfu
@@ -22,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 async def run(fd: int, host: str, port_number: int, video_bitrate: int) -> None:
-    """Serve until the channel closes; `video_bitrate` in bit/s.
+    """Serve until the channel closes, or until a drain is done; `video_bitrate` in bit/s.
 
     Raises:
         OSError: the UDP port cannot be had.
@@ -37,12 +39,23 @@ async def run(fd: int, host: str, port_number: int, video_bitrate: int) -> None:
             sfu.apply(command)
             port.flush()
 
+        draining = asyncio.Event()
+
+        def drain() -> None:
+            draining.set()
+            channel.report(Draining())
+
+        def make_beat() -> Beat | None:
+            is_done = draining.is_set() and not sfu.transports
+            return None if is_done else Beat(len(sfu.transports), len(sfu.consumers))
+
         channel.open(apply)
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, drain)
         loop.add_reader(udp, port.drain, channel.poll)
         channel.report(Ready(udp.getsockname()[1], sfu.certificate.fingerprint, port.fanout.name))
         statistics.start()
-        await beat(channel, lambda: Beat(len(sfu.transports)))
+        await beat(channel, make_beat)
         loop.remove_reader(udp)
         statistics.close()
         sfu.close()

@@ -12,7 +12,7 @@ import trio
 from media_peer import PATIENCE, News, Peer, Worker
 from palaver_media.codec import MAX_FRAME, Frames
 from palaver_media.process import MediaProcess, supervise
-from palaver_media.worker_messages import WORKER_CODEC, Beat, CloseRouter, Ready
+from palaver_media.worker_messages import WORKER_CODEC, Beat, CloseRouter, CloseTransport, Draining, Ready
 
 pytestmark = pytest.mark.trio
 
@@ -159,3 +159,29 @@ async def test_more_than_the_channel_holds_arrives_whole_and_in_order(nursery):
 async def test_a_frame_that_is_too_long_is_a_bug():
     with pytest.raises(ValueError, match="a frame of"):
         Frames().feed((MAX_FRAME + 1).to_bytes(4, "big"))
+
+
+async def test_asked_to_end_it_says_so_and_ends_when_its_last_transport_is_gone(nursery):
+    worker = Worker()
+    await nursery.start(worker.process.run)
+    peers = [Peer(worker, "a"), Peer(worker, "b")]
+    for peer in peers:
+        await peer.open(nursery)
+        await peer.check()
+    os.kill(worker.process.pid, signal.SIGTERM)
+    await worker.wait(Draining())
+    worker.tell(CloseTransport("a"))
+    await worker.wait(Beat(transports=1))
+    await peers[1].check()  # the other one is served as before
+    worker.tell(CloseTransport("b"))
+    with trio.fail_after(2.5):
+        await worker.process.dead.wait()
+
+
+async def test_asked_to_end_with_nothing_to_do_it_ends_within_a_beat(nursery):
+    worker = Worker()
+    await nursery.start(worker.process.run)
+    os.kill(worker.process.pid, signal.SIGTERM)
+    with trio.fail_after(2):
+        await worker.process.dead.wait()
+    assert Draining() in worker.reports

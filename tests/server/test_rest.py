@@ -134,7 +134,7 @@ async def test_stats_count(url):
             while not (stats := await read(url, "/api/stats"))["workers"][0]["transports"]:  # told at its next beat
                 pass
         assert [stats[count] for count in COUNTS] == [4, 3, 1, 2, 1]
-        assert stats["workers"] == [{**before["workers"][0], "transports": 1, "rooms": 1}]
+        assert sorted((each["rooms"], each["transports"]) for each in stats["workers"]) == [(0, 0), (1, 1)]
         assert stats["workers"][0]["isUp"] is True
         assert stats["uptime"] > before["uptime"]
         assert stats["cpuTime"] > before["cpuTime"]
@@ -143,7 +143,7 @@ async def test_stats_count(url):
 
 async def test_a_new_worker_shows_under_its_own_pid():
     async with serving() as (url, _):
-        (worker,) = (await read(url, "/api/stats"))["workers"]
+        worker, _ = (await read(url, "/api/stats"))["workers"]
         os.kill(worker["pid"], signal.SIGKILL)
         with trio.fail_after(20):
             while (now := (await read(url, "/api/stats"))["workers"][0]).get("pid") in (worker["pid"], None):
@@ -281,7 +281,7 @@ async def test_stats_of_a_call():
 
 async def test_a_worker_that_is_not_up_has_no_pid(autojump_clock):
     async with world() as w:
-        stats = Rest(w.exchange, Pool([Worker("127.0.0.1", "", 0)])).stats()
+        stats = Rest(w.exchange, Pool([Worker("127.0.0.1", (), 0)])).stats()
         assert [(worker.is_up, worker.pid) for worker in stats.workers] == [(False, None)]
 
 

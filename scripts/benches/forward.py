@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import trio
-
 from forwarding import janus
 from forwarding.measure import Bench, Figures
 from forwarding.servers import Shape, Unavailable
+
 from running import PYTHONPATH
 
 SERVERS: Final = ("limit", "palaver-c", "palaver-python", "janus", "janus-1-loop")
@@ -99,7 +99,9 @@ def table(found: dict[str, Any]) -> str:
     for shape, profiles in found["forward"].items():
         for profile, by_name in profiles.items():
             lines.append(row(f"  lost, {SHAPES[shape].name}, {PROFILES[profile]}", names, by_name, "lost", "{:.2%}"))
-    return "\n".join([*lines, "", *rest(found), "", *(f"skipped {name}: {why}" for name, why in found["skipped"].items())])
+    return "\n".join(
+        [*lines, "", *rest(found), "", *(f"skipped {name}: {why}" for name, why in found["skipped"].items())]
+    )
 
 
 def row(title: str, names: list[str], by_name: dict[str, Figures], figure: str, form: str) -> str:
@@ -119,7 +121,9 @@ def rest(found: dict[str, Any]) -> list[str]:
                 lines.append(f"{title:<70} {ratio:8.2f}  (aim: {most:.2f} or less)")
     for name, each in found["joins"].items():
         lines.append(f"{'joins per CPU second, ' + name:<70} {each['joins_per_cpu_s']:8.0f}  (aim: 300 or more)")
-        lines.append(f"{'KiB per connected transport, ' + name:<70} {each['kib_per_transport']:8.0f}  (aim: 100 or less)")
+        lines.append(
+            f"{'KiB per connected transport, ' + name:<70} {each['kib_per_transport']:8.0f}  (aim: 100 or less)"
+        )
     for profile, by_name in found["forward"].get("room", {}).items():
         for name, each in by_name.items():
             if each["residence_p99_ms"] is not None:

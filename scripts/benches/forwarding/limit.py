@@ -69,7 +69,8 @@ def main() -> None:
         ffi.cast("void *", int(srtp_ffi.cast("uintptr_t", srtp_ffi.addressof(srtp, name))))
         for name in ("srtp_unprotect", "srtp_protect")
     )
-    ffi.dlopen(sys.argv[1]).run(udp.fileno(), unprotect, protect, tables.talkers, len(tables.talkers))
+    library: Any = ffi.dlopen(sys.argv[1])
+    library.run(udp.fileno(), unprotect, protect, tables.talkers, len(tables.talkers))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ import resource
 import sys
 import time
 from collections import deque
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palaver_media.dtls import Certificate
 from palaver_media.rtp import AUDIO_LEVEL, MID, RtpPacket
@@ -24,6 +23,9 @@ from .client import Client, connect
 from .inbox import SLOTS, Inbox
 from .keys import PROFILES
 from .watch import cpu_seconds
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DRAIN: Final = 0.005  # s between looks at what has arrived: waking the reader is not what is measured
 SETTLE: Final = 0.3  # s for the last ones to arrive

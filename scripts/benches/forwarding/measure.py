@@ -9,14 +9,16 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import trio
 from attrs import field, frozen
 
 from .janus import find_janus, janus
 from .servers import Server, Shape, Unavailable, build_limit, limit, process, worker
 from .watch import cpu_seconds, memory_kib
+
+if TYPE_CHECKING:
+    import trio
 
 JOINS: Final = Shape("joins", rooms=1, talkers=1, listeners=400)
 Figures = dict[str, Any]

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -71,16 +71,22 @@ class Shape:
 class Server(Protocol):
     """What is measured. It may let talkers connect before it has listeners come."""
 
-    pid: int
+    @property
+    def pid(self) -> int:
+        """The process that forwards."""
+        ...
 
     async def expect_talkers(self, shape: Shape, fingerprint: str) -> list[Offer]:
         """Let them in."""
+        ...
 
     async def expect_listeners(self, shape: Shape, fingerprint: str) -> list[Offer]:
         """Let them in, to hear everybody in their rooms."""
+        ...
 
     async def begin(self, shape: Shape, ports: dict[str, int]) -> None:
         """All are connected, from these ports."""
+        ...
 
 
 class Worker:

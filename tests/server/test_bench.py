@@ -1,13 +1,14 @@
 """The loads of `scripts/bench signalling` and `scripts/bench forward` find their way through our server and worker."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 import trio
 
-from running import serving
+from running import PYTHONPATH, serving
 
 BENCHES = Path(__file__).parents[2] / "scripts/benches"
 LOAD = BENCHES / "signalling/load.py"
@@ -29,7 +30,8 @@ async def test_a_few_idle_connections_are_measured():
 async def test_a_little_forwarding_is_measured():
     servers = ["--only", "limit", "palaver-python", "--shapes", "rooms", "--profiles", "gcm"]
     command = [sys.executable, str(BENCHES / "forward.py"), "--json", "--brief", "--seconds", "0.5", "--rounds", "1"]
-    result = await trio.run_process([*command, *servers], capture_stdout=True)
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    result = await trio.run_process([*command, *servers], capture_stdout=True, env=environment)
     found = json.loads(result.stdout)
     for figures in found["forward"]["rooms"]["gcm"].values():
         assert figures["sent"] == 500

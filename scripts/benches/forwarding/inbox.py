@@ -58,7 +58,7 @@ class Inbox:
             self._messages[slot].header.control = _ffi.from_buffer(self._control[slot])
         words = np.frombuffer(_ffi.buffer(self._messages), np.uint64).reshape(SLOTS, _MESSAGE // 8)
         self._control_lengths = words[:, 5]
-        self._lengths = words[:, 7]
+        self._lengths = words[:, 7]  # in the lower half
 
     def receive(self, udp: socket.socket) -> int:
         """How many datagrams there were: at most `SLOTS`."""
@@ -68,6 +68,10 @@ class Inbox:
     def datagram(self, slot: int) -> bytes:
         """One of them as it came."""
         return self.data[slot, : int(self._lengths[slot]) & 0xFFFFFFFF].tobytes()
+
+    def octets(self, count: int) -> int:
+        """How long the first `count` are together."""
+        return int((self._lengths[:count] & 0xFFFFFFFF).sum())
 
     def headers(self, count: int) -> NDArray[np.uint8]:
         """A copy of the RTP headers of the first `count`."""

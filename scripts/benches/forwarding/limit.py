@@ -1,4 +1,4 @@
-"""The limit's process: ``python -m forwarding.limit LIBRARY``, ended by a signal.
+"""The limit's process: ``python -m benches.forwarding.limit LIBRARY``, ended by a signal.
 
 It prints the port it has bound, reads one line of JSON with everybody's keys and ports, and then stays in C.
 """

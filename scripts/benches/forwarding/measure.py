@@ -67,7 +67,7 @@ class Load:
 @asynccontextmanager
 async def loading(profile: str) -> AsyncIterator[Load]:
     """The load's process for the length of the block."""
-    async with process([sys.executable, "-m", "forwarding.load", profile]) as (child, lines):
+    async with process([sys.executable, "-m", "benches.forwarding.load", profile]) as (child, lines):
         load = Load(child, lines)
         load.fingerprint = await load.hear()
         yield load

@@ -198,7 +198,7 @@ class Limit:
 @asynccontextmanager
 async def limit(library: Path, profile: str) -> AsyncIterator[Limit]:
     """The limit's process for the length of the block."""
-    command = [sys.executable, "-m", "forwarding.limit", str(library)]
+    command = [sys.executable, "-m", "benches.forwarding.limit", str(library)]
     async with process(command) as (child, lines):
         yield Limit(profile, child.pid, child, json.loads(await anext(lines))["port"])
 

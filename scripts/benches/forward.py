@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import trio
-from forwarding import janus
-from forwarding.measure import Bench, Figures
-from forwarding.servers import Shape, Unavailable
 
+from benches.forwarding import janus
+from benches.forwarding.measure import Bench, Figures
+from benches.forwarding.servers import Shape, Unavailable
 from running import PYTHONPATH
 
 SERVERS: Final = ("limit", "palaver-c", "palaver-python", "janus", "janus-1-loop")
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=list(PROFILES), help="only these ciphers")
     parser.add_argument("--brief", action="store_true", help="without the 2,000 consumers")
     options = parser.parse_args()
-    os.environ["PYTHONPATH"] = os.pathsep.join((PYTHONPATH, str(Path(__file__).parent)))
+    os.environ["PYTHONPATH"] = PYTHONPATH  # for those that are started
     found = trio.run(measure, options)
     print(json.dumps(found, indent=2) if options.json else table(found))
 

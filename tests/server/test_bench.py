@@ -1,15 +1,17 @@
-"""The load of `scripts/bench signalling` finds its way through our server."""
+"""The loads of `scripts/bench signalling` and `scripts/bench forward` find their way through our server and worker."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 import trio
 
-from running import serving
+from running import PYTHONPATH, serving
 
-LOAD = Path(__file__).parents[2] / "scripts/benches/signalling/load.py"
+BENCHES = Path(__file__).parents[2] / "scripts/benches"
+LOAD = BENCHES / "signalling/load.py"
 
 
 @pytest.mark.trio
@@ -22,3 +24,19 @@ async def test_a_few_idle_connections_are_measured():
         assert 0 <= figures["idle_kib"] < 200
         assert figures["join_s"] < 20
         assert figures["join_bytes_per_client"] > 100
+
+
+@pytest.mark.trio
+async def test_a_little_forwarding_is_measured():
+    servers = ["--only", "limit", "palaver-python", "--shapes", "rooms", "--profiles", "gcm"]
+    command = [sys.executable, str(BENCHES / "forward.py"), "--json", "--brief", "--seconds", "0.5", "--rounds", "1"]
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    result = await trio.run_process([*command, *servers], capture_stdout=True, env=environment)
+    found = json.loads(result.stdout)
+    for figures in found["forward"]["rooms"]["gcm"].values():
+        assert figures["sent"] == 500
+        assert figures["lost"] < 0.5
+        assert 0 < figures["us"] < 1000
+        assert figures["residence_p50_ms"] > 0
+    assert found["forward"]["rooms"]["gcm"].keys() | found["skipped"].keys() == {"limit", "palaver-python"}
+    assert found["joins"]["palaver-python"]["joins_per_cpu_s"] > 10

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from palaver_media import stun
 from palaver_media.dtls import Certificate, DtlsSrtp, State
+from palaver_media.srtp import Session
 from palaver_media.worker_messages import DtlsRole, Fingerprint
 
 from .inbox import new_socket
-from .keys import Direction, make_session
+from .keys import PROFILES
 
 BUFFER: Final = 1024 * 1024  # bytes that may wait in a client's socket
 AT_ONCE: Final = 25  # clients that connect together
@@ -40,8 +41,8 @@ class Client:
         self.has_keys = "key" in offer
         if self.has_keys:
             key = bytes.fromhex(offer["key"])
-            self.protect = make_session(key, profile, Direction.OUT).protect
-            self.unprotect = make_session(key, profile, Direction.IN).unprotect
+            self.protect = Session(key, PROFILES[profile], is_inbound=False).protect_rtp
+            self.unprotect = Session(key, PROFILES[profile], is_inbound=True).unprotect_rtp
 
     def check(self) -> None:
         """An ICE check, which is consent as well once we are connected; the limit knows no ICE."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cffi
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SLOTS: Final = 128
 SIZE: Final = 256  # bytes of a datagram; longer ones are cut off, and none of ours is longer
@@ -17,11 +19,12 @@ _SO_TIMESTAMPNS: Final = 35
 _MESSAGE: Final = 64  # bytes of a struct mmsghdr
 _MSG_DONTWAIT: Final = 0x40
 
-_ffi = cffi.FFI()
+_ffi: Any = cffi.FFI()
 _ffi.cdef("""
 struct iovec { void *base; size_t length; };
 struct msghdr {
-    void *name; uint32_t name_length; struct iovec *vector; size_t count; void *control; size_t control_length; int flags;
+    void *name; uint32_t name_length; struct iovec *vector; size_t count; void *control; size_t control_length;
+    int flags;
 };
 struct mmsghdr { struct msghdr header; uint32_t length; };
 int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, void *timeout);
@@ -55,7 +58,7 @@ class Inbox:
             self._messages[slot].header.control = _ffi.from_buffer(self._control[slot])
         words = np.frombuffer(_ffi.buffer(self._messages), np.uint64).reshape(SLOTS, _MESSAGE // 8)
         self._control_lengths = words[:, 5]
-        self._lengths = words[:, 7]
+        self._lengths = words[:, 7]  # in the lower half
 
     def receive(self, udp: socket.socket) -> int:
         """How many datagrams there were: at most `SLOTS`."""
@@ -65,6 +68,10 @@ class Inbox:
     def datagram(self, slot: int) -> bytes:
         """One of them as it came."""
         return self.data[slot, : int(self._lengths[slot]) & 0xFFFFFFFF].tobytes()
+
+    def octets(self, count: int) -> int:
+        """How long the first `count` are together."""
+        return int((self._lengths[:count] & 0xFFFFFFFF).sum())
 
     def headers(self, count: int) -> NDArray[np.uint8]:
         """A copy of the RTP headers of the first `count`."""

@@ -171,6 +171,7 @@ def _address() -> str:
 
 def _configure(folder: Path, port: int, event_loops: str) -> None:
     """Write the configuration, and let it load nothing but the plugin and the WebSocket."""
+    folder.mkdir()
     libraries = next(Path("/usr/lib").glob("*/janus"), Path("/usr/lib/janus"))
     for kind, library in {"plugins": "libjanus_videoroom.so", "transports": "libjanus_websockets.so"}.items():
         (folder / kind).mkdir()
@@ -214,7 +215,6 @@ async def janus(folder: Path, event_loops: str) -> AsyncIterator[Janus]:
     Raises:
         Unavailable: it does not start.
     """
-    folder.mkdir()
     port = _free_port()
     _configure(folder, port, event_loops)
     command = [find_janus(), "--configs-folder", str(folder)]
@@ -242,4 +242,4 @@ async def _wait_until_it_listens(port: int, log: Path) -> None:
                 await trio.sleep(PAUSE)
             else:
                 return await stream.aclose()
-    raise Unavailable(f"Janus did not start: {log.read_text()[-500:]}")
+    raise Unavailable(f"Janus did not start: {await trio.Path(log).read_text()}")

@@ -1,4 +1,4 @@
-"""The limit's process: ``python -m forwarding.limit LIBRARY``, ended by a signal.
+"""The limit's process: ``python -m benches.forwarding.limit LIBRARY``, ended by a signal.
 
 It prints the port it has bound, reads one line of JSON with everybody's keys and ports, and then stays in C.
 """
@@ -11,12 +11,11 @@ import sys
 from typing import Any, Final
 
 import cffi
-from pylibsrtp._binding import ffi as srtp_ffi
-from pylibsrtp._binding import lib as srtp
 
+from palaver_media import srtp
 from palaver_media.child import take_precedence
 
-from .keys import Direction, make_session
+from .keys import PROFILES
 
 BUFFER: Final = 4 * 1024 * 1024  # bytes, as the worker asks for
 TYPES: Final = """
@@ -38,19 +37,19 @@ class Tables:
     def _talker(self, talker: dict[str, Any]) -> dict[str, Any]:
         listeners = self._ffi.new("struct listener[]", [self._listener(each) for each in talker["listeners"]])
         self._alive.append(listeners)
-        session = self._session(talker["key"], Direction.IN)
+        session = self._session(talker["key"], is_inbound=True)
         return {"session": session, "listeners": listeners, "count": len(listeners), "port": talker["port"]}
 
     def _listener(self, listener: dict[str, Any]) -> dict[str, Any]:
         port = listener["port"]
         if port not in self._listening:
-            self._listening[port] = self._session(listener["key"], Direction.OUT)
+            self._listening[port] = self._session(listener["key"], is_inbound=False)
         return {"session": self._listening[port], "ssrc": listener["ssrc"], "port": port}
 
-    def _session(self, key: str, direction: Direction) -> Any:
-        session = make_session(bytes.fromhex(key), self._profile, direction)
+    def _session(self, key: str, *, is_inbound: bool) -> Any:
+        session = srtp.Session(bytes.fromhex(key), PROFILES[self._profile], is_inbound=is_inbound)
         self._alive.append(session)
-        return self._ffi.cast("void *", int(srtp_ffi.cast("uintptr_t", session._srtp[0])))
+        return self._ffi.cast("void *", int(srtp.FFI.cast("uintptr_t", session.pointer)))
 
 
 def main() -> None:
@@ -66,10 +65,11 @@ def main() -> None:
     ffi.cdef(TYPES)
     tables = Tables(ffi, told["profile"], told["talkers"])
     unprotect, protect = (
-        ffi.cast("void *", int(srtp_ffi.cast("uintptr_t", srtp_ffi.addressof(srtp, name))))
+        ffi.cast("void *", int(srtp.FFI.cast("uintptr_t", srtp.FFI.addressof(srtp.LIBRARY, name))))
         for name in ("srtp_unprotect", "srtp_protect")
     )
-    ffi.dlopen(sys.argv[1]).run(udp.fileno(), unprotect, protect, tables.talkers, len(tables.talkers))
+    library: Any = ffi.dlopen(sys.argv[1])
+    library.run(udp.fileno(), unprotect, protect, tables.talkers, len(tables.talkers))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The load of scripts/bench forward: ``python -m forwarding.load PROFILE``, talkers and listeners of all its servers.
+"""The load of scripts/bench forward, ``python -m benches.forwarding.load PROFILE``: all talkers and listeners.
 
 It is told what to do by lines of JSON on its standard input, and answers each with one. It counts what arrives, and
 deciphers a little of it. CPU time is the server's, which is watched from here, around what is sent.
@@ -12,18 +12,20 @@ import resource
 import sys
 import time
 from collections import deque
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palaver_media.dtls import Certificate
-from palaver_media.rtp import AUDIO_LEVEL, MID, RtpPacket
+from palaver_media.rtp import AUDIO_LEVEL, MID, RtpPacket, write_audio_level
 
 from .client import Client, connect
 from .inbox import SLOTS, Inbox
 from .keys import PROFILES
 from .watch import cpu_seconds
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DRAIN: Final = 0.005  # s between looks at what has arrived: waking the reader is not what is measured
 SETTLE: Final = 0.3  # s for the last ones to arrive
@@ -31,7 +33,7 @@ CONSENT: Final = 5.0  # s between the checks of one client (RFC 7675)
 PAYLOAD: Final = bytes([0x78]) + os.urandom(79)  # Opus, 32 kbit/s in packets of 20 ms
 PAYLOAD_TYPE: Final = 111
 STEP: Final = 960  # RTP timestamp units in 20 ms
-EXTENSIONS: Final = {MID: b"0", AUDIO_LEVEL: b"\x3c"}  # -60 dBov
+EXTENSIONS: Final = {MID: b"0", AUDIO_LEVEL: write_audio_level(-30, is_voice=True)}
 
 
 class Talker:
@@ -58,6 +60,7 @@ class Run:
     def __init__(self, inbox: Inbox, clients: list[Client], listeners: list[Client], first: int) -> None:
         self.sent: list[int] = []  # ns since the epoch, by number - first
         self.late = 0.0  # s
+        self.octets = 0  # that have arrived, of all kinds
         self._inbox, self._listeners, self._first = inbox, listeners, first
         self._consents = deque(clients)
         self._owed = 0.0  # checks that are due
@@ -109,6 +112,7 @@ class Run:
     def _drain(self) -> None:
         for place, client in enumerate(self._listeners):
             while count := self._inbox.receive(client.socket):
+                self.octets += self._inbox.octets(count)
                 self._headers.append(self._inbox.headers(count))
                 self._times.append(self._inbox.times(count))
                 if place in self._unheard:

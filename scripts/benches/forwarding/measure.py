@@ -9,14 +9,16 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import trio
 from attrs import field, frozen
 
 from .janus import find_janus, janus
 from .servers import Server, Shape, Unavailable, build_limit, limit, process, worker
 from .watch import cpu_seconds, memory_kib
+
+if TYPE_CHECKING:
+    import trio
 
 JOINS: Final = Shape("joins", rooms=1, talkers=1, listeners=400)
 Figures = dict[str, Any]
@@ -65,7 +67,7 @@ class Load:
 @asynccontextmanager
 async def loading(profile: str) -> AsyncIterator[Load]:
     """The load's process for the length of the block."""
-    async with process([sys.executable, "-m", "forwarding.load", profile]) as (child, lines):
+    async with process([sys.executable, "-m", "benches.forwarding.load", profile]) as (child, lines):
         load = Load(child, lines)
         load.fingerprint = await load.hear()
         yield load

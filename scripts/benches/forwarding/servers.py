@@ -71,16 +71,22 @@ class Shape:
 class Server(Protocol):
     """What is measured. It may let talkers connect before it has listeners come."""
 
-    pid: int
+    @property
+    def pid(self) -> int:
+        """The process that forwards."""
+        ...
 
     async def expect_talkers(self, shape: Shape, fingerprint: str) -> list[Offer]:
         """Let them in."""
+        ...
 
     async def expect_listeners(self, shape: Shape, fingerprint: str) -> list[Offer]:
         """Let them in, to hear everybody in their rooms."""
+        ...
 
     async def begin(self, shape: Shape, ports: dict[str, int]) -> None:
         """All are connected, from these ports."""
+        ...
 
 
 class Worker:
@@ -192,7 +198,7 @@ class Limit:
 @asynccontextmanager
 async def limit(library: Path, profile: str) -> AsyncIterator[Limit]:
     """The limit's process for the length of the block."""
-    command = [sys.executable, "-m", "forwarding.limit", str(library)]
+    command = [sys.executable, "-m", "benches.forwarding.limit", str(library)]
     async with process(command) as (child, lines):
         yield Limit(profile, child.pid, child, json.loads(await anext(lines))["port"])
 

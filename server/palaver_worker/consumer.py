@@ -43,6 +43,9 @@ class Consumer:
         elif index < self._first:  # late, from before the pause: its number is another's
             return
         number = index - self._offset
+        if self._highest is not None and number - self._highest > 0x7FFF:  # SRTP would count it to the cycle before
+            self._begin(index)
+            number = index - self._offset
         self._highest = number if self._highest is None else max(number, self._highest)
         self.transport.send_rtp(self._listener.rewrite(packet, number & 0xFFFF))
         self.packets += 1

@@ -52,6 +52,9 @@ class Producer:
         index = self.reception.count(packet.sequence, packet.timestamp, now)
         if packet.payload_type not in self._payload_types:
             raise ValueError("payload type not negotiated")
+        kept = self._ring[index % RING]
+        if index <= self.reception.highest - RING or (kept is not None and kept[0] == index):
+            raise ValueError("too late, or here before")  # SRTP may count its cycles otherwise, and let it through
         packet.payload_type = self._payload_types[packet.payload_type]
         packet.extensions = rtp.map_extensions(packet.extensions, self._extensions)
         if ABS_SEND_TIME in packet.extensions:  # this hop's: the listener's estimate is about the path from here

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from palaver_media.rtp import Listener, RtpPacket
 from palaver_media.worker_messages import AddConsumer
 
+from .producer import RING
+
 if TYPE_CHECKING:
     from .producer import Producer
     from .transport import Transport
@@ -33,6 +35,8 @@ class Consumer:
         self._first: int | None = None  # the producer's number with which forwarding began
         self._offset = 0
         self._highest: int | None = None  # the highest number used
+        self._resends = 0  # packets that may be sent again
+        self._counted = 0  # `packets` when that was last made up
 
     def forward(self, index: int, packet: RtpPacket) -> None:
         """Send the producer's packet `index` to the listener."""
@@ -52,13 +56,19 @@ class Consumer:
         self.octets += len(packet.body) - packet.padding
 
     def resend(self, lost: Iterable[int]) -> None:
-        """Send again, byte for byte, what the listener misses and the producer still keeps."""
+        """Send again, byte for byte, what the listener misses and the producer still keeps.
+
+        In all no more than was sent for the first time: a NACK is small, and what it asks for may be much.
+        """
         if self._highest is None or self._first is None:
             return
+        self._resends = min(RING, self._resends + self.packets - self._counted)
+        self._counted = self.packets
         for sequence in lost:
             index = self._highest - ((self._highest - sequence) & 0xFFFF) + self._offset
             packet = self.producer.find(index) if index >= self._first else None
-            if packet is not None:
+            if packet is not None and self._resends > 0:
+                self._resends -= 1
                 self.transport.send_rtp(self._listener.rewrite(packet, sequence))
 
     def resume(self) -> None:

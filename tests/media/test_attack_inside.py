@@ -125,7 +125,7 @@ def test_a_sender_that_renumbers_its_packets_does_not_get_one_number_used_twice(
         anchors += [each + 0x8000 for each in anchors]
         for _ in range(400):
             packet = audio(1, dice.choice(anchors) + dice.randrange(-2, 3) * dice.choice((1, 300)), dice.randbytes(20))
-            packet.payload_type = dice.choice((111, 111, 111, 77))  # one that was not negotiated is counted all the same
+            packet.payload_type = dice.choice((111, 111, 111, 77))  # the last was not negotiated
             if (datagram := protect(speaker, packet.write())) is None:
                 continue
             speaker.send(datagram)

@@ -38,6 +38,7 @@ class Transport:
 
     direction: Direction
     is_connected: bool = False
+    tracks: int = 0  # ever carried: for each the worker remembers that its SSRC is spent
 
 
 @define

@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trio
+from attrs import evolve
 
 from engine.peer import PAYLOAD_TYPE, SSRC, peer
-from engine.running import Running, running_engine
+from engine.running import Running, running_engine, until
 from engine.voices import tone
 from media.fuzz import RTCP, STUN, Mutations
 from media.fuzz_calls import ALERTS, MOST_GROWN, MOST_LOST, client_hello, resident, spray, working
 from media_peer import Worker
 from palaver_engine.consumer import Consumer
+from palaver_engine.ice import MOST_PATHS
 from palaver_engine.mixer import BLOCK
 from palaver_engine.opus import FRAME, Encoder
 from palaver_media import rtp
@@ -160,6 +162,19 @@ async def test_authentic_nonsense_harms_no_other_voice(count, capfd):
         assert resident(engine.process.pid) - before <= MOST_GROWN
         assert not engine.all(TransportFailed)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.trio
+async def test_a_server_does_not_have_a_client_send_to_ever_so_many_addresses():
+    async with running_engine() as engine, peer(engine.fingerprint) as other, peer("") as victim:
+        victim.is_mute_to_stun = True
+        command = evolve(
+            other.command("call", "up", Direction.SEND),
+            candidates=(Candidate("127.0.0.1", victim.port),) * 1000,
+        )
+        engine.tell(OpenCall("call", "null", "null", False), command)
+        await until(lambda: victim.checks >= 2 * MOST_PATHS)
+        assert len(list(ports_of(engine.process.pid))) == MOST_PATHS
 
 
 @pytest.mark.parametrize("count", [1_500, pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])

@@ -30,6 +30,11 @@ from palaver_media.worker_messages import (
     ResumeConsumer,
     TransportFailed,
 )
+from palaver_protocol.converter import read_request
+from palaver_protocol.models import Direction, Name, RoomId, TransportId, UserId
+from palaver_server.room_media import Place, RoomMedia
+from palaver_server.seat import Seat, Transport
+from world import CAPABILITIES, OPUS
 
 OTHER = {DtlsRole.CLIENT: DtlsRole.SERVER, DtlsRole.SERVER: DtlsRole.CLIENT}
 
@@ -207,6 +212,45 @@ def test_a_forged_or_replayed_packet_reaches_nobody():
         altered = [compound[:at] + bytes([compound[at] ^ 1]) + compound[at + 1 :] for at in range(len(compound))]
         assert len(listener.send(compound)) == 1
         assert listener.send(compound, foreign, *altered) == []
+
+    attack(scenario)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_servers_own_names_give_every_consumer_a_new_ssrc(seed):
+    """However tracks come and go: what a listener hears was never heard before, and nothing is refused."""
+
+    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
+        speaker, listener = meet(), meet()
+        speaker.connect()
+        listener.connect()
+        dice = random.Random(seed)
+        media = RoomMedia(RoomId("room"), inside.sfu.apply, Place("127.0.0.1", 1, CERTIFICATE.fingerprint))
+        ann, bob = (Seat(UserId(name), Name(name), 1, name, "127.0.0.1", 0) for name in ("ann", "bob"))
+        ann.transports[TransportId(speaker.id)] = Transport(Direction.SEND)
+        bob.transports[TransportId(listener.id)] = Transport(Direction.RECEIVE)
+        heard: dict[int, str] = {}  # by SSRC, the consumer
+        for sequence in range(1, 200):
+            if not ann.producers or (len(ann.producers) < 4 and dice.random() < 0.2):
+                ssrc = dice.choice(
+                    [each for each in range(1, 6) if each not in {p.ssrc for p in ann.producers.values()}]
+                )
+                told = {**OPUS, "encodings": [{"ssrc": ssrc}]}
+                payload = {"roomId": "room", "transportId": speaker.id, "kind": "audio", "rtpParameters": told}
+                media.produce(ann, read_request("produce", payload))
+            producer, plan = dice.choice(list(ann.producers.items()))
+            payload = {"roomId": "room", "producerId": producer, "rtpCapabilities": CAPABILITIES}
+            consumer = media.consume(bob, ann, read_request("consume", payload))
+            assert consumer.id in inside.sfu.consumers
+            media.resume(bob, consumer.id)
+            speaker.send(speaker.dtls.protect_rtp(audio(plan.ssrc, sequence).write()))
+            for datagram in listener.send():
+                packet = rtp.parse(listener.dtls.unprotect_rtp(datagram))
+                assert heard.setdefault(packet.ssrc, consumer.id) == consumer.id
+            if dice.random() < 0.2:
+                media.close_producer(ann, producer)
+                media.forget_producer([ann, bob], producer)
+        assert len(heard) == sequence
 
     attack(scenario)
 

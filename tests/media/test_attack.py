@@ -24,6 +24,8 @@ from media.fuzz_calls import (
 from media_peer import CERTIFICATE, Peer, audio
 from palaver_media import stun
 from palaver_media.worker_messages import ConnectTransport, DtlsRole, Fingerprint, OpenTransport, TransportFailed
+from running import serving
+from world import DTLS, children_of, open_media, visiting
 
 pytestmark = pytest.mark.trio
 
@@ -122,3 +124,30 @@ async def test_transports_that_never_connect_and_checks_of_strangers_are_cheap()
             assert not is_answered(udp)
         assert loss([call]) <= MOST_LOST
         assert resident(worker.process.pid) - before <= MOST_GROWN
+
+
+@pytest.mark.parametrize("count", [30, long(400)])
+async def test_people_who_only_ever_open_transports_hold_two_each(count):
+    """Through a real server: every transport is replaced by the next of its direction, and none is ever come to."""
+
+    async def abuse(name: str, *, task_status: trio.TaskStatus[None]) -> None:
+        async with visiting(url, name) as person:
+            await person.does("joinRoom", roomId=room_id)
+            for _ in range(10):
+                for direction in ("send", "recv"):
+                    transport = await open_media(person, room_id, direction)
+                    await person.does("connectTransport", transportId=transport, dtlsParameters=DTLS)
+            task_status.started()
+            await trio.sleep_forever()
+
+    async with serving() as (url, server), visiting(url, "host") as host, trio.open_nursery() as nursery:
+        room_id = (await host.does("createRoom", roomType="group", roomName="den"))["room"]["roomId"]
+        await open_media(host, room_id, "send")
+        workers = children_of(server.process.pid)
+        before = {pid: resident(pid) for pid in workers}
+        for number in range(count):
+            await nursery.start(abuse, f"guest{number}")
+        assert all(resident(pid) - before[pid] <= MOST_GROWN for pid in workers)
+        assert children_of(server.process.pid) == workers
+        nursery.cancel_scope.cancel()
+    assert not server.errors

@@ -13,7 +13,7 @@ from aiortc.rtcdtlstransport import generate_certificate
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from media.fuzz import RTCP, RTP, Mutations
+from media.fuzz import RTCP, RTP, STUN, Mutations
 from media.inside import CERTIFICATE, Client, Inside, run
 from media_peer import audio, write_nack
 from palaver_media import rtp, stun
@@ -34,6 +34,7 @@ from palaver_protocol.converter import read_request
 from palaver_protocol.models import Direction, Name, RoomId, TransportId, UserId
 from palaver_server.room_media import Place, RoomMedia
 from palaver_server.seat import Seat, Transport
+from palaver_worker.transport import CONNECT
 from world import CAPABILITIES, OPUS
 
 OTHER = {DtlsRole.CLIENT: DtlsRole.SERVER, DtlsRole.SERVER: DtlsRole.CLIENT}
@@ -193,6 +194,40 @@ def test_nacks_do_not_make_the_unit_send_without_end():
             listener.send()
             heard = [each for _ in range(10) for each in listener.send(listener.dtls.protect_rtcp(everything))]
             assert len(heard) == 10
+
+    attack(scenario)
+
+
+@pytest.mark.parametrize("count", [5_000, pytest.param(500_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+def test_whatever_a_stranger_sends_is_counted_and_dropped_and_nothing_is_kept(count):
+    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
+        speaker, listener = connect(inside, meet)
+        stranger = meet()
+        inside.sfu.close_transport(stranger.transport)  # of whom nothing is known any more
+        tables = (inside.port.by_address, inside.port.by_ufrag, inside.sfu.transports)
+        known = [dict(each) for each in tables]
+        genuine = [speaker.dtls.protect_rtp(audio(1, 1).write()), *STUN, *RTP, *RTCP]
+        for each, mutant in enumerate(Mutations(13, genuine).take(count), 1):
+            assert stranger.send(mutant) == []
+            assert sum(inside.port.dropped.values()) == each
+        assert [dict(each) for each in tables] == known
+        assert len(inside.port.dropped) < 5  # reasons
+        assert listener.send() == []
+
+    attack(scenario)
+
+
+def test_clients_that_are_announced_and_never_come_are_forgotten_after_their_time():
+    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
+        for _ in range(100):
+            meet().accept(DtlsRole.SERVER)
+        assert not [each for each in inside.sfu.transports.values() if each.dtls.state is not State.NEW]
+        await inside.pass_time(CONNECT - 0.1)
+        assert len(inside.sfu.transports) == len(inside.port.by_ufrag) == 100
+        await inside.pass_time(0.2)
+        assert not inside.sfu.transports
+        assert not inside.port.by_ufrag
+        assert [each.reason for each in inside.reports if isinstance(each, TransportFailed)] == ["timeout"] * 100
 
     attack(scenario)
 

@@ -45,6 +45,7 @@ RTP: Final = (
 )
 RTCP: Final = (
     rtcp.write_sender_report(1, _INFO, [_BLOCK]) + rtcp.write_cname(1, "someone"),
+    rtcp.write_sender_report(1, RtcpSenderInfo(2**64 - 1, 2**32 - 1, 2**32 - 1, 2**32 - 1)),
     rtcp.write_receiver_report(1, [_BLOCK] * 3),
     rtcp.write_pli(1, 11) + bytes(RtcpByePacket([8])),
     write_nack(11, [65534, 65535, 0, 40]),

@@ -149,11 +149,11 @@ async def test_authentic_nonsense_harms_no_other_voice(count, capfd):
         before = resident(engine.process.pid)
         for number in range(count):
             mutant = bytearray(mutations.make())
-            if not rtp.is_rtcp(mutant.ljust(2, b"\0")):
+            if not rtp.is_rtcp(bytes(mutant.ljust(2, b"\0"))):
                 mutant[2:4] = (number & 0xFFFF).to_bytes(2, "big")  # or it would be taken for a replay
             mutant[8:12] = (1).to_bytes(4, "big")  # eve's, whatever else she changes
             try:
-                way = other._dtls.protect_rtcp if rtp.is_rtcp(mutant) else other._dtls.protect_rtp
+                way = other._dtls.protect_rtcp if rtp.is_rtcp(bytes(mutant)) else other._dtls.protect_rtp
                 await other.socket.sendto(way(bytes(mutant[:1300])), other.address)
             except Exception:  # not even libsrtp takes it for a packet
                 await other.socket.sendto(garbage.make(), other.address)

@@ -17,6 +17,7 @@ from palaver_media.worker_messages import DtlsRole
 FRAME = 0.02  # s of sound in a packet
 MOST_LOST = 0.005  # of the genuine packets
 MOST_GROWN = 8 * 1024  # KiB
+CONSENT = 5.0  # s between two checks
 PATIENCE = 1.0  # s for a packet that was sent; then it is lost
 
 ALERTS = (
@@ -94,7 +95,16 @@ class Call:
         ssrcs = 2 * number + 1, 2 * number + 2
         for speaker, listener, ssrc in zip(peers, peers[::-1], ssrcs, strict=True):
             add_consumer(listener, add_producer(speaker, ssrc), ssrc + 1_000_000)
-        return cls(peers, ssrcs)
+        call = cls(peers, ssrcs)
+        nursery.start_soon(call.keep)
+        return call
+
+    async def keep(self) -> None:
+        """Give consent every few seconds, for ever."""
+        while True:
+            await trio.sleep(CONSENT)
+            for peer in self.peers:
+                await peer.check()
 
     async def say(self) -> None:
         """A packet of each."""

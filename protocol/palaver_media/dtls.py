@@ -25,7 +25,7 @@ from .srtp import Session, SrtpError
 from .worker_messages import DtlsRole, Fingerprint
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate as X509
+    from OpenSSL.crypto import X509
 
 MTU: Final = 1200  # bytes of UDP payload
 HELD: Final = 8  # datagrams kept until the role and the fingerprints are known
@@ -210,7 +210,7 @@ class DtlsSrtp:
 
     def _finish(self, ssl: SSL.Connection) -> None:
         last_flight = _flush(ssl)
-        certificate = ssl.get_peer_certificate(as_cryptography=True)
+        certificate = ssl.get_peer_certificate()  # not parsed any further: it is the peer's, and may be odd
         profile = self._certificate.profiles.get(ssl.get_selected_srtp_profile())
         failure = None
         if certificate is None or not _is_expected(certificate, self._fingerprints):
@@ -254,7 +254,7 @@ def _is_expected(certificate: X509, fingerprints: Iterable[Fingerprint]) -> bool
     """Whether there is a fingerprint we can compute, and all those match (RFC 8122, section 5)."""
     known = [each for each in fingerprints if each.algorithm.lower() in X509_DIGEST_ALGORITHMS]
     return bool(known) and all(
-        certificate_digest(certificate, each.algorithm.lower()) == each.value.upper() for each in known
+        certificate.digest(each.algorithm.lower().replace("-", "")).decode() == each.value.upper() for each in known
     )
 
 

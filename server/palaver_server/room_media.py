@@ -30,6 +30,9 @@ from palaver_protocol.table import Code, refusal
 from .seat import Seat, Transport
 
 MAX_PRODUCERS: Final = 8  # of one seat
+MAX_CONSUMERS: Final = 1024  # of one seat
+MAX_PRODUCED: Final = 1024  # over one transport's life; SRTP keeps some 300 bytes for each
+MAX_CONSUMED: Final = 16_384  # likewise; some 100 bytes
 HOST_PREFERENCE, LOCAL_PREFERENCE, COMPONENT = 126, 65535, 1  # what a candidate's priority is made of
 HASHES: Final = frozenset({"sha-256", "sha-384", "sha-512"})
 
@@ -112,10 +115,13 @@ class RoomMedia:
             raise refusal(Code.NOT_FOUND, "you have no such transport for sending")
         if len(seat.producers) >= MAX_PRODUCERS:
             raise refusal(Code.FULL, f"you already send {MAX_PRODUCERS} tracks")
+        if transport.tracks >= MAX_PRODUCED:
+            raise used_up()
         plan = plan_producer(asked.kind, asked.rtp_parameters)
         if any(plan.ssrcs & other.ssrcs for other in seat.producers.values()):
             raise refusal(Code.DUPLICATE, "you already send a track with this ssrc")
         producer = ProducerId(str(uuid4()))
+        transport.tracks += 1
         seat.producers[producer] = plan
         self.command(
             worker.AddProducer(
@@ -144,16 +150,22 @@ class RoomMedia:
         transport = seat.transport(Direction.RECEIVE)
         if transport is None:
             raise refusal(Code.NOT_FOUND, "open a transport for receiving first")
+        older = [key for key, of in seat.consumers.items() if of == asked.producer_id]
+        if len(seat.consumers) - len(older) >= MAX_CONSUMERS:
+            raise refusal(Code.FULL, f"you already get {MAX_CONSUMERS} tracks")
+        if seat.transports[transport].tracks >= MAX_CONSUMED:
+            raise used_up()
         plan = talker.producers[asked.producer_id]
         mid = str(seat.consumed)
         ssrc = seat.first_ssrc + 2 * seat.consumed
         parameters = consumer_parameters(
             plan, asked.rtp_capabilities, ssrc=ssrc, rtx_ssrc=ssrc + 1, mid=mid, cname=talker.cname
         )
-        for older in [key for key, of in seat.consumers.items() if of == asked.producer_id]:
-            del seat.consumers[older]
-            self.command(worker.CloseConsumer(older))
+        for each in older:
+            del seat.consumers[each]
+            self.command(worker.CloseConsumer(each))
         seat.consumed += 1
+        seat.transports[transport].tracks += 1
         consumer = ConsumerId(str(uuid4()))
         seat.consumers[consumer] = asked.producer_id
         extensions = tuple(x.id for x in parameters.header_extensions)
@@ -221,6 +233,11 @@ def owner_of(seats: dict[UserId, Seat], producer: ProducerId) -> Seat:
         if producer in seat.producers:
             return seat
     raise refusal(Code.NOT_FOUND, "there is no such producer in this room")
+
+
+def used_up() -> Exception:
+    """The refusal of a transport that has carried as many tracks as its keys are good for."""
+    return refusal(Code.FULL, "this transport has carried too many tracks: open a new one")
 
 
 def unavailable() -> Exception:

@@ -40,6 +40,7 @@ class Transport:
     direction: Direction
     is_connected: bool = False
     statistics: TransportStatistics | None = None  # the latest
+    tracks: int = 0  # ever carried: for each the worker remembers that its SSRC is spent
 
 
 @define
@@ -61,7 +62,7 @@ class Seat:
     producers: dict[ProducerId, ProducerPlan] = field(factory=dict[ProducerId, ProducerPlan])
     consumers: dict[ConsumerId, ProducerId] = field(factory=dict[ConsumerId, ProducerId])
     cname: str = field(factory=lambda: secrets.token_hex(8))
-    first_ssrc: int = field(factory=lambda: 1 + secrets.randbelow(2**31))
+    first_ssrc: int = field(factory=lambda: 2 + secrets.randbelow(2**31))  # 1 is the worker's, for its own reports
     consumed: int = 0  # consumers ever made, so that no SSRC and mid is used twice
 
     def transport(self, direction: Direction) -> TransportId | None:

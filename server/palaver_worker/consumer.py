@@ -9,6 +9,7 @@ from palaver_media.worker_messages import AddConsumer, Rtx
 
 from . import rtx
 from .packet import Packet
+from .producer import RING
 from .statistics import Hearing
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Consumer:
         self.leg = self.fanout.leg(transport.path, command.ssrc, command.mid, command.extensions)
         self._alone = self.fanout.group([self.leg])
         self.retransmissions = None if command.rtx is None else Retransmissions(transport, command.rtx, command)
+        self._allowed = 0  # packets that may be sent again
+        self._counted = 0  # packets sent for the first time, when that was last made up
 
     @property
     def is_active(self) -> bool:
@@ -56,21 +59,33 @@ class Consumer:
         return not self.is_paused and self.transport.is_connected
 
     def resend(self, lost: Iterable[int], now: float) -> None:
-        """Send again what the listener misses and the producer still keeps."""
+        """Send again what the listener misses and the producer still keeps.
+
+        In all no more than was sent for the first time: a NACK is small, and what it asks for may be much.
+        """
         leg = self.leg
         if leg.first < 0 or not self.is_active:
             return
+        self._allow()
         highest, offset = leg.highest, leg.offset
         for sequence in lost:
             index = highest - ((highest - sequence) & 0xFFFF) + offset
             packet = self.producer.find(index) if index >= leg.first else None
-            if packet is None:
-                continue
-            if self.retransmissions is None:  # byte for byte as it was
-                self.fanout.forward(packet, self._alone)
-            else:
-                self.retransmissions.send(packet, sequence, now)
-            self.resends += 1
+            if packet is not None and self._allowed > 0:
+                self._allowed -= 1
+                self.resends += 1
+                self._send_again(packet, sequence, now)
+
+    def _allow(self) -> None:
+        sent = self.leg.packets - (self.resends if self.retransmissions is None else 0)
+        self._allowed = min(RING, self._allowed + sent - self._counted)
+        self._counted = sent
+
+    def _send_again(self, packet: Packet, sequence: int, now: float) -> None:
+        if self.retransmissions is None:  # byte for byte as it was
+            self.fanout.forward(packet, self._alone)
+        else:
+            self.retransmissions.send(packet, sequence, now)
 
     def resume(self) -> None:
         """Forward from the next packet on; a video's picture begins with a keyframe."""

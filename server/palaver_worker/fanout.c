@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { RTP_HEADER = 12, SLOT = 2048, TRAILER = 20, OK = 0 };
+enum { RTP_HEADER = 12, SLOT = 2048, TRAILER = 20, FARTHEST = 0x7FFF, OK = 0 };
 
 /* Where a listener's packets go, and under which keys (libsrtp's handle). */
 struct path {
@@ -113,7 +113,7 @@ int forward(struct block *block, struct leg **legs, int at, int count, int first
                             elements_size, csrcs_size, body_size, padding};
     for (; at < count && block->used < block->slots; at++) {
         struct leg *leg = legs[at];
-        if (leg->first < 0)
+        if (leg->first < 0 || index - leg->offset > leg->highest + FARTHEST)
             begin(leg, index);
         else if (index < leg->first) /* late, from before a pause: its number is another's */
             continue;

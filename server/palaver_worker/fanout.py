@@ -19,6 +19,7 @@ from .datagrams import Outgoing
 from .packet import Packet
 from .sockaddr import Sockaddr
 
+FARTHEST: Final = 0x7FFF  # numbers ahead; what is farther SRTP would count to the cycle before
 CHOICE: Final = "PALAVER_FANOUT"  # the environment's word on which core to use: `c` or `python`
 
 
@@ -35,9 +36,9 @@ class Path(Protocol):
 class Leg(Protocol):
     """One listener's numbering and counters of one producer.
 
-    Packets are numbered `index - offset`. The offset changes only when forwarding begins again, and then numbering goes
-    on after the highest number ever used; so a number, and with it an SRTP packet index, never stands for two
-    different packets.
+    Packets are numbered `index - offset`. The offset changes only when forwarding begins again, after a pause or a leap
+    of the sender, and then numbering goes on after the highest number ever used; so a number, and with it an SRTP
+    packet index, never stands for two different packets.
     """
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, Final
 from palaver_media.srtp import FFI, LIBRARY, OK, TRAILER, Session
 
 from .datagrams import SLOT, Outgoing
-from .fanout import Fanout, mid_element
+from .fanout import FARTHEST, Fanout, mid_element
 from .packet import RTP_HEADER, Packet
 from .sockaddr import Sockaddr
 
@@ -88,7 +88,7 @@ class PythonFanout(Fanout):
         tails: dict[tuple[bytes, int], tuple[int, bytes]] = {}
         index = packet.index
         for leg in group:
-            if leg.first < 0:
+            if leg.first < 0 or index - leg.offset > leg.highest + FARTHEST:
                 leg.begin(index)
             elif index < leg.first:  # late, from before a pause: its number is another's
                 continue

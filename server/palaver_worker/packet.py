@@ -45,6 +45,8 @@ class Packet:
         Raises:
             ValueError: it is broken.
         """
+        if len(data) < RTP_HEADER:
+            raise ValueError("RTP packet is shorter than its header")
         first, second, self.sequence, self.timestamp = _HEADER.unpack_from(data)
         self.first, self.second = first & ~_HAS_EXTENSION, second
         self.index = self.sequence

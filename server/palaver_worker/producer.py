@@ -90,8 +90,8 @@ class Producer:
         if payload_type is None:
             raise ValueError("payload type not negotiated")
         kept = self._ring[packet.index % RING]
-        if kept is not None and kept.index >= packet.index:  # it was here before, or comes too late
-            return
+        if packet.index <= self.reception.highest - RING or (kept is not None and kept.index >= packet.index):
+            raise ValueError("too late, or here before")  # SRTP may count its cycles otherwise, and let it through
         self.octets += len(packet.body) - packet.padding
         packet.second = packet.second & MARKER | payload_type
         self._ring[packet.index % RING] = packet

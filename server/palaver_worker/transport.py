@@ -9,7 +9,6 @@ from palaver_media.rtp import peek_ssrc
 from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import (
     ConnectTransport,
-    DtlsRole,
     OpenTransport,
     RestartIce,
     TransportConnected,
@@ -153,10 +152,8 @@ class Transport:
     # The way to keys
 
     def _start_dtls(self) -> None:
-        """Start as soon as it is known whom to expect and, when we are the one to speak first, where he is."""
-        if self._command is None or self.dtls.state is not State.NEW:
-            return
-        if self._command.role is DtlsRole.SERVER or self.ice.selected is not None:
+        """Start as soon as it is known whom to expect and where he is; who never comes costs no OpenSSL object."""
+        if self._command is not None and self.ice.selected is not None and self.dtls.state is State.NEW:
             self.dtls.start(self._command.role, self._command.fingerprints)
             self._follow_dtls()
 

@@ -102,7 +102,7 @@ async def test_a_successor_gets_the_port_that_was_chosen_or_any(port):
     for bound in (40000, 50000):
         up(worker)
         worker.reported(Ready(bound, "AA:BB"))
-        assert worker.make().arguments == ("--host", "127.0.0.1", "--port", str(port))
+        assert worker.make().arguments[:4] == ("--host", "127.0.0.1", "--port", str(port))
         assert worker.place.port == bound
 
 

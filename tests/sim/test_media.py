@@ -10,6 +10,7 @@ from palaver_media import worker_messages as worker
 from palaver_protocol.converter import read_request
 from palaver_protocol.models import TransportId
 from palaver_protocol.negotiate import AUDIO_LEVEL, EXTENSION_IDS, MID, OPUS_PAYLOAD_TYPE, VP8_RTX_PAYLOAD_TYPE
+from palaver_server import room_media
 from palaver_server.workers import Worker
 from world import CAPABILITIES, DTLS, OPUS, open_media, talk, world
 
@@ -268,6 +269,57 @@ async def test_limits_of_a_seat(autojump_clock):
             assert (await produce(ssrc))["success"]
         assert (await produce(9))["code"] == "full"
         assert len(w.routers.made[0].told(worker.AddProducer)) == 8
+
+
+async def test_limits_of_what_a_seat_gets(autojump_clock, monkeypatch):
+    monkeypatch.setattr(room_media, "MAX_CONSUMERS", 3)
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        transport = await open_media(ann, room_id, "send")
+        producers = []
+        for ssrc in range(1, 5):
+            parameters = {**OPUS, "encodings": [{"ssrc": ssrc}]}
+            produce = partial(ann.does, "produce", roomId=room_id, transportId=transport, kind="audio")
+            producers.append((await produce(rtpParameters=parameters))["producerId"])
+        await open_media(bob, room_id, "receive")
+
+        async def consume(producer):
+            return await bob.ask("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES)
+
+        for producer in producers[:3]:
+            assert (await consume(producer))["success"]
+        assert (await consume(producers[3]))["code"] == "full"
+        assert (await consume(producers[2]))["success"]  # in place of the older one of the same
+        assert len(w.routers.made[0].told(worker.AddConsumer)) == 4
+        await ann.does("closeProducer", roomId=room_id, producerId=producers[0])
+        assert (await consume(producers[3]))["success"]
+
+
+async def test_a_transport_carries_no_more_tracks_in_all_than_its_keys_are_good_for(autojump_clock, monkeypatch):
+    monkeypatch.setattr(room_media, "MAX_PRODUCED", 3)
+    monkeypatch.setattr(room_media, "MAX_CONSUMED", 3)
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        for _ in range(2):  # a new transport begins anew
+            transport = await open_media(ann, room_id, "send")
+            await open_media(bob, room_id, "receive")
+            produce = partial(
+                ann.ask, "produce", roomId=room_id, transportId=transport, kind="audio", rtpParameters=OPUS
+            )
+            for _ in range(3):
+                producer = (await produce())["producerId"]
+                consume = partial(bob.ask, "consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES)
+                assert (await consume())["success"]
+                await ann.does("closeProducer", roomId=room_id, producerId=producer)
+            assert (await produce())["code"] == "full"
+        other = await open_media(ann, room_id, "send")
+        producer = (await produce(transportId=other))["producerId"]
+        assert (await bob.ask("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES))[
+            "code"
+        ] == "full"
+        assert not w.state(room_id).seats["bob"].consumers
 
 
 async def test_a_consumer_is_paused_and_resumed_by_its_owner_only(autojump_clock):

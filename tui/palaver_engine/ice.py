@@ -28,6 +28,7 @@ CONSENT: Final = (4.0, 5.0)  # s between checks of a path that works
 DOUBT: Final = 7.0  # s without an answer: look for other paths
 DEAD: Final = 30.0  # s without an answer (RFC 7675 section 5.1)
 PENDING: Final = 32  # checks under way that are remembered
+MOST_PATHS: Final = 8  # candidates tried; a server that names more would have us send to whomever it likes
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class Ice:
             return
 
     def _open_paths(self) -> None:
-        for candidate in self.candidates:
+        for candidate in self.candidates[:MOST_PATHS]:
             family = socket.AF_INET6 if ":" in candidate.ip else socket.AF_INET
             try:
                 sock = socket.socket(family, socket.SOCK_DGRAM)

@@ -22,8 +22,9 @@ import trio
 from attrs import define, field
 
 from palaver_media import rtp, stun
-from palaver_media.dtls import Certificate, DtlsSrtp, SrtpError, State
+from palaver_media.dtls import Certificate, DtlsSrtp, State
 from palaver_media.rtp import RtpPacket
+from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import DtlsRole, Fingerprint
 from world import CAPABILITIES, OPUS, Person, visiting
 

@@ -21,6 +21,7 @@ from media.fuzz_calls import (
     talk,
     working,
 )
+from media.stats_pages import workers_once
 from media_peer import CERTIFICATE, Peer, audio
 from palaver_media import stun
 from palaver_media.worker_messages import ConnectTransport, DtlsRole, Fingerprint, OpenTransport, TransportFailed
@@ -143,11 +144,13 @@ async def test_people_who_only_ever_open_transports_hold_two_each(count):
     async with serving() as (url, server), visiting(url, "host") as host, trio.open_nursery() as nursery:
         room_id = (await host.does("createRoom", roomType="group", roomName="den"))["room"]["roomId"]
         await open_media(host, room_id, "send")
+        await workers_once(url, lambda up: len(up) == 2)  # the spare has started, too
         workers = children_of(server.process.pid)
         before = {pid: resident(pid) for pid in workers}
         for number in range(count):
             await nursery.start(abuse, f"guest{number}")
-        assert all(resident(pid) - before[pid] <= MOST_GROWN for pid in workers)
+        grown = {pid: resident(pid) - before[pid] for pid in workers}
+        assert max(grown.values()) <= MOST_GROWN, grown
         assert children_of(server.process.pid) == workers
         nursery.cancel_scope.cancel()
     assert not server.errors

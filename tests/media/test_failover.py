@@ -1,15 +1,14 @@
 """Workers that die, hang or are asked to end under people who talk: who notices what, and for how long."""
 
-import json
 import os
 import signal
-import urllib.request
 from functools import partial
 
 import pytest
 import trio
 
 from media.crowd import crowd
+from media.stats_pages import read, workers_once
 from running import serving
 from world import visiting
 
@@ -18,29 +17,6 @@ pytestmark = pytest.mark.trio
 PATIENCE = 20.0  # s for what has no limit of its own
 BACK = 3.0  # s until all hear each other after a death
 BACK_FROM_HANGING = 4.0
-
-
-async def read(url, path):
-    """A page of the server's."""
-
-    def fetch():
-        with urllib.request.urlopen(url + path) as answer:
-            return json.load(answer)
-
-    return await trio.to_thread.run_sync(fetch)
-
-
-async def workers(url):
-    """The workers that are up."""
-    return [each for each in (await read(url, "/api/stats"))["workers"] if each["isUp"]]
-
-
-async def workers_once(url, condition):
-    """The workers that are up, once this holds of them."""
-    with trio.fail_after(PATIENCE):
-        while not condition(found := await workers(url)):  # noqa: ASYNC110
-            await trio.sleep(0.05)
-    return found
 
 
 async def busy_one(url, count):

@@ -189,6 +189,10 @@ class Reception:
         """The extended sequence number that is meant: the nearest to the highest one that came."""
         return self.highest + ((sequence - self.highest + 0x8000) & 0xFFFF) - 0x8000
 
+    def set_counts(self, first: int, highest: int, received: int, jitter: float) -> None:
+        """Take over what was counted elsewhere; `jitter` in units of the clock."""
+        self._first, self.highest, self.received, self._jitter = first, highest, received, jitter
+
     def _measure(self, timestamp: int, now: float) -> None:
         transit = now * self.clock_rate - timestamp
         if self._transit is not None:

@@ -70,22 +70,21 @@ class Consumer:
         highest, offset = leg.highest, leg.offset
         for sequence in lost:
             index = highest - ((highest - sequence) & 0xFFFF) + offset
-            packet = self.producer.find(index) if index >= leg.first else None
-            if packet is not None and self._allowed > 0:
+            if index >= leg.first and self._allowed > 0 and self._send_again(index, sequence, now):
                 self._allowed -= 1
                 self.resends += 1
-                self._send_again(packet, sequence, now)
 
     def _allow(self) -> None:
         sent = self.leg.packets - (self.resends if self.retransmissions is None else 0)
         self._allowed = min(RING, self._allowed + sent - self._counted)
         self._counted = sent
 
-    def _send_again(self, packet: Packet, sequence: int, now: float) -> None:
+    def _send_again(self, index: int, sequence: int, now: float) -> bool:
         if self.retransmissions is None:  # byte for byte as it was
-            self.fanout.forward(packet, self._alone)
-        else:
+            return self.producer.resend(index, self._alone)
+        if (packet := self.producer.find(index)) is not None:
             self.retransmissions.send(packet, sequence, now)
+        return packet is not None
 
     def resume(self) -> None:
         """Forward from the next packet on; a video's picture begins with a keyframe."""

@@ -106,21 +106,26 @@ static int write_slot(struct mmsghdr *header, const struct packet *packet, struc
 }
 
 /* Write the packet for the legs from `at` on, into free slots, until either ends; how many legs are done. */
-int forward(struct block *block, struct leg **legs, int at, int count, int first, int second, int64_t index,
-            uint32_t timestamp, const unsigned char *elements, int elements_size, const unsigned char *csrcs,
-            int csrcs_size, const unsigned char *body, int body_size, int padding) {
-    struct packet packet = {first, second, index, timestamp, elements, csrcs, body,
-                            elements_size, csrcs_size, body_size, padding};
+static int forward_packet(struct block *block, const struct packet *packet, struct leg **legs, int at, int count) {
     for (; at < count && block->used < block->slots; at++) {
         struct leg *leg = legs[at];
-        if (leg->first < 0 || index - leg->offset > leg->highest + FARTHEST)
-            begin(leg, index);
-        else if (index < leg->first) /* late, from before a pause: its number is another's */
+        if (leg->first < 0 || packet->index - leg->offset > leg->highest + FARTHEST)
+            begin(leg, packet->index);
+        else if (packet->index < leg->first) /* late, from before a pause: its number is another's */
             continue;
-        if (write_slot(&block->headers[block->used], &packet, leg, block->protect))
+        if (write_slot(&block->headers[block->used], packet, leg, block->protect))
             block->used++;
         else
             block->failures++;
     }
     return at;
+}
+
+/* The same, for a packet that Python has read. */
+int forward(struct block *block, struct leg **legs, int at, int count, int first, int second, int64_t index,
+            uint32_t timestamp, const unsigned char *elements, int elements_size, const unsigned char *csrcs,
+            int csrcs_size, const unsigned char *body, int body_size, int padding) {
+    struct packet packet = {first, second, index, timestamp, elements, csrcs, body,
+                            elements_size, csrcs_size, body_size, padding};
+    return forward_packet(block, &packet, legs, at, count);
 }

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import abc
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from palaver_media.rtp import MID, write_extensions
+from palaver_media.rtcp import Reception
 from palaver_media.srtp import Session
+from palaver_media.worker_messages import AddProducer
 
-from .datagrams import Outgoing
+from .datagrams import Incoming, Outgoing
 from .packet import Packet
 from .sockaddr import Sockaddr
 
@@ -70,6 +73,52 @@ class Leg(Protocol):
         """Begin anew with the next packet."""
 
 
+class Track(Protocol):
+    """A producer whose packets the core takes from the socket to the listeners by itself."""
+
+    def fill(self, reception: Reception) -> None:
+        """Tell what was counted."""
+
+    @property
+    def octets(self) -> int:
+        """Bytes of payload received."""
+        ...
+
+    @property
+    def level(self) -> int | None:
+        """The loudness (dBov) that the last packet told, if it did."""
+        ...
+
+    @property
+    def loudness(self) -> tuple[float, float]:
+        """The smoothed level (dBov) of what was loud, and when that was (s)."""
+        ...
+
+    def fall_silent(self) -> None:
+        """Say it when somebody begins to speak again."""
+
+    def set_group(self, group: Any) -> None:
+        """Forward to these legs."""
+
+    def resend(self, index: int, group: Any) -> bool:
+        """Send a packet again on these legs, if it is still kept; whether it is."""
+        ...
+
+    def close(self) -> None:
+        """Take no more."""
+
+
+class Client:
+    """Who may be heard on a transport's addresses. A core that takes nothing from the socket itself need not know."""
+
+    def set_keys(self, keys: Session | None) -> None:
+        """Unprotect with these keys; with None nothing is heard."""
+
+    def track(self, command: AddProducer, begin: Callable[[], None]) -> Track | None:
+        """Take this producer's packets; `begin` is called when somebody begins to speak. None: that is the caller's."""
+        return None
+
+
 class Fanout(abc.ABC):
     """A core. `failures` counts packets that could not be protected."""
 
@@ -78,6 +127,24 @@ class Fanout(abc.ABC):
     def __init__(self, outgoing: Outgoing) -> None:
         self.outgoing = outgoing
         self.failures = 0
+
+    def client(self) -> Client:
+        """A new client, who is not heard yet."""
+        return Client()
+
+    def admit(self, address: Sockaddr, client: Client) -> None:
+        """Hear this client, and no other, at an address."""
+
+    def dismiss(self, address: Sockaddr) -> None:
+        """Hear nobody there."""
+
+    def receive(self, incoming: Incoming, dropped: Counter[str]) -> None:
+        """Take what has arrived."""
+        incoming.receive(dropped)
+
+    def process(self, incoming: Incoming, now: float) -> Iterable[int]:
+        """Act on what was received; the slots of what is the caller's."""
+        return range(len(incoming.sizes))
 
     @abc.abstractmethod
     def path(self) -> Path:

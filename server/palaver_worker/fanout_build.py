@@ -15,16 +15,34 @@ import cffi
 
 HERE: Final = Path(__file__).parent
 NAME: Final = "_fanout"
+SOURCES: Final = ("fanout.c", "pump.c")
 DECLARATIONS: Final = """
 struct path { void *keys; unsigned char destination[28]; int destination_size; };
 struct leg { struct path *path; uint32_t ssrc, wanted; unsigned char mid[32]; int mid_size;
              int64_t offset, first, highest; uint64_t packets, octets; };
 struct mmsghdr;
-struct block { struct mmsghdr *headers; int slots, used, failures;
-               int (*protect)(void *keys, void *packet, int *size); };
+struct block { struct mmsghdr *headers; int slots, used, failures; int (*protect)(void *keys, void *packet, int *size); };
 int forward(struct block *block, struct leg **legs, int at, int count, int first, int second, int64_t index,
             uint32_t timestamp, const unsigned char *elements, int elements_size, const unsigned char *csrcs,
             int csrcs_size, const unsigned char *body, int body_size, int padding);
+
+struct track { uint32_t ssrc; int number; unsigned char payload_types[128], extensions[256];
+               struct leg **legs; int count; double clock_rate; int64_t first, highest, received, octets; double jitter;
+               int level, run, is_speaking; double loudness, heard; ...; };
+struct client { void *keys; struct track *tracks[16]; int count; };
+struct door { unsigned char name[28]; struct client *client; ...; };
+struct pump { int udp, others, name_size; uint32_t seed; struct mmsghdr *incoming; struct block *outgoing;
+              int (*unprotect)(void *keys, void *packet, int *size); int received; int leftovers[128], left;
+              int onsets[128], begun; int loud, onset; double smoothing; int64_t broken, forged, refused;
+              int refusal; ...; };
+struct track *new_track(void);
+void forget(struct track *track);
+void admit(struct pump *pump, struct door *door);
+void dismiss(struct pump *pump, struct door *door);
+int receive(struct pump *pump);
+void process(struct pump *pump, double now);
+int resend(struct pump *pump, struct track *track, int64_t index, struct leg **legs, int count);
+void wait_and_forward(struct pump *pump, double deadline);
 """
 
 
@@ -36,7 +54,7 @@ def build() -> Path:
     """
     ffi = cffi.FFI()
     ffi.cdef(DECLARATIONS)
-    ffi.set_source(NAME, (HERE / "fanout.c").read_text(), extra_compile_args=["-O2"], py_limited_api=True)
+    ffi.set_source(NAME, "".join((HERE / each).read_text() for each in SOURCES), extra_compile_args=["-O2"], py_limited_api=True)
     with tempfile.TemporaryDirectory() as folder:
         built = Path(ffi.compile(tmpdir=folder))
         target = HERE / built.name

@@ -55,12 +55,28 @@ class Port:
 
         In this order whoever sent a command before a datagram finds it applied first.
         """
-        count = self._incoming.receive(self.dropped)
+        self.fanout.receive(self._incoming, self.dropped)
+        self.act(poll)
+
+    def act(self, poll: Callable[[], None]) -> None:
+        """The same, with the batch that was taken."""
         poll()
         now = self.now()
-        for slot in range(count):
+        for slot in self.fanout.process(self._incoming, now):
             self._take(slot, now)
         self.flush()
+
+    def admit(self, source: Sockaddr, transport: Transport) -> None:
+        """A client's check came from there: hear him, and no other."""
+        if self.by_address.get(source) is not transport:
+            self.by_address[source] = transport
+            self.fanout.admit(source, transport.client)
+
+    def dismiss(self, source: Sockaddr, transport: Transport) -> None:
+        """Hear this client there no more; a successor on the same address stays."""
+        if self.by_address.get(source) is transport:
+            del self.by_address[source]
+            self.fanout.dismiss(source)
 
     def send(self, data: bytes, destination: Sockaddr) -> None:
         """Send a datagram at the batch's end."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from palaver_media import rtcp
 from palaver_media.keyframes import starts_keyframe
@@ -34,15 +34,18 @@ class Producer:
         self.rtx_ssrc = command.rtx_ssrc
         self.transport = transport
         self.clock_rate = command.clock_rate
-        self.reception = Reception(command.ssrc, command.clock_rate)
-        self.octets = 0  # of payload, received
-        self.level: int | None = None  # dBov of the last packet that says it
+        self._reception = Reception(command.ssrc, command.clock_rate)
+        self._octets = 0
+        self._level: int | None = None
         self.nacked = 0  # packets that listeners asked for again
         self.keyframe_requests = 0
         self.told: RtcpReceiverInfo | None = None  # to the sender, in our last report
         self.consumers: list[Consumer] = []
         self.sender_info: tuple[RtcpSenderInfo, float] | None = None  # and when it arrived
         self._voice = Voice(sfu, transport.router, command.producer) if command.media is MediaKind.AUDIO else None
+        self._track = None if self._voice is None else transport.client.track(command, self._voice.begin)
+        if self._voice is not None:
+            self._voice.track = self._track
         self._payload_types = command.payload_types
         self._rtx_payload_types = command.rtx_payload_types
         self._extensions = command.extensions
@@ -56,6 +59,23 @@ class Producer:
         self._missing = Missing()
         self._request = sfu.alarm(self._request_missing)
 
+    @property
+    def reception(self) -> Reception:
+        """What was counted, up to now."""
+        if self._track is not None:
+            self._track.fill(self._reception)
+        return self._reception
+
+    @property
+    def octets(self) -> int:
+        """Bytes of payload received."""
+        return self._octets if self._track is None else self._track.octets
+
+    @property
+    def level(self) -> int | None:
+        """The loudness (dBov) of the last packet that tells it."""
+        return self._level if self._track is None else self._track.level
+
     def take(self, data: memoryview, now: float) -> None:
         """A packet of this track, authentic and in the clear: on to everyone who listens.
 
@@ -63,7 +83,7 @@ class Producer:
             ValueError: it is broken, or of a payload type that was not negotiated.
         """
         packet = Packet(data, self._extensions, now)
-        packet.index = self.reception.count(packet.sequence, packet.timestamp, now)
+        packet.index = self._reception.count(packet.sequence, packet.timestamp, now)
         self._forward(packet, now)
 
     def take_retransmission(self, data: memoryview, now: float) -> None:
@@ -81,8 +101,8 @@ class Producer:
         restored = rtx.restore(packet, original)
         if restored is None:
             return
-        restored.index = self.reception.extend(restored.sequence)
-        if restored.index <= self.reception.highest:  # only what was skipped can have been missed
+        restored.index = self._reception.extend(restored.sequence)
+        if restored.index <= self._reception.highest:  # only what was skipped can have been missed
             self._forward(restored, now)
 
     def _forward(self, packet: Packet, now: float) -> None:
@@ -90,16 +110,16 @@ class Producer:
         if payload_type is None:
             raise ValueError("payload type not negotiated")
         kept = self._ring[packet.index % RING]
-        if packet.index <= self.reception.highest - RING or (kept is not None and kept.index >= packet.index):
+        if packet.index <= self._reception.highest - RING or (kept is not None and kept.index >= packet.index):
             raise ValueError("too late, or here before")  # SRTP may count its cycles otherwise, and let it through
-        self.octets += len(packet.body) - packet.padding
+        self._octets += len(packet.body) - packet.padding
         packet.second = packet.second & MARKER | payload_type
         self._ring[packet.index % RING] = packet
         self._fanout.forward(packet, self._group)
         if self._voice is None:
             self._note(packet, payload_type, now)
         elif packet.level is not None:
-            self.level = packet.level
+            self._level = packet.level
             self._voice.hear(packet.level, now)
 
     def _note(self, packet: Packet, payload_type: int, now: float) -> None:
@@ -114,9 +134,19 @@ class Producer:
         kept = self._ring[index % RING]
         return kept if kept is not None and kept.index == index else None
 
+    def resend(self, index: int, group: Any) -> bool:
+        """Send a packet again on these legs, if it is still kept; whether it is."""
+        if self._track is not None:
+            return self._track.resend(index, group)
+        if (packet := self.find(index)) is not None:
+            self._fanout.forward(packet, group)
+        return packet is not None
+
     def regroup(self) -> None:
         """Who listens has changed."""
         self._group = self._fanout.group([each.leg for each in self.consumers if each.is_active])
+        if self._track is not None:
+            self._track.set_group(self._group)
 
     def request_keyframe(self) -> None:
         """Ask the sender for a keyframe, soon, and again each second until one comes or nobody listens."""
@@ -130,6 +160,8 @@ class Producer:
         self._request.set(None)
         if self._voice is not None:
             self._voice.end()
+        if self._track is not None:
+            self._track.close()
 
     @property
     def _has_listener(self) -> bool:

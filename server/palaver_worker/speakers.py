@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from palaver_media.worker_messages import SpeakersChanged, Speaking
 
 if TYPE_CHECKING:
+    from .fanout import Track
     from .sfu import Sfu
 
 LOUD: Final = -50  # dBov; what is quieter is no speech
@@ -28,6 +29,7 @@ class Voice:
 
     def __init__(self, sfu: Sfu, router: str, producer: str) -> None:
         self.router, self.producer = router, producer
+        self.track: Track | None = None  # the core's, which then hears in our place
         self.level = 0.0
         self.heard = 0.0  # when it was last loud
         self._sfu = sfu
@@ -45,14 +47,27 @@ class Voice:
         self.level += (dbov - self.level) * SMOOTHING
         self.heard = now
         if self._conversation is None and self._run >= ONSET:
+            self.begin()
+
+    def begin(self) -> None:
+        """Speak: a few loud packets have come in a row."""
+        if self._conversation is None:
+            self.refresh()
             self._conversation = self._sfu.conversations.get(self.router) or Conversation(self._sfu, self.router)
             self._conversation.voices.append(self)
+
+    def refresh(self) -> None:
+        """See what the core has heard."""
+        if self.track is not None:
+            self.level, self.heard = self.track.loudness
 
     def end(self) -> None:
         """Speak no more."""
         if self._conversation is not None:
             self._conversation.voices.remove(self)
             self._conversation, self._run = None, 0
+        if self.track is not None:
+            self.track.fall_silent()
 
 
 class Conversation:
@@ -74,6 +89,8 @@ class Conversation:
 
     def _look(self) -> None:
         now = self._now()
+        for voice in self.voices:
+            voice.refresh()
         for voice in [each for each in self.voices if now > each.heard + HOLD]:
             voice.end()
         is_changed = self._is_changed()

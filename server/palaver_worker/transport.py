@@ -51,6 +51,7 @@ class Transport:
         self.consumers: dict[int, Consumer] = {}
         self.spent_ssrcs: set[int] = set()
         self.path = sfu.port.fanout.path()
+        self.client = sfu.port.fanout.client()
         self._sfu = sfu
         self.port = sfu.port
         self._command: ConnectTransport | None = None
@@ -94,7 +95,7 @@ class Transport:
             ValueError: it is not the client's.
         """
         self.port.send(self.ice.answer(data, source, now), source)
-        self.port.by_address[source] = self
+        self.port.admit(source, self)
         if self.ice.selected is not None:
             self.path.set_destination(self.ice.selected)
         self._forget(self.ice.surplus())
@@ -179,6 +180,7 @@ class Transport:
     def _set_connected(self, is_connected: bool) -> None:
         self.is_connected = is_connected
         self.path.set_keys(self.dtls.outbound if is_connected else None)
+        self.client.set_keys(self.dtls.inbound if is_connected else None)
         for consumer in self.consumers.values():
             consumer.producer.regroup()
 
@@ -216,5 +218,4 @@ class Transport:
 
     def _forget(self, addresses: list[Sockaddr]) -> None:
         for address in addresses:
-            if self.port.by_address.get(address) is self:  # not that of a successor on the same address
-                del self.port.by_address[address]
+            self.port.dismiss(address, self)

@@ -84,6 +84,7 @@ create_venv() {
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     install_packages "makes virtual environments" "python$version-venv" || exit 1
   fi
+  [ ! -L "$VENV" ] || rm "$VENV" # a link to somebody else's, which is not ours to clear
   run_quietly "Making the virtual environment" "$python" -m venv --clear "$VENV" || exit 1
 }
 
@@ -94,7 +95,8 @@ is_venv_usable() {
 
 # The hash of all that decides what is installed, and where.
 wanted() {
-  { printf '%s\n' "$VENV"; cat "$ROOT/pyproject.toml" "$ROOT/constraints.txt"; } | sha256sum | cut -d ' ' -f 1
+  { printf '%s\n' "$VENV"; cat "$ROOT"/{pyproject.toml,constraints.txt,server/palaver_worker/fanout{.c,_build.py}}; } |
+    sha256sum | cut -d ' ' -f 1
 }
 
 install_in_venv() {

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-import pylibsrtp
 from aiortc.rtcdtlstransport import (
     SRTP_PROFILES,
     X509_DIGEST_ALGORITHMS,
@@ -22,6 +21,7 @@ from aiortc.rtcdtlstransport import (
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
+from .srtp import Session, SrtpError
 from .worker_messages import DtlsRole, Fingerprint
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 MTU: Final = 1200  # bytes of UDP payload
 HELD: Final = 8  # datagrams kept until the role and the fingerprints are known
 REPEATS: Final = 8  # times the last flight is sent again: twice what OpenSSL's back-off can ask for in 10 s
-REPLAY_WINDOW: Final = 1024  # packets
 CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
     b"ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA"
@@ -38,10 +37,6 @@ CIPHERS: Final = (
 _DTLS_1_2: Final = 0xFEFD
 _RECORD_HEADER: Final = 13  # type, version, epoch, sequence number, length (RFC 6347, 4.1)
 _HANDSHAKE_RECORD: Final = 22
-
-
-class SrtpError(Exception):
-    """A packet could not be protected or unprotected: forged, replayed, too long, or no keys yet."""
 
 
 class State(enum.Enum):
@@ -102,8 +97,8 @@ class DtlsSrtp:
         self._last_flight: list[bytes] = []
         self._repeats = 0
         self._goodbye: list[bytes] = []
-        self._inbound: pylibsrtp.Session | None = None
-        self._outbound: pylibsrtp.Session | None = None
+        self.inbound: Session | None = None  # from the end of the handshake to `close`
+        self.outbound: Session | None = None
 
     def start(self, role: DtlsRole, fingerprints: Iterable[Fingerprint]) -> None:
         """Begin the handshake in our `role`; the peer's certificate must match every fingerprint we can compute."""
@@ -161,7 +156,7 @@ class DtlsSrtp:
             self._outgoing += self._goodbye
             self.state = State.CLOSED
         self._held = []
-        self._ssl = self._inbound = self._outbound = None
+        self._ssl = self.inbound = self.outbound = None
 
     def protect_rtp(self, packet: bytes) -> bytes:
         """Encrypt and authenticate an RTP packet.
@@ -171,7 +166,7 @@ class DtlsSrtp:
         Raises:
             SrtpError: it was not done, and the packet must not be sent.
         """
-        return _apply(self._keyed(self._outbound).protect, packet)
+        return self._keyed(self.outbound).protect_rtp(packet)
 
     def protect_rtcp(self, packet: bytes) -> bytes:
         """Encrypt and authenticate an RTCP compound.
@@ -179,7 +174,7 @@ class DtlsSrtp:
         Raises:
             SrtpError: it was not done, and the packet must not be sent.
         """
-        return _apply(self._keyed(self._outbound).protect_rtcp, packet)
+        return self._keyed(self.outbound).protect_rtcp(packet)
 
     def unprotect_rtp(self, packet: bytes) -> bytes:
         """The RTP packet in an SRTP packet.
@@ -187,7 +182,7 @@ class DtlsSrtp:
         Raises:
             SrtpError: it is not authentic, or was here before.
         """
-        return _apply(self._keyed(self._inbound).unprotect, packet)
+        return self._keyed(self.inbound).unprotect_rtp(packet)
 
     def unprotect_rtcp(self, packet: bytes) -> bytes:
         """The RTCP compound in an SRTCP packet.
@@ -195,17 +190,9 @@ class DtlsSrtp:
         Raises:
             SrtpError: it is not authentic, or was here before.
         """
-        return _apply(self._keyed(self._inbound).unprotect_rtcp, packet)
+        return self._keyed(self.inbound).unprotect_rtcp(packet)
 
-    def forget_sender(self, ssrc: int) -> None:
-        """Free what was kept for an SSRC we sent. It must never be sent again over this association."""
-        if self._outbound is not None:
-            try:
-                self._outbound.remove_stream(ssrc)
-            except pylibsrtp.Error:
-                return  # nothing was ever sent with it
-
-    def _keyed(self, session: pylibsrtp.Session | None) -> pylibsrtp.Session:
+    def _keyed(self, session: Session | None) -> Session:
         if session is None:
             raise SrtpError(f"{self.state.value}: no keys")
         return session
@@ -249,8 +236,8 @@ class DtlsSrtp:
         client, server = profile.get_key_and_salt(material, 0), profile.get_key_and_salt(material, 1)
         ours, theirs = (client, server) if self._role is DtlsRole.CLIENT else (server, client)
         self.profile = profile.openssl_profile
-        self._inbound = _session(theirs, profile, pylibsrtp.Policy.SSRC_ANY_INBOUND)
-        self._outbound = _session(ours, profile, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+        self.inbound = Session(theirs, profile, is_inbound=True)
+        self.outbound = Session(ours, profile, is_inbound=False)
 
     def _repeat_last_flight(self) -> None:
         """The peer repeats its flight, so it misses ours; the records as they were will do."""
@@ -260,21 +247,7 @@ class DtlsSrtp:
 
     def _fail(self, failure: Failure) -> None:
         self.state, self.failure = State.FAILED, failure
-        self._ssl = self._inbound = self._outbound = None
-
-
-def _apply(transform: Callable[[bytes], bytes], packet: bytes) -> bytes:
-    try:
-        return transform(packet)
-    except (pylibsrtp.Error, ValueError) as why:  # ValueError: longer than its buffer of 1,500 bytes
-        raise SrtpError(str(why)) from why
-
-
-def _session(key: bytes, profile: SRTPProtectionProfile, ssrcs: int) -> pylibsrtp.Session:
-    policy = pylibsrtp.Policy(key=key, ssrc_type=ssrcs, srtp_profile=profile.libsrtp_profile)
-    policy.allow_repeat_tx = True
-    policy.window_size = REPLAY_WINDOW
-    return pylibsrtp.Session(policy)
+        self._ssl = self.inbound = self.outbound = None
 
 
 def _is_expected(certificate: X509, fingerprints: Iterable[Fingerprint]) -> bool:

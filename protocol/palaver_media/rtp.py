@@ -1,12 +1,9 @@
-"""RTP packets (RFC 3550) with their header extensions (RFC 8285): read, mapped to the router's numbers, rewritten.
-
-A packet comes in with its sender's numbers, gets the router's, and goes out to each listener with the listener's.
-"""
+"""RTP packets (RFC 3550) with their header extensions (RFC 8285): read and written."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from aiortc.codecs.vpx import VpxPayloadDescriptor
@@ -20,18 +17,18 @@ VIDEO_ORIENTATION: Final = 11  # urn:3gpp:video-orientation
 
 _HEADER: Final = struct.Struct("!BBHII")
 _EXTENSION: Final = struct.Struct("!HH")
-_ONE_BYTE: Final = 0xBEDE
+ONE_BYTE: Final = 0xBEDE
 _TWO_BYTE: Final = 0x1000  # the low four bits are for applications
 _VERSION, _PADDING, _HAS_EXTENSION, _CSRC_COUNT = 0x80, 0x20, 0x10, 0x0F
 _RTCP_TYPES: Final = range(192, 224)  # RFC 5761, section 4
 
 
-def is_rtcp(packet: bytes) -> bool:
+def is_rtcp(packet: bytes | memoryview) -> bool:
     """Whether a packet on the shared port is RTCP; at least two bytes."""
     return packet[1] in _RTCP_TYPES
 
 
-def peek_ssrc(packet: bytes) -> int:
+def peek_ssrc(packet: bytes | memoryview) -> int:
     """The SSRC of an RTP packet of at least 12 bytes, protected or not."""
     return int.from_bytes(packet[8:12], "big")
 
@@ -53,7 +50,6 @@ class RtpPacket:
     extensions: dict[int, bytes] = field(factory=dict[int, bytes])
     csrcs: bytes = b""
     padding: int = 0
-    _cut: dict[tuple[int, ...], bytes] = field(factory=dict[tuple[int, ...], bytes], init=False)
 
     @property
     def payload(self) -> bytes:
@@ -62,26 +58,15 @@ class RtpPacket:
 
     def write(self) -> bytes:
         """The packet's bytes."""
-        return self.write_as(self.ssrc, self.sequence, write_extensions(self.extensions))
-
-    def write_as(self, ssrc: int, sequence: int, extensions: bytes) -> bytes:
-        """The packet's bytes under another SSRC and sequence number, with these extension elements."""
         first = _VERSION | len(self.csrcs) >> 2 | (_PADDING if self.padding else 0)
         second = self.payload_type | (0x80 if self.is_marked else 0)
-        if not extensions:
-            return _HEADER.pack(first, second, sequence, self.timestamp, ssrc) + self.csrcs + self.body
-        words = (len(extensions) + 3) >> 2
-        header = _HEADER.pack(first | _HAS_EXTENSION, second, sequence, self.timestamp, ssrc)
-        block = _EXTENSION.pack(_ONE_BYTE, words) + extensions.ljust(words << 2, b"\0")
+        block = b""
+        if elements := write_extensions(self.extensions):
+            first |= _HAS_EXTENSION
+            words = (len(elements) + 3) >> 2
+            block = _EXTENSION.pack(ONE_BYTE, words) + elements.ljust(words << 2, b"\0")
+        header = _HEADER.pack(first, second, self.sequence, self.timestamp, self.ssrc)
         return header + self.csrcs + block + self.body
-
-    def cut(self, ids: tuple[int, ...]) -> bytes:
-        """The extension elements with these ids; remembered, because most listeners want the same."""
-        elements = self._cut.get(ids)
-        if elements is None:
-            elements = write_extensions({each: self.extensions[each] for each in ids if each in self.extensions})
-            self._cut[ids] = elements
-        return elements
 
 
 def parse(data: bytes) -> RtpPacket:
@@ -119,7 +104,7 @@ def read_extensions(profile: int, block: bytes) -> dict[int, bytes]:
     Raises:
         ValueError: an element reaches beyond the block.
     """
-    if profile == _ONE_BYTE:
+    if profile == ONE_BYTE:
         head = 1
     elif profile & 0xFFF0 == _TWO_BYTE:
         head = 2
@@ -153,25 +138,6 @@ def write_extensions(extensions: Mapping[int, bytes]) -> bytes:
             elements.append(number << 4 | len(value) - 1)
             elements += value
     return bytes(elements)
-
-
-def map_extensions(extensions: Mapping[int, bytes], ids: Mapping[int, int]) -> dict[int, bytes]:
-    """The extensions under the ids that `ids` gives them; what it does not name is cut out."""
-    return {ids[number]: value for number, value in extensions.items() if number in ids}
-
-
-class Listener:
-    """How packets are written for one listener: its SSRC, its mid, and the extensions it understands."""
-
-    def __init__(self, ssrc: int, mid: str, extensions: Iterable[int]) -> None:
-        wanted = frozenset(extensions)
-        self.ssrc = ssrc
-        self._ids = tuple(sorted(wanted - {MID}))
-        self._mid = write_extensions({MID: mid.encode()}) if MID in wanted else b""
-
-    def rewrite(self, packet: RtpPacket, sequence: int) -> bytes:
-        """The packet, which has the router's numbers, for this listener. Equal input gives equal bytes."""
-        return packet.write_as(self.ssrc, sequence, self._mid + packet.cut(self._ids))
 
 
 def write_audio_level(dbov: int, is_voice: bool) -> bytes:

@@ -149,10 +149,11 @@ class CloseRouter:
 
 @frozen
 class Ready:
-    """The worker's first report: the UDP port it has bound and the SHA-256 fingerprint of its certificate."""
+    """The worker's first report: its UDP port, its certificate's SHA-256 fingerprint, and the core it forwards by."""
 
     port: int
     fingerprint: str
+    core: str = "python"
 
 
 @frozen

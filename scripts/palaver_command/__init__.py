@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "call": "palaver_client.line_mode",
     "conformance": "palaver_conformance.main",
     "devices": "palaver_client.device_list",
+    "doctor": "palaver_command.doctor",
     "bot echo": "palaver_bots.echo",
 }
 
@@ -43,6 +44,8 @@ commands
   conformance
              try whether a server, ours or another one, keeps the protocol
              palaver conformance http://127.0.0.1:8440
+  doctor     say what this machine has of all that Palaver can use, and how to get what it lacks
+             palaver doctor
   devices    list microphones and loudspeakers, as --input and --output take them
              palaver devices
 

@@ -41,6 +41,7 @@ class Worker:
     port: int
     process: Process | None = None
     place: Place | None = None
+    core: str = ""  # by which it forwards: `c` or `python`
     rooms: dict[str, Room] = field(factory=dict[str, Room])  # by router
     transports: int = 0  # at its last beat
 
@@ -53,7 +54,7 @@ class Worker:
         """Give a report to the room it is about."""
         match report:
             case Ready():
-                self.port = report.port
+                self.port, self.core = report.port, report.core
                 self.place = Place(self.announce, report.port, report.fingerprint)
             case TransportConnected() | TransportFailed() | SpeakersChanged():
                 if (room := self.rooms.get(report.router)) is not None:
@@ -96,7 +97,7 @@ class Pool:
             task_status.started()
 
     def _up(self, worker: Worker, process: Process) -> None:
-        log.info("media worker %d is ready on udp port %d", process.pid, worker.port)
+        log.info("media worker %d is ready on udp port %d, core: %s", process.pid, worker.port, worker.core)
         worker.process = process
         self._changed.set()
         self._changed = trio.Event()

@@ -38,7 +38,7 @@ async def run(fd: int, host: str, port_number: int) -> None:
         channel.open(apply)
         loop = asyncio.get_running_loop()
         loop.add_reader(udp, port.drain, channel.poll)
-        channel.report(Ready(udp.getsockname()[1], sfu.certificate.fingerprint))
+        channel.report(Ready(udp.getsockname()[1], sfu.certificate.fingerprint, port.fanout.name))
         await beat(channel, lambda: Beat(len(sfu.transports)))
         loop.remove_reader(udp)
         sfu.close()

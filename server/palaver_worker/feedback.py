@@ -72,7 +72,7 @@ def _sender_report(consumer: Consumer, now: float) -> bytes:
     carried = RtcpSenderInfo(
         ntp_timestamp=(info.ntp_timestamp + int(elapsed * (1 << 32))) & 0xFFFF_FFFF_FFFF_FFFF,
         rtp_timestamp=(info.rtp_timestamp + int(elapsed * consumer.producer.clock_rate)) & 0xFFFF_FFFF,
-        packet_count=consumer.packets & 0xFFFF_FFFF,
-        octet_count=consumer.octets & 0xFFFF_FFFF,
+        packet_count=consumer.leg.packets & 0xFFFF_FFFF,
+        octet_count=consumer.leg.octets & 0xFFFF_FFFF,
     )
     return rtcp.write_sender_report(consumer.ssrc, carried) + rtcp.write_cname(consumer.ssrc, consumer.cname)

@@ -7,7 +7,8 @@ from typing import Final
 from attrs import frozen
 
 from palaver_media import stun
-from palaver_media.stun import Address
+
+from .sockaddr import Sockaddr, unmapped
 
 MAX_ADDRESSES: Final = 16  # of one client: interfaces, NAT rebindings, pairs it moved away from
 
@@ -28,8 +29,8 @@ class IceLite:
     """
 
     def __init__(self, ufrag: str, password: str) -> None:
-        self.selected: Address | None = None
-        self.validated: list[Address] = []
+        self.selected: Sockaddr | None = None
+        self.validated: list[Sockaddr] = []
         self.heard = 0.0
         self._former: Credentials | None = None  # those from before a restart, until they are given up
         self._newest = Credentials(ufrag, password)
@@ -47,7 +48,7 @@ class IceLite:
         self._former = self._former or self._newest
         self._newest = Credentials(ufrag, password)
 
-    def answer(self, data: bytes, source: Address, now: float) -> bytes:
+    def answer(self, data: bytes, source: Sockaddr, now: float) -> bytes:
         """The answer to a check from `source`, which is validated by it.
 
         Raises:
@@ -64,9 +65,9 @@ class IceLite:
             self.validated.append(source)
         if self.selected is None or stun.nominates(request):
             self.selected = source
-        return stun.make_answer(request, source, credentials.password)
+        return stun.make_answer(request, unmapped(source), credentials.password)
 
-    def surplus(self) -> list[Address]:
+    def surplus(self) -> list[Sockaddr]:
         """The oldest addresses beyond what a client may have, forgotten by this call; never the selected one."""
         others = [each for each in self.validated if each != self.selected]
         surplus = others[: max(0, len(self.validated) - MAX_ADDRESSES)]

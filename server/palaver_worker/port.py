@@ -1,4 +1,4 @@
-"""The worker's one UDP socket: who may be heard, datagrams sorted by their first byte, batches in and out."""
+"""The worker's one UDP port: who may be heard, and datagrams sorted by their first byte, batch by batch."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from palaver_media import rtp, stun
-from palaver_media.dtls import SrtpError
-from palaver_media.stun import Address
+from palaver_media import stun
+from palaver_media.rtp import is_rtcp
+from palaver_media.srtp import SrtpError
+
+from .datagrams import Incoming, Outgoing
+from .fanout import Fanout, choose
+from .sockaddr import Sockaddr
 
 if TYPE_CHECKING:
     from .transport import Transport
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 128  # datagrams per wake-up, so that timers and commands have their turn
 BUFFER: Final = 4 * 1024 * 1024  # bytes; the kernel gives what it allows
 PATIENCE: Final = 2.0  # s for a dead predecessor's port to become free
 _SMALLEST_RTP: Final = 12  # bytes
@@ -33,74 +36,70 @@ class Port:
     its event loop's.
     """
 
-    def __init__(self, udp: socket.socket, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        udp: socket.socket,
+        now: Callable[[], float] = time.monotonic,
+        core: Callable[[Outgoing], Fanout] = choose,
+    ) -> None:
         self.now = now
         self.by_ufrag: dict[str, Transport] = {}
-        self.by_address: dict[Address, Transport] = {}
+        self.by_address: dict[Sockaddr, Transport] = {}
         self.dropped: Counter[str] = Counter()
-        self._socket = udp
-        self._outgoing: list[tuple[bytes, Address]] = []
+        self._incoming = Incoming(udp)
+        self._outgoing = Outgoing(udp, self.dropped)
+        self.fanout = core(self._outgoing)
 
     def drain(self, poll: Callable[[], None]) -> None:
         """Take a batch of the datagrams that have arrived, then the commands that `poll` brings in, then act on both.
 
         In this order whoever sent a command before a datagram finds it applied first.
         """
-        batch = self._receive()
+        count = self._incoming.receive(self.dropped)
         poll()
-        for data, source in batch:
-            self.take(data, source)
+        now = self.now()
+        for slot in range(count):
+            self._take(slot, now)
         self.flush()
 
-    def take(self, data: bytes, source: Address) -> None:
+    def send(self, data: bytes, destination: Sockaddr) -> None:
+        """Send a datagram at the batch's end."""
+        self._outgoing.put(data, destination)
+
+    def flush(self) -> None:
+        """Send what the batch, command or timer has brought; what the kernel refuses is lost, as UDP may be."""
+        self._outgoing.flush()
+        if self.fanout.failures:
+            self.dropped["unprotected"] += self.fanout.failures
+            self.fanout.failures = 0
+
+    def _take(self, slot: int, now: float) -> None:
         """One datagram, by its first byte (RFC 7983). Whatever is wrong with it costs only itself."""
-        first = data[0] if data else 0xFF
+        incoming = self._incoming
+        size, view, source = incoming.sizes[slot], incoming.views[slot], incoming.source(slot)
+        first = view[0] if size else 0xFF
         transport = self.by_address.get(source)
         try:
-            if 128 <= first <= 191 and transport is not None and len(data) >= _SMALLEST_RTP:
-                if rtp.is_rtcp(data):
-                    transport.take_rtcp(data, self.now())
+            if 128 <= first <= 191 and transport is not None and size >= _SMALLEST_RTP:
+                if is_rtcp(view):
+                    transport.take_rtcp(incoming.data(slot), now)
                 else:
-                    transport.take_rtp(data, self.now())
+                    transport.take_rtp(incoming.pointers[slot], view, size, now)
             elif first <= 3:
-                self._take_check(data, source)
+                self._take_check(incoming.data(slot), source, now)
             elif 20 <= first <= 63 and transport is not None:
-                transport.take_dtls(data)
+                transport.take_dtls(incoming.data(slot))
             else:
                 self.dropped["stranger"] += 1
         except (ValueError, SrtpError) as why:
             self.dropped[type(why).__name__] += 1
 
-    def send(self, data: bytes, destination: Address) -> None:
-        """Send a datagram at the batch's end."""
-        self._outgoing.append((data, destination))
-
-    def flush(self) -> None:
-        """Send what the batch, command or timer has brought; what the kernel refuses is lost, as UDP may be."""
-        outgoing, self._outgoing = self._outgoing, []
-        for data, destination in outgoing:
-            try:
-                self._socket.sendto(data, destination)
-            except OSError as why:
-                self.dropped[f"send: {why.strerror}"] += 1
-
-    def _receive(self) -> list[tuple[bytes, Address]]:
-        batch: list[tuple[bytes, Address]] = []
-        try:
-            while len(batch) < BATCH:
-                batch.append(self._socket.recvfrom(2048))
-        except BlockingIOError:
-            pass
-        except OSError as why:
-            self.dropped[f"receive: {why.strerror}"] += 1
-        return batch
-
-    def _take_check(self, data: bytes, source: Address) -> None:
+    def _take_check(self, data: bytes, source: Sockaddr, now: float) -> None:
         ours, _, _ = stun.peek_username(data).partition(":")
         transport = self.by_ufrag.get(ours)
         if transport is None:
             raise ValueError("unknown ufrag")
-        transport.take_check(data, source, self.now())
+        transport.take_check(data, source, now)
 
 
 async def bind(host: str, port: int) -> socket.socket:
@@ -116,6 +115,8 @@ async def bind(host: str, port: int) -> socket.socket:
         udp.setblocking(False)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        if family == socket.AF_INET6:  # `::` is heard by both
+            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         try:
             udp.bind(address)
         except OSError as why:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from palaver_media import rtcp, rtp
 from palaver_media.rtcp import FEEDBACK_SSRC, Reception
-from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, RtpPacket
 from palaver_media.worker_messages import AddProducer, MediaKind
 
+from .packet import MARKER, Packet
 from .speakers import Voice
 
 if TYPE_CHECKING:
@@ -36,41 +36,44 @@ class Producer:
         self._voice = Voice(sfu, transport.router, command.producer) if command.media is MediaKind.AUDIO else None
         self._payload_types = command.payload_types
         self._extensions = command.extensions
-        self._ring: list[tuple[int, bytes] | None] = [None] * RING
+        self._ring: list[Packet | None] = [None] * RING
+        self._fanout = sfu.port.fanout
+        self._group = self._fanout.group([])  # the legs of all active consumers
         self._now = sfu.port.now
         self._wants_keyframe = False
         self._keyframe_asked = -KEYFRAME_THROTTLE
         self._keyframe = sfu.alarm(self._send_keyframe_request)
 
-    def take(self, data: bytes, now: float) -> None:
+    def take(self, data: memoryview, now: float) -> None:
         """A packet of this track, authentic and in the clear: on to everyone who listens.
 
         Raises:
             ValueError: it is broken, or of a payload type that was not negotiated.
         """
-        packet = rtp.parse(data)
-        index = self.reception.count(packet.sequence, packet.timestamp, now)
-        if packet.payload_type not in self._payload_types:
+        packet = Packet(data, self._extensions, now)
+        packet.index = self.reception.count(packet.sequence, packet.timestamp, now)
+        payload_type = self._payload_types.get(packet.second & ~MARKER)
+        if payload_type is None:
             raise ValueError("payload type not negotiated")
-        kept = self._ring[index % RING]
-        if index <= self.reception.highest - RING or (kept is not None and kept[0] == index):
+        kept = self._ring[packet.index % RING]
+        if packet.index <= self.reception.highest - RING or (kept is not None and kept.index == packet.index):
             raise ValueError("too late, or here before")  # SRTP may count its cycles otherwise, and let it through
-        packet.payload_type = self._payload_types[packet.payload_type]
-        packet.extensions = rtp.map_extensions(packet.extensions, self._extensions)
-        if ABS_SEND_TIME in packet.extensions:  # this hop's: the listener's estimate is about the path from here
-            packet.extensions[ABS_SEND_TIME] = rtp.write_send_time(now)
-        self._ring[index % RING] = index, packet.write()
-        for consumer in self.consumers:
-            consumer.forward(index, packet)
+        packet.second = packet.second & MARKER | payload_type
+        self._ring[packet.index % RING] = packet
+        self._fanout.forward(packet, self._group)
         if self._wants_keyframe and rtp.starts_vp8_keyframe(packet.payload):
             self._wants_keyframe = False
-        if self._voice is not None and (level := packet.extensions.get(AUDIO_LEVEL)):
-            self._voice.hear(rtp.read_audio_level(level)[0], now)
+        if self._voice is not None and packet.level is not None:
+            self._voice.hear(packet.level, now)
 
-    def find(self, index: int) -> RtpPacket | None:
+    def find(self, index: int) -> Packet | None:
         """The packet with this extended sequence number, if it is still kept."""
         kept = self._ring[index % RING]
-        return rtp.parse(kept[1]) if kept is not None and kept[0] == index else None
+        return kept if kept is not None and kept.index == index else None
+
+    def regroup(self) -> None:
+        """Who listens has changed."""
+        self._group = self._fanout.group([each.leg for each in self.consumers if each.is_active])
 
     def request_keyframe(self) -> None:
         """Ask the sender for a keyframe, soon, and again each second until one comes or nobody listens."""

@@ -138,6 +138,8 @@ class Sfu:
         producer.consumers.append(consumer)
 
     def _close_consumer(self, consumer: Consumer) -> None:
-        consumer.transport.dtls.forget_sender(consumer.ssrc)
+        if (keys := consumer.transport.dtls.outbound) is not None:
+            keys.forget(consumer.ssrc)
         consumer.producer.consumers.remove(consumer)
+        consumer.producer.regroup()
         del self.consumers[consumer.id], consumer.transport.consumers[consumer.ssrc]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from palaver_media import rtp
-from palaver_media.dtls import DtlsSrtp, SrtpError, State
-from palaver_media.stun import Address
+from palaver_media.dtls import DtlsSrtp, State
+from palaver_media.rtp import peek_ssrc
+from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import (
     ConnectTransport,
     OpenTransport,
@@ -17,6 +17,7 @@ from palaver_media.worker_messages import (
 
 from . import feedback
 from .ice_lite import IceLite
+from .sockaddr import Sockaddr
 
 if TYPE_CHECKING:
     from .consumer import Consumer
@@ -44,8 +45,9 @@ class Transport:
         self.producers: dict[int, Producer] = {}
         self.consumers: dict[int, Consumer] = {}
         self.spent_ssrcs: set[int] = set()
+        self.path = sfu.port.fanout.path()
         self._sfu = sfu
-        self._port = sfu.port
+        self.port = sfu.port
         self._command: ConnectTransport | None = None
         self._reporters: set[int] = set()
         self._connecting = sfu.alarm(self._give_up)
@@ -59,7 +61,7 @@ class Transport:
         """Begin or await the handshake, now that it is known whom to expect."""
         if self._command is None:
             self._command = command
-            self._connecting.set(self._port.now() + CONNECT)
+            self._connecting.set(self.port.now() + CONNECT)
             self._start_dtls()
 
     def restart_ice(self, command: RestartIce) -> None:
@@ -72,7 +74,7 @@ class Transport:
         self.dtls.close()
         for datagram in self.dtls.take():
             self.send(datagram)
-        self.is_connected = False
+        self._set_connected(False)
         for alarm in (self._connecting, self._retransmission, self._consent, self._reports):
             alarm.set(None)
         self._list_ufrags([])
@@ -80,14 +82,16 @@ class Transport:
 
     # What arrives
 
-    def take_check(self, data: bytes, source: Address, now: float) -> None:
+    def take_check(self, data: bytes, source: Sockaddr, now: float) -> None:
         """An ICE check for our ufrag.
 
         Raises:
             ValueError: it is not the client's.
         """
-        self._port.send(self.ice.answer(data, source, now), source)
-        self._port.by_address[source] = self
+        self.port.send(self.ice.answer(data, source, now), source)
+        self.port.by_address[source] = self
+        if self.ice.selected is not None:
+            self.path.set_destination(self.ice.selected)
         self._forget(self.ice.surplus())
         self._list_ufrags(self.ice.ufrags)
         self._start_dtls()
@@ -97,17 +101,17 @@ class Transport:
         self.dtls.receive(data)
         self._follow_dtls()
 
-    def take_rtp(self, data: bytes, now: float) -> None:
-        """An SRTP packet from a validated address; its SSRC is looked up first, so that strange ones cost nothing.
+    def take_rtp(self, pointer: Any, view: memoryview, size: int, now: float) -> None:
+        """An SRTP packet from a validated address, in its slot; strange SSRCs cost nothing but a look.
 
         Raises:
             ValueError: no producer sends this, or it is broken.
             SrtpError: it is forged or replayed.
         """
-        producer = self.producers.get(rtp.peek_ssrc(data))
-        if producer is None:
+        producer = self.producers.get(peek_ssrc(view))
+        if producer is None or self.dtls.inbound is None:
             raise ValueError("no producer of this SSRC")
-        producer.take(self.dtls.unprotect_rtp(data), now)
+        producer.take(view[: self.dtls.inbound.unprotect_in_place(pointer, size)], now)
 
     def take_rtcp(self, data: bytes, now: float) -> None:
         """An SRTCP compound from a validated address.
@@ -128,21 +132,14 @@ class Transport:
     def send(self, datagram: bytes) -> None:
         """Send a datagram as it is to where the client wants to be heard."""
         if self.ice.selected is not None:
-            self._port.send(datagram, self.ice.selected)
-
-    def send_rtp(self, packet: bytes) -> None:
-        """Protect and send an RTP packet. One that cannot be protected is not sent."""
-        try:
-            self.send(self.dtls.protect_rtp(packet))
-        except SrtpError:
-            self._port.dropped["unprotected"] += 1
+            self.port.send(datagram, self.ice.selected)
 
     def send_rtcp(self, compound: bytes) -> None:
         """Protect and send an RTCP compound. One that cannot be protected is not sent."""
         try:
             self.send(self.dtls.protect_rtcp(compound))
         except SrtpError:
-            self._port.dropped["unprotected"] += 1
+            self.port.dropped["unprotected"] += 1
 
     # The way to keys
 
@@ -162,13 +159,19 @@ class Transport:
             self._begin()
 
     def _begin(self) -> None:
-        self.is_connected = True
+        self._set_connected(True)
         self._connecting.set(None)
         self._consent.set(self.ice.heard + CONSENT)
-        self._reports.set(self._port.now() + REPORT)
+        self._reports.set(self.port.now() + REPORT)
         self._sfu.report(TransportConnected(self.router, self.id))
         for consumer in self.consumers.values():
             consumer.ask_keyframe()
+
+    def _set_connected(self, is_connected: bool) -> None:
+        self.is_connected = is_connected
+        self.path.set_keys(self.dtls.outbound if is_connected else None)
+        for consumer in self.consumers.values():
+            consumer.producer.regroup()
 
     # The alarms
 
@@ -181,13 +184,13 @@ class Transport:
 
     def _check_consent(self) -> None:
         deadline = self.ice.heard + CONSENT
-        if self._port.now() < deadline:
+        if self.port.now() < deadline:
             self._consent.set(deadline)
         else:
             self._fail("consent")
 
     def _send_reports(self) -> None:
-        now = self._port.now()
+        now = self.port.now()
         self._reports.set(now + REPORT)
         feedback.report(self, now)
 
@@ -197,12 +200,12 @@ class Transport:
 
     def _list_ufrags(self, ufrags: list[str]) -> None:
         for ufrag in self._ufrags:
-            del self._port.by_ufrag[ufrag]
+            del self.port.by_ufrag[ufrag]
         for ufrag in ufrags:
-            self._port.by_ufrag[ufrag] = self
+            self.port.by_ufrag[ufrag] = self
         self._ufrags = ufrags
 
-    def _forget(self, addresses: list[Address]) -> None:
+    def _forget(self, addresses: list[Sockaddr]) -> None:
         for address in addresses:
-            if self._port.by_address.get(address) is self:  # not that of a successor on the same address
-                del self._port.by_address[address]
+            if self.port.by_address.get(address) is self:  # not that of a successor on the same address
+                del self.port.by_address[address]

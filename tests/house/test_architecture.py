@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FILES = {".py", ".toml"}
+FILES = {".py", ".toml", ".c"}
 PAGE = (ROOT / "docs/architecture.md").read_text()
-SOURCES = [file for folder in ("protocol", "server", "tui", "scripts") for file in (ROOT / folder).rglob("*.py")]
+FOLDERS = ("protocol", "server", "tui", "scripts")
+SOURCES = [file for folder in FOLDERS for kind in ("*.py", "*.c") for file in (ROOT / folder).rglob(kind)]
 CODE = "\n".join(file.read_text() for file in SOURCES)
 QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", PAGE)))
 
 
-@pytest.mark.parametrize("path", [quoted for quoted in QUOTED if quoted.endswith(".py")])
+@pytest.mark.parametrize("path", [quoted for quoted in QUOTED if quoted.endswith((".py", ".c"))])
 def test_files_exist(path: str) -> None:
     assert [file for file in SOURCES if f"/{path}" in str(file)]
 

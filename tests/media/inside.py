@@ -2,11 +2,15 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from itertools import count
 
 from palaver_media import stun
 from palaver_media.dtls import Certificate, DtlsSrtp, State
 from palaver_media.worker_messages import ConnectTransport, DtlsRole, Fingerprint, OpenTransport, TransportConnected
+from palaver_worker.fanout import Fanout
+from palaver_worker.fanout_c import CFanout
+from palaver_worker.fanout_python import PythonFanout
 from palaver_worker.port import Port, bind
 from palaver_worker.sfu import Sfu
 
@@ -25,9 +29,9 @@ class Loop(asyncio.SelectorEventLoop):
 class Inside:
     """A forwarding unit on a loopback port, driven by hand."""
 
-    def __init__(self, loop: Loop, udp: socket.socket) -> None:
+    def __init__(self, loop: Loop, udp: socket.socket, core: type[Fanout]) -> None:
         self.reports = []
-        self.port = Port(udp, loop.time)
+        self.port = Port(udp, loop.time, core)
         self.sfu = Sfu(CERTIFICATE, self.port, self.reports.append)
         self.loop = loop
         self.address = udp.getsockname()
@@ -89,14 +93,14 @@ class Client:
         assert TransportConnected("room", self.id) in self.inside.reports
 
 
-def run(scenario) -> None:
-    """Run a scenario of an `Inside` on a loop of its own."""
+def run(scenario, cores: Sequence[type[Fanout]] = (PythonFanout, CFanout)) -> None:
+    """Run a scenario of an `Inside` on a loop of its own, with each core of the inner loop."""
 
-    async def whole() -> None:
+    async def whole(core: type[Fanout]) -> None:
         with await bind("127.0.0.1", 0) as udp:
             loop = asyncio.get_running_loop()
             assert isinstance(loop, Loop)
-            inside = Inside(loop, udp)
+            inside = Inside(loop, udp, core)
             await scenario(inside)
             inside.sfu.close()
             assert not inside.port.by_ufrag
@@ -104,5 +108,6 @@ def run(scenario) -> None:
             assert not inside.sfu.producers
             assert not inside.sfu.consumers
 
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(whole())
+    for core in cores:
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(whole(core))

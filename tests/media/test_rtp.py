@@ -2,14 +2,11 @@
 
 import pytest
 from aiortc.codecs.vpx import VpxPayloadDescriptor
-from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpReceiveParameters
-from aiortc.rtp import HeaderExtensions, HeaderExtensionsMap
-from aiortc.rtp import RtpPacket as AiortcPacket
 from hypothesis import given
 from hypothesis import strategies as st
 
 from palaver_media import rtp
-from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, VIDEO_ORIENTATION, Listener, RtpPacket
+from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, VIDEO_ORIENTATION, RtpPacket
 from palaver_protocol import negotiate
 
 ONE_BYTE = bytes.fromhex("90ef1234000003e8cafebabebede000210aa41bbcc000000") + b"sound"
@@ -58,41 +55,11 @@ def test_csrcs_padding_and_marker_pass():
     assert packet.write() == data
 
 
-def test_a_packet_of_padding_only_is_forwarded_as_it_is():
+def test_a_packet_of_padding_only_is_read():
     data = bytes.fromhex("a0640001000003e8cafebabe") + bytes(254) + b"\xff"
     packet = rtp.parse(data)
     assert packet.payload == b""
-    assert Listener(7, "0", ()).rewrite(packet, 1)[12:] == data[12:]
-
-
-def test_what_a_listener_gets_is_what_aiortc_reads():
-    extensions = {MID: b"sender's", ABS_SEND_TIME: b"\1\2\3", AUDIO_LEVEL: rtp.write_audio_level(-30, True)}
-    packet = RtpPacket(100, 5, 1000, 1, b"sound", True, extensions)
-    ids = HeaderExtensionsMap()
-    uris = {
-        MID: "urn:ietf:params:rtp-hdrext:sdes:mid",
-        ABS_SEND_TIME: "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
-        AUDIO_LEVEL: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
-    }
-    parameters = [RTCRtpHeaderExtensionParameters(id=each, uri=uri) for each, uri in uris.items()]
-    ids.configure(RTCRtpReceiveParameters(headerExtensions=parameters))
-    heard = AiortcPacket.parse(Listener(0xBEEF, "12", (MID, AUDIO_LEVEL, VIDEO_ORIENTATION)).rewrite(packet, 77), ids)
-    assert (heard.ssrc, heard.sequence_number, heard.timestamp, heard.payload_type) == (0xBEEF, 77, 1000, 100)
-    assert heard.marker == 1
-    assert heard.extensions == HeaderExtensions(mid="12", audio_level=(True, 30))
-    assert heard.payload == b"sound"
-
-
-def test_the_same_packet_for_two_listeners():
-    packet = RtpPacket(100, 5, 1000, 1, b"sound", extensions={AUDIO_LEVEL: b"\7"})
-    first, second = Listener(2, "0", (MID, AUDIO_LEVEL)), Listener(3, "1", ())
-    assert rtp.parse(first.rewrite(packet, 5)).extensions == {MID: b"0", AUDIO_LEVEL: b"\7"}
-    assert rtp.parse(second.rewrite(packet, 9)).extensions == {}
-    assert first.rewrite(packet, 5) == first.rewrite(packet, 5)
-
-
-def test_numbers_are_mapped_and_the_unknown_is_cut_out():
-    assert rtp.map_extensions({3: b"a", 4: b"b", 9: b"c"}, {4: MID, 3: AUDIO_LEVEL}) == {AUDIO_LEVEL: b"a", MID: b"b"}
+    assert packet.write() == data
 
 
 def test_what_has_no_one_byte_form_is_left_out():

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from media.inside import Client, Inside, run
 from media_peer import audio, video, write_nack
 from palaver_media import rtcp, rtp
-from palaver_media.dtls import SrtpError
 from palaver_media.rtcp import KeyframeRequest
+from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import (
     AddConsumer,
     AddProducer,
@@ -19,6 +19,7 @@ from palaver_media.worker_messages import (
 )
 from palaver_worker.ice_lite import MAX_ADDRESSES
 from palaver_worker.producer import KEYFRAME_PATIENCE, KEYFRAME_THROTTLE
+from palaver_worker.sockaddr import pack
 from palaver_worker.transport import CONNECT, CONSENT, MAX_REPORTERS
 
 
@@ -64,7 +65,7 @@ def test_a_client_has_few_addresses_and_rtcp_senders():
         for each in sockets:
             client.check(through=each)
         assert len(inside.port.by_address) == len(client.transport.ice.validated) == MAX_ADDRESSES
-        assert client.transport.ice.selected == sockets[-1].getsockname()
+        assert client.transport.ice.selected == pack(sockets[-1].getsockname())
         for ssrc in range(MAX_REPORTERS + 10):
             client.send(client.dtls.protect_rtcp(rtcp.write_pli(ssrc, 1)), through=sockets[-1])
         assert inside.port.dropped["ValueError"] == 10
@@ -98,11 +99,11 @@ def test_what_cannot_be_protected_or_sent_is_not_sent():
         longest = audio(1, 1, bytes(1300))  # its extensions make it too long for the sender; cut out, it would fit
         speaker.send(speaker.dtls.protect_rtp(longest.write()))
         assert len(listener.send()) == 1
-        listener.transport.dtls.close()  # no keys any more, as after an error
+        listener.transport.path.set_keys(None)  # no keys any more, as after an error
         speaker.send(speaker.dtls.protect_rtp(audio(1, 2).write()))
         assert listener.send() == []
         assert inside.port.dropped["unprotected"] == 1
-        inside.port.send(b"to nowhere", ("127.0.0.1", 0))
+        inside.port.send(b"to nowhere", pack(("127.0.0.1", 0)))
         inside.port.flush()
         assert any(reason.startswith("send:") for reason in inside.port.dropped)
         speaker.socket.close()

@@ -12,8 +12,9 @@ from typing import Final
 from attrs import define, field
 
 from palaver_media import rtp
-from palaver_media.dtls import Certificate, DtlsSrtp, Failure, SrtpError, State
+from palaver_media.dtls import Certificate, DtlsSrtp, Failure, State
 from palaver_media.engine_messages import OpenTransport
+from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import DtlsRole
 
 from .ice import ConsentLost, Ice

@@ -1,0 +1,128 @@
+/* The core of forwarding in C; `fanout_python.py` does the same, and one test suite holds for both. */
+/* Python.h comes before this and asks for GNU's additions: struct mmsghdr. */
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum { RTP_HEADER = 12, SLOT = 2048, TRAILER = 20, OK = 0 };
+
+/* Where a listener's packets go, and under which keys (libsrtp's handle). */
+struct path {
+    void *keys;
+    unsigned char destination[28];
+    int destination_size;
+};
+
+/* One listener's numbering and counters; see `fanout.Leg`. `mid` is an extension element, `wanted` a set of ids. */
+struct leg {
+    struct path *path;
+    uint32_t ssrc, wanted;
+    unsigned char mid[32];
+    int mid_size;
+    int64_t offset, first, highest;
+    uint64_t packets, octets;
+};
+
+/* What is the same for all listeners; see `packet.Packet`. */
+struct packet {
+    int first, second;
+    int64_t index;
+    uint32_t timestamp;
+    const unsigned char *elements, *csrcs, *body;
+    int elements_size, csrcs_size, body_size, padding;
+};
+
+typedef int (*protect_function)(void *keys, void *packet, int *size);
+
+/* The outgoing block: `used` of its slots hold a datagram each; `failures` counts what could not be protected. */
+struct block {
+    struct mmsghdr *headers;
+    int slots, used, failures;
+    protect_function protect;
+};
+
+static unsigned char *put16(unsigned char *to, unsigned value) {
+    to[0] = value >> 8;
+    to[1] = value;
+    return to + 2;
+}
+
+static unsigned char *put32(unsigned char *to, uint32_t value) { return put16(put16(to, value >> 16), value & 0xFFFF); }
+
+static unsigned char *put(unsigned char *to, const unsigned char *from, int size) {
+    memcpy(to, from, size);
+    return to + size;
+}
+
+/* The extension block (RFC 8285, 4.2), or nothing where the listener understands none of it. */
+static unsigned char *put_extensions(unsigned char *to, const struct packet *packet, const struct leg *leg) {
+    unsigned char *elements = to + 4, *end = put(elements, leg->mid, leg->mid_size);
+    const unsigned char *from = packet->elements, *last = from + packet->elements_size;
+    while (from < last) {
+        int size = 2 + (*from & 0x0F);
+        if (leg->wanted >> (*from >> 4) & 1) end = put(end, from, size);
+        from += size;
+    }
+    if (end == elements) return to;
+    while ((end - elements) & 3) *end++ = 0;
+    put16(put16(to, 0xBEDE), (end - elements) >> 2);
+    return end;
+}
+
+/* The packet as this listener gets it, in the clear; its size. */
+static int write_packet(unsigned char *slot, const struct packet *packet, const struct leg *leg) {
+    unsigned char *start = slot + RTP_HEADER + packet->csrcs_size, *end = put_extensions(start, packet, leg);
+    slot[0] = packet->first | (end == start ? 0 : 0x10);
+    slot[1] = packet->second;
+    put32(put32(put16(slot + 2, (packet->index - leg->offset) & 0xFFFF), packet->timestamp), leg->ssrc);
+    put(slot + RTP_HEADER, packet->csrcs, packet->csrcs_size);
+    return put(end, packet->body, packet->body_size) - slot;
+}
+
+/* Number this packet and those after it. A stream starts below 2^15, or a listener that misses its first packets takes
+   the wrap for a loss of sync. */
+static void begin(struct leg *leg, int64_t index) {
+    int64_t number = leg->highest >= 0 ? leg->highest + 1 : index & 0x7FFF;
+    leg->first = index;
+    leg->offset = index - number;
+}
+
+/* Whether the packet is in this slot, protected. Nothing may be sent from it otherwise. */
+static int write_slot(struct mmsghdr *header, const struct packet *packet, struct leg *leg, protect_function protect) {
+    struct path *path = leg->path;
+    int64_t number = packet->index - leg->offset;
+    int most = RTP_HEADER + packet->csrcs_size + 4 + leg->mid_size + packet->elements_size + 3 + packet->body_size;
+    if (path->keys == NULL || most + TRAILER > SLOT) return 0;
+    if (number > leg->highest) leg->highest = number;
+    int size = write_packet(header->msg_hdr.msg_iov->iov_base, packet, leg);
+    if (protect(path->keys, header->msg_hdr.msg_iov->iov_base, &size) != OK) return 0;
+    header->msg_hdr.msg_iov->iov_len = size;
+    memcpy(header->msg_hdr.msg_name, path->destination, path->destination_size);
+    leg->packets++;
+    leg->octets += packet->body_size - packet->padding;
+    return 1;
+}
+
+/* Write the packet for the legs from `at` on, into free slots, until either ends; how many legs are done. */
+int forward(struct block *block, struct leg **legs, int at, int count, int first, int second, int64_t index,
+            uint32_t timestamp, const unsigned char *elements, int elements_size, const unsigned char *csrcs,
+            int csrcs_size, const unsigned char *body, int body_size, int padding) {
+    struct packet packet = {first, second, index, timestamp, elements, csrcs, body,
+                            elements_size, csrcs_size, body_size, padding};
+    for (; at < count && block->used < block->slots; at++) {
+        struct leg *leg = legs[at];
+        if (leg->first < 0)
+            begin(leg, index);
+        else if (index < leg->first) /* late, from before a pause: its number is another's */
+            continue;
+        else if (index - leg->offset - leg->highest > 0x7FFF) /* SRTP would count it to the cycle before */
+            begin(leg, index);
+        if (write_slot(&block->headers[block->used], &packet, leg, block->protect))
+            block->used++;
+        else
+            block->failures++;
+    }
+    return at;
+}

@@ -117,8 +117,6 @@ int forward(struct block *block, struct leg **legs, int at, int count, int first
             begin(leg, index);
         else if (index < leg->first) /* late, from before a pause: its number is another's */
             continue;
-        else if (index - leg->offset - leg->highest > 0x7FFF) /* SRTP would count it to the cycle before */
-            begin(leg, index);
         if (write_slot(&block->headers[block->used], &packet, leg, block->protect))
             block->used++;
         else

@@ -92,8 +92,6 @@ class PythonFanout(Fanout):
                 leg.begin(index)
             elif index < leg.first:  # late, from before a pause: its number is another's
                 continue
-            elif index - leg.offset - leg.highest > 0x7FFF:  # SRTP would count it to the cycle before
-                leg.begin(index)
             key = leg.mid, leg.wanted
             if (tail := tails.get(key)) is None:
                 tail = tails[key] = _tail(packet, leg)

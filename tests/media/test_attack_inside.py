@@ -17,7 +17,8 @@ from media.fuzz import RTCP, RTP, STUN, Mutations
 from media.inside import CERTIFICATE, Client, Inside, run
 from media_peer import audio, write_nack
 from palaver_media import rtp, stun
-from palaver_media.dtls import Certificate, DtlsSrtp, SrtpError, State
+from palaver_media.dtls import Certificate, DtlsSrtp, State
+from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import (
     AddConsumer,
     AddProducer,

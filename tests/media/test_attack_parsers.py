@@ -12,7 +12,7 @@ from palaver_media import rtcp, rtp, stun
 from palaver_media.dtls import HELD, Certificate, DtlsSrtp, State
 from palaver_media.keyframes import starts_h264_keyframe, starts_vp8_keyframe
 from palaver_media.rtcp import Reception
-from palaver_media.rtp import AUDIO_LEVEL, MID
+from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID
 from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import DtlsRole, Fingerprint
 from palaver_worker.packet import Packet
@@ -97,7 +97,8 @@ def test_rtp(count):
 @pytest.mark.parametrize("count", SIZES)
 def test_rtp_in_the_worker(count):
     def read(data: bytes) -> None:
-        packet = Packet(memoryview(data), {4: MID, 3: AUDIO_LEVEL}, 0.0)
+        packet = Packet(memoryview(data), {4: MID, 3: AUDIO_LEVEL, 1: ABS_SEND_TIME}, 5.0)
+        assert rtp.read_extensions(rtp.ONE_BYTE, packet.elements).keys() <= {AUDIO_LEVEL, ABS_SEND_TIME}
         assert packet.body.startswith(packet.payload)
         assert packet.level is None or -127 <= packet.level <= 0
         starts_vp8_keyframe(packet.payload)

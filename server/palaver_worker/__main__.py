@@ -11,20 +11,25 @@ import asyncio
 import logging
 import signal
 import sys
+from functools import partial
 
 from palaver_media.child import Channel, beat, take_precedence
 from palaver_media.dtls import Certificate
 from palaver_media.worker_messages import VIDEO_BITRATE, WORKER_CODEC, Beat, Draining, Ready, WorkerCommand
 
+from .fanout import find_core
 from .port import Port, bind
+from .pump import PumpSelector
 from .sfu import Sfu
 from .statistics import Statistics
 
 log = logging.getLogger(__name__)
 
 
-async def run(fd: int, host: str, port_number: int, video_bitrate: int) -> None:
+async def run(fd: int, host: str, port_number: int, video_bitrate: int, pump: PumpSelector | None) -> None:
     """Serve until the channel closes, or until a drain is done; `video_bitrate` in bit/s.
+
+    `pump` is the loop's selector where the core forwards by itself.
 
     Raises:
         OSError: the UDP port cannot be had.
@@ -52,11 +57,17 @@ async def run(fd: int, host: str, port_number: int, video_bitrate: int) -> None:
         channel.open(apply)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, drain)
-        loop.add_reader(udp, port.drain, channel.poll)
+        if pump is None:
+            loop.add_reader(udp, port.drain, channel.poll)
+        else:
+            pump.attach(port.fanout, partial(loop.call_soon, port.act, channel.poll))
         channel.report(Ready(udp.getsockname()[1], sfu.certificate.fingerprint, port.fanout.name))
         statistics.start()
         await beat(channel, make_beat)
-        loop.remove_reader(udp)
+        if pump is None:
+            loop.remove_reader(udp)
+        else:
+            pump.detach()
         statistics.close()
         sfu.close()
         port.flush()
@@ -74,7 +85,9 @@ def main() -> int:
     logging.basicConfig(format="palaver_worker: %(levelname)s: %(message)s")
     take_precedence()
     try:
-        asyncio.run(run(options.fd, options.host, options.port, options.video_bitrate))
+        pump = PumpSelector() if find_core().forwards_by_itself else None
+        with asyncio.Runner(loop_factory=partial(asyncio.SelectorEventLoop, pump)) as runner:
+            runner.run(run(options.fd, options.host, options.port, options.video_bitrate, pump))
     except OSError as why:
         print(f"palaver_worker: udp {options.host}:{options.port}: {why.strerror}", file=sys.stderr)
         return 1

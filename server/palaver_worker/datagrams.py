@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 import cffi
@@ -54,6 +55,7 @@ class Block:
         self.vectors: Any = _ffi.new("struct iovec[]", count)
         self.headers: Any = _ffi.new("struct mmsghdr[]", count)
         self._socket = udp
+        self.fileno = udp.fileno()
         self.headers_address = int(_ffi.cast("uintptr_t", self.headers))  # for the core in C
         self._link()
 
@@ -84,6 +86,13 @@ class Incoming(Block):
             self.sizes = []
             dropped[f"receive: {why.strerror}"] += 1
         return len(self.sizes)
+
+    def set_sizes(self, slots: Iterable[int]) -> None:
+        """Another has received: see how much is in these slots."""
+        sizes = [0] * BATCH
+        for index in slots:
+            sizes[index] = self.headers[index].msg_len
+        self.sizes = sizes
 
     def source(self, index: int) -> Sockaddr:
         """Who sent the datagram in this slot."""

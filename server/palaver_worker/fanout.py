@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
-from palaver_media.rtp import MID, write_extensions
 from palaver_media.rtcp import Reception
+from palaver_media.rtp import MID, write_extensions
 from palaver_media.srtp import Session
 from palaver_media.worker_messages import AddProducer
 
@@ -123,28 +123,39 @@ class Fanout(abc.ABC):
     """A core. `failures` counts packets that could not be protected."""
 
     name: str
+    forwards_by_itself = False  # while `wait` lasts
 
-    def __init__(self, outgoing: Outgoing) -> None:
-        self.outgoing = outgoing
+    def __init__(self, incoming: Incoming, outgoing: Outgoing) -> None:
+        self.incoming, self.outgoing = incoming, outgoing
         self.failures = 0
 
     def client(self) -> Client:
         """A new client, who is not heard yet."""
         return Client()
 
+    @abc.abstractmethod
     def admit(self, address: Sockaddr, client: Client) -> None:
         """Hear this client, and no other, at an address."""
 
+    @abc.abstractmethod
     def dismiss(self, address: Sockaddr) -> None:
         """Hear nobody there."""
 
-    def receive(self, incoming: Incoming, dropped: Counter[str]) -> None:
+    def receive(self, dropped: Counter[str]) -> None:
         """Take what has arrived."""
-        incoming.receive(dropped)
+        self.incoming.receive(dropped)
 
-    def process(self, incoming: Incoming, now: float) -> Iterable[int]:
+    def process(self, now: float, dropped: Counter[str]) -> Iterable[int]:
         """Act on what was received; the slots of what is the caller's."""
-        return range(len(incoming.sizes))
+        return range(len(self.incoming.sizes))
+
+    def wait(self, others: int, timeout: float | None) -> bool:
+        """Forward until something else is to be done; whether that is `process`.
+
+        It is when a batch holds more than the core can do. Else another source of events on the epoll `others` has one,
+        or `timeout` (s, None: no end) is over.
+        """
+        raise NotImplementedError
 
     @abc.abstractmethod
     def path(self) -> Path:
@@ -168,13 +179,13 @@ def mid_element(mid: str, extensions: Iterable[int]) -> bytes:
     return write_extensions({MID: mid.encode()}) if MID in extensions else b""
 
 
-def choose(outgoing: Outgoing) -> Fanout:
+def choose(incoming: Incoming, outgoing: Outgoing) -> Fanout:
     """The C core where it was built, else the one in Python; the environment may say otherwise.
 
     Raises:
         ImportError: the C core is asked for and not there.
     """
-    return find_core()(outgoing)
+    return find_core()(incoming, outgoing)
 
 
 def find_core() -> type[Fanout]:

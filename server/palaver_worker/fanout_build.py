@@ -1,4 +1,4 @@
-"""Builds the C core (`fanout.c`) where there is a compiler.
+"""Builds the core in C (`fanout.c`, `pump.c`) where there is a compiler.
 
 The installation does it; by hand: ``python -m palaver_worker.fanout_build``.
 """
@@ -21,7 +21,8 @@ struct path { void *keys; unsigned char destination[28]; int destination_size; }
 struct leg { struct path *path; uint32_t ssrc, wanted; unsigned char mid[32]; int mid_size;
              int64_t offset, first, highest; uint64_t packets, octets; };
 struct mmsghdr;
-struct block { struct mmsghdr *headers; int slots, used, failures; int (*protect)(void *keys, void *packet, int *size); };
+struct block { struct mmsghdr *headers; int slots, used, failures;
+               int (*protect)(void *keys, void *packet, int *size); };
 int forward(struct block *block, struct leg **legs, int at, int count, int first, int second, int64_t index,
             uint32_t timestamp, const unsigned char *elements, int elements_size, const unsigned char *csrcs,
             int csrcs_size, const unsigned char *body, int body_size, int padding);
@@ -54,7 +55,9 @@ def build() -> Path:
     """
     ffi = cffi.FFI()
     ffi.cdef(DECLARATIONS)
-    ffi.set_source(NAME, "".join((HERE / each).read_text() for each in SOURCES), extra_compile_args=["-O2"], py_limited_api=True)
+    ffi.set_source(
+        NAME, "".join((HERE / each).read_text() for each in SOURCES), extra_compile_args=["-O2"], py_limited_api=True
+    )
     with tempfile.TemporaryDirectory() as folder:
         built = Path(ffi.compile(tmpdir=folder))
         target = HERE / built.name

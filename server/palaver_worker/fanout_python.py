@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from palaver_media.srtp import FFI, LIBRARY, OK, TRAILER, Session
 
-from .datagrams import SLOT, Outgoing
-from .fanout import FARTHEST, Fanout, mid_element
+from .datagrams import SLOT, Incoming, Outgoing
+from .fanout import FARTHEST, Client, Fanout, mid_element
 from .packet import RTP_HEADER, Packet
 from .sockaddr import Sockaddr
 
@@ -66,9 +66,15 @@ class PythonFanout(Fanout):
 
     name = "python"
 
-    def __init__(self, outgoing: Outgoing) -> None:
-        super().__init__(outgoing)
+    def __init__(self, incoming: Incoming, outgoing: Outgoing) -> None:
+        super().__init__(incoming, outgoing)
         self._size: Any = FFI.new("int *")
+
+    def admit(self, address: Sockaddr, client: Client) -> None:
+        """Nothing to do: the port knows who is where."""
+
+    def dismiss(self, address: Sockaddr) -> None:
+        """Likewise."""
 
     def path(self) -> PythonPath:
         """A new listener's path."""

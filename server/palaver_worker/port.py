@@ -40,7 +40,7 @@ class Port:
         self,
         udp: socket.socket,
         now: Callable[[], float] = time.monotonic,
-        core: Callable[[Outgoing], Fanout] = choose,
+        core: Callable[[Incoming, Outgoing], Fanout] = choose,
     ) -> None:
         self.now = now
         self.by_ufrag: dict[str, Transport] = {}
@@ -48,21 +48,21 @@ class Port:
         self.dropped: Counter[str] = Counter()
         self._incoming = Incoming(udp)
         self._outgoing = Outgoing(udp, self.dropped)
-        self.fanout = core(self._outgoing)
+        self.fanout = core(self._incoming, self._outgoing)
 
     def drain(self, poll: Callable[[], None]) -> None:
         """Take a batch of the datagrams that have arrived, then the commands that `poll` brings in, then act on both.
 
         In this order whoever sent a command before a datagram finds it applied first.
         """
-        self.fanout.receive(self._incoming, self.dropped)
+        self.fanout.receive(self.dropped)
         self.act(poll)
 
     def act(self, poll: Callable[[], None]) -> None:
         """The same, with the batch that was taken."""
         poll()
         now = self.now()
-        for slot in self.fanout.process(self._incoming, now):
+        for slot in self.fanout.process(now, self.dropped):
             self._take(slot, now)
         self.flush()
 

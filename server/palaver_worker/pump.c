@@ -314,7 +314,7 @@ int receive(struct pump *pump) {
 /* Act on what was received; what is left is Python's. */
 void process(struct pump *pump, double now) {
     int received = pump->received;
-    pump->received = pump->left = 0;
+    pump->received = 0;
     for (int slot = 0; slot < received; slot++) {
         struct mmsghdr *header = &pump->incoming[slot];
         unsigned char *data = header->msg_hdr.msg_iov->iov_base;
@@ -334,7 +334,6 @@ void process(struct pump *pump, double now) {
    batch, somebody who began to speak, or another source of events. Commands go before the datagrams that came with them. */
 void wait_and_forward(struct pump *pump, double deadline) {
     struct pollfd sources[2] = {{pump->udp, POLLIN, 0}, {pump->others, POLLIN, 0}};
-    pump->left = 0;
     for (;;) {
         double left = deadline < 0 ? -1 : deadline - now_in_s();
         int patience = deadline < 0 ? -1 : left <= 0 ? 0 : (int)ceil(left * 1000);

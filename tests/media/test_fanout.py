@@ -64,7 +64,8 @@ class Hall:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.dropped = Counter()
-        self.fanout = core(Outgoing(self.socket, self.dropped, has_mmsg=has_mmsg))
+        incoming = Incoming(self.socket, has_mmsg=has_mmsg)
+        self.fanout = core(incoming, Outgoing(self.socket, self.dropped, has_mmsg=has_mmsg))
         self.listeners = []
 
     def listener(self, key=None):

@@ -3,10 +3,9 @@
 // usage: node every_event.js URL TRANSPORTS SERVER_PID; somebody must come to speak in the room "voices".
 // Prints what was answered and told, a JSON line each; the exit code is 0 when all was as it should be.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { Person, TRANSPORTS, tell } from "./people.js";
 
-const [url, transports, serverPid] = process.argv.slice(2);
+const [url, transports] = process.argv.slice(2);
 
 async function people(...names) {
   return await Promise.all(names.map((name) => Person.arrive(url, name, { transports: TRANSPORTS[transports] })));
@@ -349,7 +348,8 @@ async function listenInTheRoomWithVoices() {
   const { speakers } = await ann.hears("activeSpeakers", { roomId: room.roomId, speakers: { 0: { userId } } });
   assert.ok(speakers[0].level > 0 && speakers[0].level < 40, JSON.stringify(speakers));
   return async () => {
-    process.kill(Number(readFileSync(`/proc/${serverPid}/task/${serverPid}/children`, "utf8").trim()), "SIGKILL");
+    const { workers } = await (await fetch(`${url}/api/stats`)).json(); // the one with the rooms, and a spare
+    process.kill(workers.find(({ rooms }) => rooms > 0).pid, "SIGKILL");
     await ann.hears("mediaReset", { roomId: room.roomId });
     for (const seat of [1, 2]) await ann.hears("newProducer", { userId }); // before, and after
     goodbye(ann);

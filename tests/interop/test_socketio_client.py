@@ -37,8 +37,8 @@ async def run_every_event(transports: str, folder: Path, into: dict[str, Run]) -
     env = {"XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder)}
     speaking = ("--room", "voices", "--name", "Vox", "--input", "tone:440", "--output", "null", "--json")
     async with (
-        serving("--ring-timeout", "2", env=env) as (url, server),
-        node("every_event.js", url, transports, str(server.process.pid)) as people,
+        serving("--ring-timeout", "2", env=env) as (url, _),
+        node("every_event.js", url, transports) as people,
     ):
         await people.wait_line(said("waiting"))
         async with running("call", url, *speaking, env=env):

@@ -28,7 +28,7 @@ struct track {
     double clock_rate;
     int64_t first, highest, received, octets;
     double jitter, transit;
-    int level;                          /* dBov of the last packet; 1: it told none */
+    int told, level;                    /* dBov that this packet tells, and the last that did; 1: none */
     int run, is_speaking;               /* loud packets in a row; whether a conversation knows of it */
     double loudness, heard;
     struct kept ring[KEPT];
@@ -122,7 +122,7 @@ static unsigned char *map_element(struct track *track, unsigned char *to, int id
         send_time[0] = fixed >> 16, send_time[1] = fixed >> 8, send_time[2] = fixed;
         value = send_time, size = 3;
     }
-    if (mapped == AUDIO_LEVEL) track->level = -(value[0] & 0x7F);
+    if (mapped == AUDIO_LEVEL) track->told = -(value[0] & 0x7F);
     *to++ = mapped << 4 | (size - 1);
     return put(to, value, size);
 }
@@ -160,7 +160,7 @@ static int read_packet(struct track *track, const unsigned char *data, int size,
     packet->elements = elements;
     packet->elements_size = packet->padding = 0;
     at += packet->csrcs_size;
-    track->level = 1;
+    track->told = 1;
     if (data[0] & 0x10) {
         if (end - at < 4 || end - at < 4 + 4 * (int)get16(at + 2)) return -1;
         const unsigned char *block = at + 4, *after = block + 4 * get16(at + 2);
@@ -277,7 +277,9 @@ static void take(struct pump *pump, void *keys, struct track *track, unsigned ch
     track->octets += packet.body_size - packet.padding;
     if (!keep(kept, &packet)) return;
     spread(pump, &packet, track->legs, track->count);
-    if (track->level <= 0) hear(pump, track, now);
+    if (track->told > 0) return;
+    track->level = track->told;
+    hear(pump, track, now);
 }
 
 /* Send a packet again on these legs, if it is still kept; whether it is. */

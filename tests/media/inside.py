@@ -69,6 +69,10 @@ class Client:
         for datagram in datagrams:
             (through or self.socket).sendto(datagram, self.inside.address)
         self.inside.port.drain(lambda: None)
+        return self.receive()
+
+    def receive(self) -> list[bytes]:
+        """What has come."""
         heard = []
         try:
             while True:

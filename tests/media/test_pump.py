@@ -1,0 +1,136 @@
+"""Voices that the core in C takes all the way: the same as by way of Python, and in the same order."""
+
+import asyncio
+from contextlib import suppress
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from media.inside import Client, Inside, run
+from media_peer import audio
+from palaver_media import rtp
+from palaver_media.rtp import RtpPacket
+from palaver_media.srtp import SrtpError
+from palaver_media.worker_messages import AddConsumer, AddProducer, CloseProducer, MediaKind, ResumeConsumer
+from palaver_worker.fanout_c import MOST_TRACKS, CFanout
+from palaver_worker.port import bind
+from palaver_worker.pump import PumpSelector
+
+IDS = {4: 1, 2: 4, 3: 10, 20: 10}  # of extensions: a browser's, and one that needs the two-byte form
+
+
+def talk(inside: Inside, speaker: Client, listener: Client) -> None:
+    inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48000, 1, {111: 100, 9: 9}, IDS))
+    inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", (1, 4, 10)))
+    inside.sfu.apply(ResumeConsumer("c"))
+
+
+def heard(listener: Client, datagrams: list[bytes]) -> list[RtpPacket]:
+    """The RTP in these datagrams, without the time of sending."""
+    packets = [rtp.parse(listener.dtls.unprotect_rtp(each)) for each in datagrams if not rtp.is_rtcp(each)]
+    for packet in packets:
+        packet.extensions.pop(4, None)
+    return packets
+
+
+extensions = st.dictionaries(st.sampled_from([2, 3, 4, 7]), st.binary(min_size=1, max_size=16), max_size=4)
+packets = st.tuples(
+    st.integers(-3, 70),  # how far its number is from the last one's: late ones are kept for less long in C
+    st.sampled_from([111, 111, 9, 5]),
+    st.binary(max_size=40),
+    extensions,
+    st.booleans(),
+    st.integers(0, 3),  # CSRCs
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(packets, max_size=15), st.sampled_from([3, 32_760, 65_500]))
+def test_listeners_and_statistics_see_no_difference(said, first):
+    seen = []
+
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = Client(inside), Client(inside)
+        speaker.connect()
+        listener.connect()
+        talk(inside, speaker, listener)
+        position, got = first, []
+        for step, payload_type, body, elements, is_marked, csrcs in said:
+            position = max(0, position + step)
+            timestamp = 960 * position & 0xFFFFFFFF
+            packet = RtpPacket(
+                payload_type, position & 0xFFFF, timestamp, 1, body, is_marked, elements, bytes(4 * csrcs)
+            )
+            with suppress(SrtpError):  # the speaker's own guard: it said this before, or long ago
+                speaker.send(speaker.dtls.protect_rtp(packet.write()))
+            got += [each.write() for each in heard(listener, listener.send())]
+        producer = inside.sfu.producers["p"]
+        counted = producer.reception
+        seen.append((got, counted.received, counted.highest, counted.expected, producer.octets, producer.level))
+        speaker.socket.close()
+        listener.socket.close()
+
+    run(scenario)
+    assert seen[0] == seen[1]
+
+
+def test_tracks_beyond_what_the_core_takes_are_heard_too():
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = Client(inside), Client(inside)
+        speaker.connect()
+        listener.connect()
+        ssrcs = range(1, MOST_TRACKS + 4)
+        for ssrc in ssrcs:
+            inside.sfu.apply(AddProducer(speaker.id, f"p{ssrc}", MediaKind.AUDIO, 48000, ssrc, {111: 100}, IDS))
+            inside.sfu.apply(AddConsumer(listener.id, f"c{ssrc}", f"p{ssrc}", 100 + ssrc, "0", "someone", ()))
+            inside.sfu.apply(ResumeConsumer(f"c{ssrc}"))
+        for closed in (None, 1, MOST_TRACKS + 2):
+            if closed is not None:
+                inside.sfu.apply(CloseProducer(f"p{closed}"))
+                ssrcs = [each for each in ssrcs if each != closed]
+            for ssrc in ssrcs:
+                speaker.send(speaker.dtls.protect_rtp(audio(ssrc, 10 + (closed or 0)).write()))
+            assert [each.ssrc - 100 for each in heard(listener, listener.send())] == list(ssrcs)
+        speaker.socket.close()
+        listener.socket.close()
+
+    run(scenario)
+
+
+def test_a_voice_wakes_nobody_and_a_check_does():
+    """On a real loop: it waits in C, and `act` is called for what is no voice."""
+    woken = []
+
+    async def scenario(pump: PumpSelector) -> None:
+        with await bind("127.0.0.1", 0) as udp:
+            loop = asyncio.get_running_loop()
+            inside = Inside(loop, udp, CFanout)
+            speaker, listener = Client(inside), Client(inside)
+            speaker.connect()
+            listener.connect()
+            talk(inside, speaker, listener)
+
+            def act() -> None:
+                woken.append(loop.time())
+                loop.call_soon(inside.port.act, lambda: None)
+
+            pump.attach(inside.port.fanout, act)
+            for sequence in range(1, 51):
+                packet = audio(1, sequence)
+                packet.extensions = {3: b"\x7f"}  # silence: nobody begins to speak
+                speaker.socket.sendto(speaker.dtls.protect_rtp(packet.write()), inside.address)
+                await asyncio.sleep(0.001)
+            assert [each.sequence for each in heard(listener, listener.receive())] == list(range(1, 51))
+            assert not woken
+            speaker.socket.sendto(audio(2, 1).write(), inside.address)  # of no track
+            await asyncio.sleep(0.02)
+            assert len(woken) == 1
+            assert inside.port.dropped["ValueError"] == 1
+            pump.detach()
+            inside.sfu.close()
+            speaker.socket.close()
+            listener.socket.close()
+
+    pump = PumpSelector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(pump)) as runner:
+        runner.run(scenario(pump))

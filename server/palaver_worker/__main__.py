@@ -60,7 +60,7 @@ async def run(fd: int, host: str, port_number: int, video_bitrate: int, pump: Pu
         if pump is None:
             loop.add_reader(udp, port.drain, channel.poll)
         else:
-            pump.attach(port.fanout, partial(loop.call_soon, port.act, channel.poll))
+            pump.attach(port.fanout, lambda: loop.call_soon(port.act, channel.poll))
         channel.report(Ready(udp.getsockname()[1], sfu.certificate.fingerprint, port.fanout.name))
         statistics.start()
         await beat(channel, make_beat)

@@ -6,6 +6,7 @@ import os
 import random
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +56,12 @@ TOGETHER = 10  # calls at once: each is encoded and decoded in earnest
 
 
 def ports_of(pid: int) -> Iterator[tuple[str, int]]:
-    """The addresses of a process's UDP sockets."""
+    """The addresses of a process's UDP sockets; of one that has ended, none."""
     inodes = set()
-    for number in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            inodes.add(os.readlink(f"/proc/{pid}/fd/{number}"))
-        except FileNotFoundError:  # closed meanwhile
-            continue
+    with suppress(FileNotFoundError):
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(FileNotFoundError):  # closed meanwhile
+                inodes.add(os.readlink(f"/proc/{pid}/fd/{number}"))
     for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
         fields = line.split()
         if f"socket:[{fields[9]}]" in inodes:

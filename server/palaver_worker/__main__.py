@@ -17,7 +17,7 @@ from palaver_media.child import Channel, beat, take_precedence
 from palaver_media.dtls import Certificate
 from palaver_media.worker_messages import VIDEO_BITRATE, WORKER_CODEC, Beat, Draining, Ready, WorkerCommand
 
-from .fanout import find_core
+from .fanout import SelfForwarding, find_core
 from .port import Port, bind
 from .pump import PumpSelector
 from .sfu import Sfu
@@ -57,16 +57,15 @@ async def run(fd: int, host: str, port_number: int, video_bitrate: int, pump: Pu
         channel.open(apply)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, drain)
-        if pump is None:
-            loop.add_reader(udp, port.drain, channel.poll)
-        else:
+        if pump is not None and isinstance(port.fanout, SelfForwarding):
             pump.attach(port.fanout, lambda: loop.call_soon(port.act, channel.poll))
+        else:
+            loop.add_reader(udp, port.drain, channel.poll)
         channel.report(Ready(udp.getsockname()[1], sfu.certificate.fingerprint, port.fanout.name))
         statistics.start()
         await beat(channel, make_beat)
-        if pump is None:
-            loop.remove_reader(udp)
-        else:
+        loop.remove_reader(udp)
+        if pump is not None:
             pump.detach()
         statistics.close()
         sfu.close()
@@ -85,7 +84,7 @@ def main() -> int:
     logging.basicConfig(format="palaver_worker: %(levelname)s: %(message)s")
     take_precedence()
     try:
-        pump = PumpSelector() if find_core().forwards_by_itself else None
+        pump = PumpSelector() if issubclass(find_core(), SelfForwarding) else None
         with asyncio.Runner(loop_factory=partial(asyncio.SelectorEventLoop, pump)) as runner:
             runner.run(run(options.fd, options.host, options.port, options.video_bitrate, pump))
     except OSError as why:

@@ -123,7 +123,6 @@ class Fanout(abc.ABC):
     """A core. `failures` counts packets that could not be protected."""
 
     name: str
-    forwards_by_itself = False  # while `wait` lasts
 
     def __init__(self, incoming: Incoming, outgoing: Outgoing) -> None:
         self.incoming, self.outgoing = incoming, outgoing
@@ -149,14 +148,6 @@ class Fanout(abc.ABC):
         """Act on what was received; the slots of what is the caller's."""
         return range(len(self.incoming.sizes))
 
-    def wait(self, others: int, timeout: float | None) -> bool:
-        """Forward until something else is to be done; whether that is `process`.
-
-        It is when a batch holds more than the core can do. Else another source of events on the epoll `others` has one,
-        or `timeout` (s, None: no end) is over.
-        """
-        raise NotImplementedError
-
     @abc.abstractmethod
     def path(self) -> Path:
         """A new listener's path."""
@@ -172,6 +163,18 @@ class Fanout(abc.ABC):
     @abc.abstractmethod
     def forward(self, packet: Packet, group: Any) -> None:
         """Send a packet on all these legs; one from before a leg's beginning is left out there."""
+
+
+class SelfForwarding(Fanout):
+    """A core that forwards by itself while its owner waits."""
+
+    @abc.abstractmethod
+    def wait(self, others: int, timeout: float | None) -> bool:
+        """Forward until something else is to be done; whether that is `process`.
+
+        It is when a batch holds more than the core can do. Else another source of events on the epoll `others` has one,
+        or `timeout` (s, None: no end) is over.
+        """
 
 
 def mid_element(mid: str, extensions: Iterable[int]) -> bytes:

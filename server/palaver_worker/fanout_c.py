@@ -18,7 +18,7 @@ from palaver_media.worker_messages import AddProducer
 
 from . import _fanout  # type: ignore[attr-defined]  # built, where there is a compiler
 from .datagrams import Incoming, Outgoing
-from .fanout import Client, Fanout, mid_element
+from .fanout import Client, SelfForwarding, mid_element
 from .packet import Packet
 from .sockaddr import Sockaddr
 from .speakers import LOUD, ONSET, SMOOTHING
@@ -193,11 +193,10 @@ class CClient(Client):
         self.struct.count = len(self._tracks)
 
 
-class CFanout(Fanout):
+class CFanout(SelfForwarding):
     """Forwarding in C: of voices all the way, of other packets by one call for each."""
 
     name = "c"
-    forwards_by_itself = True
 
     def __init__(self, incoming: Incoming, outgoing: Outgoing) -> None:
         super().__init__(incoming, outgoing)

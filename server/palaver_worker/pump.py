@@ -5,7 +5,7 @@ from __future__ import annotations
 import selectors
 from collections.abc import Callable
 
-from .fanout import Fanout
+from .fanout import SelfForwarding
 
 
 class PumpSelector(selectors.EpollSelector):
@@ -13,10 +13,10 @@ class PumpSelector(selectors.EpollSelector):
 
     def __init__(self) -> None:
         super().__init__()
-        self._fanout: Fanout | None = None
+        self._fanout: SelfForwarding | None = None
         self._act: Callable[[], object] | None = None
 
-    def attach(self, fanout: Fanout, act: Callable[[], object]) -> None:
+    def attach(self, fanout: SelfForwarding, act: Callable[[], object]) -> None:
         """Forward from now on; `act` is called when there is something to process, and returns at once."""
         self._fanout, self._act = fanout, act
 

@@ -99,7 +99,6 @@ def test_tracks_beyond_what_the_core_takes_are_heard_too():
 
 def test_a_voice_wakes_nobody_and_a_check_does():
     """On a real loop: it waits in C, and `act` is called for what is no voice."""
-    woken = []
 
     async def scenario(pump: PumpSelector) -> None:
         with await bind("127.0.0.1", 0) as udp:
@@ -110,21 +109,24 @@ def test_a_voice_wakes_nobody_and_a_check_does():
             listener.connect()
             talk(inside, speaker, listener)
 
+            woken = asyncio.Event()
+
             def act() -> None:
-                woken.append(loop.time())
+                woken.set()
                 loop.call_soon(inside.port.act, lambda: None)
 
             pump.attach(inside.port.fanout, act)
-            for sequence in range(1, 51):
-                packet = audio(1, sequence)
-                packet.extensions = {3: b"\x7f"}  # silence: nobody begins to speak
-                speaker.socket.sendto(speaker.dtls.protect_rtp(packet.write()), inside.address)
-                await asyncio.sleep(0.001)
-            assert [each.sequence for each in heard(listener, listener.receive())] == list(range(1, 51))
-            assert not woken
-            speaker.socket.sendto(audio(2, 1).write(), inside.address)  # of no track
-            await asyncio.sleep(0.02)
-            assert len(woken) == 1
+            async with asyncio.timeout(10):
+                for sequence in range(1, 51):
+                    packet = audio(1, sequence)
+                    packet.extensions = {3: b"\x7f"}  # silence: nobody begins to speak
+                    speaker.socket.sendto(speaker.dtls.protect_rtp(packet.write()), inside.address)
+                    datagram = await loop.sock_recv(listener.socket, 2048)
+                    assert [each.sequence for each in heard(listener, [datagram])] == [sequence]
+                assert not woken.is_set()
+                speaker.socket.sendto(audio(2, 1).write(), inside.address)  # of no track
+                await woken.wait()
+            await asyncio.sleep(0)  # what `act` has called
             assert inside.port.dropped["ValueError"] == 1
             pump.detach()
             inside.sfu.close()

@@ -176,7 +176,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
             try:
                 config = attrs.evolve(config, **{name: value})
             except ValueError as error:
-                raise ConfigError(f"{source}: {name.replace('_', '-')} = {value!r}: {error}") from None
+                shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+                raise ConfigError(f"{source}: {name.replace('_', '-')} = {shown!r}: {error}") from None
     if not config.is_loopback and not config.insecure:
         raise ConfigError(
             f"{config.host} can be reached from other machines, and nothing is protected by passwords or TLS yet: "

@@ -67,6 +67,21 @@ class ConnectTransport:
 
 
 @frozen
+class OpenPipe:
+    """A path to another worker of this server. It needs neither ICE nor DTLS: the server knows where and made the keys.
+
+    `host` and `port` are the other worker's. `inbound` and `outbound` are keys with their salts for AEAD_AES_128_GCM
+    (RFC 7714), 28 bytes in hex. An older pipe to the same address makes way.
+    """
+
+    transport: str
+    host: str
+    port: int
+    inbound: str
+    outbound: str
+
+
+@frozen
 class CloseTransport:
     """Forget a transport and what it carries. Its ufrag is dead."""
 
@@ -80,6 +95,7 @@ class AddProducer:
     `payload_types` and `extensions` map the sender's numbers to the router's; others are dropped or cut out.
     `clock_rate` is in Hz. `rtx_ssrc` is the stream of the sender's retransmissions (RFC 4588), if it has one;
     `rtx_payload_types` maps their payload types to those, also the sender's, of the packets that they restore.
+    On a pipe, `router` and `seat` say whose track it is; elsewhere the transport does.
     """
 
     transport: str
@@ -91,11 +107,32 @@ class AddProducer:
     extensions: dict[int, int]
     rtx_ssrc: int | None = None
     rtx_payload_types: dict[int, int] = field(factory=dict[int, int])
+    router: str | None = None
+    seat: str | None = None
+
+
+@frozen
+class AddSpeakers:
+    """Have producers that nobody sends: each carries one of those who speak loudest in a room, now this one, now that.
+
+    Nobody hears himself on them, nor a second time whom he consumes by name. Only tracks with audio levels are carried.
+    """
+
+    router: str
+    producers: tuple[str, ...]
+    clock_rate: int
 
 
 @frozen
 class CloseProducer:
-    """Stop forwarding a track, and close its consumers."""
+    """Stop forwarding a track, or a speaker, and close its consumers."""
+
+    producer: str
+
+
+@frozen
+class CloseConsumers:
+    """Close all consumers that a producer has now."""
 
     producer: str
 
@@ -299,9 +336,12 @@ WorkerCommand: TypeAlias = (
     OpenTransport
     | RestartIce
     | ConnectTransport
+    | OpenPipe
     | CloseTransport
     | AddProducer
+    | AddSpeakers
     | CloseProducer
+    | CloseConsumers
     | AddConsumer
     | ResumeConsumer
     | PauseConsumer

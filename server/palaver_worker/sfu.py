@@ -14,12 +14,15 @@ from palaver_media.worker_messages import (
     VIDEO_BITRATE,
     AddConsumer,
     AddProducer,
+    AddSpeakers,
     CloseConsumer,
+    CloseConsumers,
     CloseProducer,
     CloseRouter,
     CloseSeat,
     CloseTransport,
     ConnectTransport,
+    OpenPipe,
     OpenTransport,
     PauseConsumer,
     RestartIce,
@@ -91,6 +94,8 @@ class Sfu:
             case CloseConsumer(consumer=id):
                 if (consumer := self.consumers.get(id)) is not None:
                     self._close_consumer(consumer)
+            case OpenPipe() | AddSpeakers() | CloseConsumers():
+                pass  # next
             case _:
                 assert_never(command)
 

@@ -37,6 +37,7 @@ from .consumer import Consumer
 from .pipe import Pipe
 from .port import Port
 from .producer import Producer
+from .reports import Reports
 from .source import Source
 from .speakers import Conversation
 from .stage import Slot, Stage
@@ -67,6 +68,7 @@ class Sfu:
         self.conversations: dict[str, Conversation] = {}  # by router, where somebody speaks
         self.stages: dict[str, Stage] = {}  # by router, where not everybody can be heard at once
         self.slots: dict[str, Slot] = {}
+        self.rtcp_reports = Reports(self)
 
     def apply(self, command: WorkerCommand) -> None:
         """Carry out a command of the server."""

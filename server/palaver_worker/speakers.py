@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from palaver_media.worker_messages import SpeakersChanged, Speaking
 
+from .alarm import together
+
 if TYPE_CHECKING:
     from .fanout import Track
     from .sfu import Sfu
@@ -104,7 +106,7 @@ class Conversation:
         if is_changed:
             self._report()
         if self.voices or is_changed:
-            self._alarm.set(now + INTERVAL)
+            self._alarm.set(together(now + INTERVAL))
         else:
             del self._sfu.conversations[self._router]
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .producer import Producer
     from .sfu import Sfu
 
-REPORT: Final = 1.0  # s between RTCP reports
 MAX_REPORTERS: Final = 64  # SSRCs a client may send RTCP with; libsrtp keeps a context for each
 
 
@@ -41,20 +40,19 @@ class Transport:
         self.client = sfu.port.fanout.client()
         self._sfu = sfu
         self._reporters: set[int] = set()
-        self._reports = sfu.alarm(self._send_reports)
 
     def begin(self, inbound: Session, outbound: Session) -> None:
         """There are keys: media can pass."""
         self._set_keys(inbound, outbound)
         self.connected = self.port.now()
-        self._reports.set(self.connected + REPORT)
+        self._sfu.rtcp_reports.add(self)
         for consumer in self.consumers.values():
             consumer.ask_keyframe()
 
     def close(self) -> None:
         """Carry nothing more."""
         self._set_keys(None, None)
-        self._reports.set(None)
+        self._sfu.rtcp_reports.remove(self)
 
     def set_destination(self, destination: Sockaddr) -> None:
         """Send there from now on."""
@@ -119,8 +117,3 @@ class Transport:
         self.client.set_keys(inbound)
         for consumer in self.consumers.values():
             consumer.producer.regroup()
-
-    def _send_reports(self) -> None:
-        now = self.port.now()
-        self._reports.set(now + REPORT)
-        feedback.report(self, now, self._sfu.video_bitrate)

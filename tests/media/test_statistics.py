@@ -28,8 +28,8 @@ from palaver_media.worker_messages import (
 )
 from palaver_server.app import make_worker
 from palaver_server.config import Config, ConfigError, parse
+from palaver_worker.reports import REPORT
 from palaver_worker.statistics import PART, PERIOD, Statistics, describe, family_of
-from palaver_worker.transport import REPORT
 
 T = TypeVar("T")
 

@@ -338,21 +338,26 @@ void process(struct pump *pump, double now) {
     }
 }
 
+/* In ms, as poll takes it. */
+static int patience(double deadline, double now) {
+    if (deadline < 0) return -1;
+    return deadline <= now ? 0 : (int)ceil((deadline - now) * 1000);
+}
+
 /* Forward until the deadline (s, CLOCK_MONOTONIC; negative: none), or until there is something for Python: what is left of a
-   batch, somebody who began to speak, or another source of events. Commands go before the datagrams that came with them. */
+   batch, somebody who began to speak, or another source of events. Commands go before the datagrams that came with them:
+   poll looks at our socket first, so what was sent before a datagram that it saw there, it saw too; where there are several
+   datagrams, the others are newer, and one looks again. */
 void wait_and_forward(struct pump *pump, double deadline) {
     struct pollfd sources[2] = {{pump->udp, POLLIN, 0}, {pump->others, POLLIN, 0}};
-    for (;;) {
-        double left = deadline < 0 ? -1 : deadline - now_in_s();
-        int patience = deadline < 0 ? -1 : left <= 0 ? 0 : (int)ceil(left * 1000);
-        if (poll(sources, 2, patience) <= 0) return; /* the deadline, or a signal */
+    double now = deadline < 0 ? 0 : now_in_s();
+    do {
+        if (poll(sources, 2, patience(deadline, now)) <= 0) return; /* the deadline, or a signal */
         if (sources[0].revents) {
-            if (receive(pump) < 0) return;
-            if (poll(sources + 1, 1, 0) > 0) return;
-            process(pump, now_in_s());
+            int received = receive(pump);
+            if (received < 0 || sources[1].revents || (received > 1 && poll(sources + 1, 1, 0) > 0)) return;
+            process(pump, now = now_in_s());
             flush(pump);
-            if (pump->left || pump->begun) return;
         }
-        if (sources[1].revents || (deadline >= 0 && now_in_s() >= deadline)) return;
-    }
+    } while (!sources[1].revents && !pump->left && !pump->begun && (deadline < 0 || now < deadline));
 }

@@ -28,7 +28,7 @@ CODES: Final[dict[Code, str]] = {
     Code.COOLDOWN: "he rejected you three times, or you rang at him ten times, within 60 s: wait `retryAfter`",
     Code.FULL: "a limit is reached",
     Code.RATE_LIMITED: "too many requests: wait `retryAfter`",
-    Code.OVERLOADED: "the server has no room for it now",
+    Code.OVERLOADED: "the server is about to end and opens no more rooms: wait `retryAfter`",
     Code.TOO_LARGE: "more than can be taken at once",
     Code.UNSUPPORTED: "this server, or this room, has no such thing",
     Code.MEDIA_UNAVAILABLE: "no media worker now: try again",
@@ -38,11 +38,12 @@ CODES: Final[dict[Code, str]] = {
 # What every request may be answered, and what some may be besides.
 ALWAYS: Final = (Code.INVALID_PAYLOAD, Code.RATE_LIMITED, Code.INTERNAL)
 RINGING: Final = (Code.SELF, Code.OFFLINE, Code.BUSY, Code.COOLDOWN)
+NO_ROOM: Final = (Code.FULL, Code.OVERLOADED)
 MEDIA: Final = (Code.MEDIA_UNAVAILABLE,)
 BESIDES: Final[dict[str, tuple[Code, ...]]] = {
-    "createRoom": (Code.IN_ROOM, Code.IN_CALL, *RINGING, Code.DUPLICATE, Code.FULL),
-    "callUser": (Code.IN_ROOM, Code.IN_CALL, *RINGING, Code.DUPLICATE, Code.FULL),
-    "acceptCallNew": (Code.IN_ROOM, Code.FULL, *MEDIA),
+    "createRoom": (Code.IN_ROOM, Code.IN_CALL, *RINGING, Code.DUPLICATE, *NO_ROOM),
+    "callUser": (Code.IN_ROOM, Code.IN_CALL, *RINGING, Code.DUPLICATE, *NO_ROOM),
+    "acceptCallNew": (Code.IN_ROOM, *NO_ROOM, *MEDIA),
     "acceptCall": (Code.IN_ROOM, Code.NOT_ALLOWED, Code.FULL),
     "joinRoom": (Code.IN_ROOM, Code.NOT_ALLOWED, Code.FULL),
     "rejectCall": (Code.NOT_ALLOWED,),

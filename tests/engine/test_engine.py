@@ -97,6 +97,19 @@ async def test_a_muted_call_sends_nothing_and_its_time_goes_on():
         assert (after.timestamp - before.timestamp & 0xFFFFFFFF) > 48_000
 
 
+async def test_an_ssrc_that_is_sent_again_goes_on_where_it_was():
+    async with running_engine() as engine, peer(engine.fingerprint) as other:
+        engine.tell(OpenCall(CALL, "tone:440", "null", False))
+        await connect(engine, other, Direction.SEND, "up")
+        for ssrc in (77, 78, 77, 78):
+            engine.tell(send(ssrc=ssrc))
+            count = len(other.packets)
+            await until(lambda count=count: len(other.packets) >= count + 10)
+        for ssrc in (77, 78):
+            numbers = [packet.sequence for packet in other.packets if packet.ssrc == ssrc]
+            assert set(np.diff(numbers)) == {1}
+
+
 async def test_sending_may_stop_and_begin_again_on_one_ssrc():
     async with running_engine() as engine, peer(engine.fingerprint) as other:
         engine.tell(OpenCall(CALL, "tone:440", "null", False))

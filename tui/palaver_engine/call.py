@@ -28,7 +28,7 @@ from palaver_media.engine_messages import (
 from . import opus
 from .consumer import Consumer
 from .mixer import Meter, Samples, mix
-from .sender import Sender, ntp_at
+from .sender import Numbering, Sender, ntp_at
 from .sound import Heard, Sound
 from .sources import PcmSource
 from .specs import Kind
@@ -51,7 +51,7 @@ class Call:
     _meter: Meter = field(factory=Meter)
     _takes_pcm: bool = False
     _sender: Sender | None = None
-    _last_sender: Sender | None = None
+    _numberings: dict[tuple[str, int], Numbering] = field(factory=dict)  # by transport and SSRC
     _transports: dict[str, Transport] = field(factory=dict)
     _consumers: dict[str, Consumer] = field(factory=dict)  # never changed: other threads read it
     _routes: dict[tuple[str, int], Consumer] = field(factory=dict)  # by transport and SSRC; never changed
@@ -117,8 +117,9 @@ class Call:
         transport = self._transports.get(command.transport)
         if transport is None:
             return
+        numbering = self._numberings.setdefault((command.transport, command.ssrc), Numbering())
         try:
-            self._sender = self._last_sender = Sender(command, transport.send_rtp, self._last_sender)
+            self._sender = Sender(command, transport.send_rtp, numbering)
         except opus.OpusMissing as why:
             self.studio.report(SoundProblem(self.name, Side.SOURCE, str(why), opus.REMEDY))
             return
@@ -183,6 +184,7 @@ class Call:
             return
         if self._sender is not None and self._sender.stream[0] == name:
             self._sender = None
+        self._numberings = {stream: each for stream, each in self._numberings.items() if stream[0] != name}
         self._keep([each for each in self._consumers.values() if each.command.transport != name])
         transport.close()
 

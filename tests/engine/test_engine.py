@@ -233,6 +233,21 @@ async def test_strangers_and_alerts_end_no_call():
         assert not engine.all(TransportFailed)
 
 
+async def test_what_comes_in_vain_is_counted_by_reason():
+    async with running_engine() as engine, peer(engine.fingerprint) as other:
+        engine.tell(OpenCall(CALL, "null", "null", False))
+        await connect(engine, other, Direction.RECEIVE, "down")
+        engine.tell(Receive(CALL, "down", "bob", SSRC, PAYLOAD_TYPE))
+        assert other.address is not None
+        for junk, times in ((b"\0\1" + bytes(30), 1), (b"\xff", 2), (b"\x80" + bytes(40), 4)):
+            for _ in range(times):
+                await other.socket.sendto(junk, other.address)
+        await other.say(tone(660, 0.1), SSRC + 1)
+        await other.say(tone(660, 0.1))
+        stats = await engine.wait(Stats, lambda stats: stats.consumers["bob"].in_kbps > 0)
+        assert stats.dropped == {"stranger": 3, "SrtpError": 4, "ValueError": 5}
+
+
 async def test_another_certificate_than_announced_is_refused():
     async with running_engine() as engine, peer(engine.fingerprint) as other:
         engine.tell(OpenCall(CALL, "tone:440", "null", False))

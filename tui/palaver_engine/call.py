@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from functools import partial
 from typing import Final
 
@@ -59,6 +60,7 @@ class Call:
     _rtt: float | None = None  # s, as the server's reports show it
     _told_levels: dict[str, float] = field(factory=dict)
     _told_bytes: int = 0
+    _dropped: Counter[str] = field(factory=Counter)  # what came in vain, by reason; the receive thread counts
 
     def __attrs_post_init__(self) -> None:
         studio = self.studio
@@ -175,6 +177,7 @@ class Call:
             on_failed=lambda reason: self.studio.report(TransportFailed(self.name, name, reason)),
             on_rtp=partial(self._on_rtp, name),
             on_rtcp=partial(self._on_rtcp, name),
+            dropped=self._dropped,
         )
 
     def close_transport(self, name: str) -> None:
@@ -190,8 +193,9 @@ class Call:
 
     def _on_rtp(self, transport: str, data: bytes, now: float) -> None:
         consumer = self._routes.get((transport, rtp.peek_ssrc(data)))
-        if consumer is not None:
-            consumer.put(rtp.parse(data), len(data), now)
+        if consumer is None:
+            raise ValueError("no consumer of this SSRC")
+        consumer.put(rtp.parse(data), len(data), now)
 
     def _on_rtcp(self, transport: str, data: bytes, now: float) -> None:
         for packet in rtcp.parse(data):
@@ -242,6 +246,7 @@ class Call:
             rtt_ms=None if rtt is None else round(rtt * 1000, 2),
             out_kbps=round(out * 8 / 1000 / seconds, 2),
             consumers=consumers,
+            dropped=dict(self._dropped),
         )
 
     def levels(self) -> Levels | None:

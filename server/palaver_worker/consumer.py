@@ -13,7 +13,7 @@ from .producer import RING
 from .statistics import Hearing
 
 if TYPE_CHECKING:
-    from .producer import Producer
+    from .source import Source
     from .transport import Transport
 
 RESENDS: Final = 100  # packets for one NACK
@@ -37,9 +37,9 @@ class Retransmissions:
 
 
 class Consumer:
-    """One producer forwarded to one transport; its `leg` does the numbering."""
+    """One producer, or speaker, forwarded to one transport; its `leg` does the numbering."""
 
-    def __init__(self, transport: Transport, producer: Producer, command: AddConsumer) -> None:
+    def __init__(self, transport: Transport, producer: Source, command: AddConsumer) -> None:
         self.id, self.ssrc, self.cname = command.consumer, command.ssrc, command.cname
         self.transport, self.producer = transport, producer
         self.is_paused = True

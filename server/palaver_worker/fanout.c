@@ -18,7 +18,8 @@ struct path {
 /* One listener's numbering and counters; see `fanout.Leg`. `mid` is an extension element, `wanted` a set of ids. */
 struct leg {
     struct path *path;
-    uint32_t ssrc, wanted;
+    uint32_t ssrc, wanted, shift; /* of timestamps */
+    int is_marked;                /* the packet with which it begins */
     unsigned char mid[32];
     int mid_size;
     int64_t offset, first, highest;
@@ -75,8 +76,8 @@ static unsigned char *put_extensions(unsigned char *to, const struct packet *pac
 static int write_packet(unsigned char *slot, const struct packet *packet, const struct leg *leg) {
     unsigned char *start = slot + RTP_HEADER + packet->csrcs_size, *end = put_extensions(start, packet, leg);
     slot[0] = packet->first | (end == start ? 0 : 0x10);
-    slot[1] = packet->second;
-    put32(put32(put16(slot + 2, (packet->index - leg->offset) & 0xFFFF), packet->timestamp), leg->ssrc);
+    slot[1] = packet->second | (leg->is_marked && packet->index == leg->first ? 0x80 : 0);
+    put32(put32(put16(slot + 2, (packet->index - leg->offset) & 0xFFFF), packet->timestamp + leg->shift), leg->ssrc);
     put(slot + RTP_HEADER, packet->csrcs, packet->csrcs_size);
     return put(end, packet->body, packet->body_size) - slot;
 }

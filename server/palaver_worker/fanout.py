@@ -72,6 +72,9 @@ class Leg(Protocol):
     def pause(self) -> None:
         """Begin anew with the next packet."""
 
+    def shift_by(self, shift: int) -> None:
+        """Begin anew with the next packet, which is marked, and with timestamps later by `shift` from now on."""
+
 
 class Track(Protocol):
     """A producer whose packets the core takes from the socket to the listeners by itself."""
@@ -92,6 +95,10 @@ class Track(Protocol):
     @property
     def loudness(self) -> tuple[float, float]:
         """The smoothed level (dBov) of what was loud, and when that was (s)."""
+        ...
+
+    def timestamp_of(self, index: int) -> int | None:
+        """A packet's, if it is still kept."""
         ...
 
     def fall_silent(self) -> None:

@@ -18,7 +18,7 @@ NAME: Final = "_fanout"
 SOURCES: Final = ("fanout.c", "pump.c")
 DECLARATIONS: Final = """
 struct path { void *keys; unsigned char destination[28]; int destination_size; };
-struct leg { struct path *path; uint32_t ssrc, wanted; unsigned char mid[32]; int mid_size;
+struct leg { struct path *path; uint32_t ssrc, wanted, shift; int is_marked; unsigned char mid[32]; int mid_size;
              int64_t offset, first, highest; uint64_t packets, octets; };
 struct mmsghdr;
 struct block { struct mmsghdr *headers; int slots, used, failures;
@@ -30,7 +30,7 @@ int forward(struct block *block, struct leg **legs, int at, int count, int first
 struct track { uint32_t ssrc; int number; unsigned char payload_types[128], extensions[256];
                struct leg **legs; int count; double clock_rate; int64_t first, highest, received, octets; double jitter;
                int told, level, run, is_speaking; double loudness, heard; ...; };
-struct client { void *keys; struct track *tracks[16]; int count; };
+struct client { void *keys; struct track **tracks; int count; };
 struct door { unsigned char name[28]; struct client *client; ...; };
 struct pump { int udp, others, name_size; uint32_t seed; struct mmsghdr *incoming; struct block *outgoing;
               int (*unprotect)(void *keys, void *packet, int *size); int received; int leftovers[128], left;
@@ -43,6 +43,7 @@ void dismiss(struct pump *pump, struct door *door);
 int receive(struct pump *pump);
 void process(struct pump *pump, double now);
 int resend(struct pump *pump, struct track *track, int64_t index, struct leg **legs, int count);
+int64_t timestamp_of(struct track *track, int64_t index);
 void wait_and_forward(struct pump *pump, double deadline);
 """
 

@@ -25,7 +25,7 @@ from .speakers import LOUD, ONSET, SMOOTHING
 
 _ffi: Final[Any] = _fanout.ffi
 _lib: Final[Any] = _fanout.lib
-MOST_TRACKS: Final = 16  # of one client, as in C; further ones go through Python
+MOST_TRACKS: Final = 256  # of one client; further ones go through Python
 
 
 def _address(pointer: Any) -> int:
@@ -103,6 +103,10 @@ class CLeg:
         """Begin anew with the next packet."""
         self.struct.first = -1
 
+    def shift_by(self, shift: int) -> None:
+        """Begin anew, with later timestamps."""
+        self.struct.first, self.struct.shift, self.struct.is_marked = -1, shift, 1
+
 
 class CTrack:
     """A producer whose packets never see Python. Its struct is C's, and freed with this object."""
@@ -139,6 +143,11 @@ class CTrack:
         """The smoothed level (dBov), and when it was last loud (s)."""
         return self.struct.loudness, self.struct.heard
 
+    def timestamp_of(self, index: int) -> int | None:
+        """A packet's, if it is still kept."""
+        found = int(_lib.timestamp_of(self.struct, index))
+        return None if found < 0 else found
+
     def fall_silent(self) -> None:
         """Say it when somebody begins to speak again."""
         self.struct.is_speaking = self.struct.run = 0
@@ -166,6 +175,7 @@ class CClient(Client):
         self._fanout = fanout
         self._keys: Session | None = None
         self._tracks: list[CTrack] = []
+        self._array: Any = None  # lives as long as the pointer to it
 
     def set_keys(self, keys: Session | None) -> None:
         """Unprotect with these keys."""
@@ -188,9 +198,8 @@ class CClient(Client):
         self._list()
 
     def _list(self) -> None:
-        for at, track in enumerate(self._tracks):
-            self.struct.tracks[at] = track.struct
-        self.struct.count = len(self._tracks)
+        self._array = _ffi.new("struct track *[]", [track.struct for track in self._tracks])
+        self.struct.tracks, self.struct.count = self._array, len(self._tracks)
 
 
 class CFanout(SelfForwarding):

@@ -10,7 +10,7 @@ from palaver_media.srtp import FFI, LIBRARY, OK, TRAILER, Session
 
 from .datagrams import SLOT, Incoming, Outgoing
 from .fanout import FARTHEST, Client, Fanout, mid_element
-from .packet import RTP_HEADER, Packet
+from .packet import MARKER, RTP_HEADER, Packet
 from .sockaddr import Sockaddr
 
 _HEADER: Final = struct.Struct("!BBHII")
@@ -42,17 +42,35 @@ class PythonPath:
 class PythonLeg:
     """One listener's numbering and counters."""
 
-    __slots__ = ("first", "highest", "mid", "octets", "offset", "packets", "path", "ssrc", "wanted")
+    __slots__ = (
+        "first",
+        "highest",
+        "is_marked",
+        "mid",
+        "octets",
+        "offset",
+        "packets",
+        "path",
+        "shift",
+        "ssrc",
+        "wanted",
+    )
 
     def __init__(self, path: PythonPath, ssrc: int, mid: bytes, wanted: int) -> None:
         self.path, self.ssrc, self.mid, self.wanted = path, ssrc, mid, wanted
         self.offset = 0
         self.first = self.highest = -1
         self.packets = self.octets = 0
+        self.shift = 0
+        self.is_marked = False  # the packet with which it begins
 
     def pause(self) -> None:
         """Begin anew with the next packet."""
         self.first = -1
+
+    def shift_by(self, shift: int) -> None:
+        """Begin anew, with later timestamps."""
+        self.first, self.shift, self.is_marked = -1, shift, True
 
     def begin(self, index: int) -> None:
         """Number this packet and those after it."""
@@ -115,7 +133,11 @@ class PythonFanout(Fanout):
         if number > leg.highest:
             leg.highest = number
         view = outgoing.views[slot]
-        _HEADER.pack_into(view, 0, first, packet.second, number & 0xFFFF, packet.timestamp, leg.ssrc)
+        second, timestamp = packet.second, packet.timestamp
+        if leg.is_marked:  # the same whenever a packet is sent, for it may be sent again
+            second |= MARKER if packet.index == leg.first else 0
+            timestamp = (timestamp + leg.shift) & 0xFFFF_FFFF
+        _HEADER.pack_into(view, 0, first, second, number & 0xFFFF, timestamp, leg.ssrc)
         view[RTP_HEADER:end] = rest
         size[0] = end
         if LIBRARY.srtp_protect(pointer, outgoing.pointers[slot], size) != OK:

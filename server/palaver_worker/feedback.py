@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, assert_never
 
-from aiortc.rtp import RtcpByePacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSdesPacket, RtcpSenderInfo, RtcpSrPacket
+from aiortc.rtp import RtcpByePacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSdesPacket, RtcpSrPacket
 
 from palaver_media import rtcp
 from palaver_media.rtcp import FEEDBACK_SSRC, KeyframeRequest, Nack, Remb
@@ -81,16 +81,9 @@ def _about(producer: Producer, now: float, video_bitrate: int) -> bytes:
 
 
 def _sender_report(consumer: Consumer, now: float) -> bytes:
-    """The producer's last sender report carried on to `now`, in the listener's terms; empty before there was one."""
-    if consumer.producer.sender_info is None:
+    """What the source's clock shows at `now`, in the listener's terms; empty while that is unknown."""
+    if (info := consumer.producer.clock(now)) is None:
         return b""
-    info, arrival = consumer.producer.sender_info
-    elapsed = now - arrival
-    carried = RtcpSenderInfo(
-        ntp_timestamp=(info.ntp_timestamp + int(elapsed * (1 << 32))) & 0xFFFF_FFFF_FFFF_FFFF,
-        rtp_timestamp=(info.rtp_timestamp + int(elapsed * consumer.producer.clock_rate)) & 0xFFFF_FFFF,
-        packet_count=consumer.leg.packets & 0xFFFF_FFFF,
-        octet_count=consumer.leg.octets & 0xFFFF_FFFF,
-    )
-    consumer.hearing.note_sender_report(carried.ntp_timestamp, now)
-    return rtcp.write_sender_report(consumer.ssrc, carried) + rtcp.write_cname(consumer.ssrc, consumer.cname)
+    info.packet_count, info.octet_count = consumer.leg.packets & 0xFFFF_FFFF, consumer.leg.octets & 0xFFFF_FFFF
+    consumer.hearing.note_sender_report(info.ntp_timestamp, now)
+    return rtcp.write_sender_report(consumer.ssrc, info) + rtcp.write_cname(consumer.ssrc, consumer.cname)

@@ -20,6 +20,7 @@ from .fanout import Fanout, choose
 from .sockaddr import Sockaddr
 
 if TYPE_CHECKING:
+    from .client_transport import ClientTransport
     from .transport import Transport
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,17 @@ class Port:
         core: Callable[[Incoming, Outgoing], Fanout] = choose,
     ) -> None:
         self.now = now
-        self.by_ufrag: dict[str, Transport] = {}
+        self.by_ufrag: dict[str, ClientTransport] = {}
         self.by_address: dict[Sockaddr, Transport] = {}
         self.dropped: Counter[str] = Counter()
         self._incoming = Incoming(udp)
         self._outgoing = Outgoing(udp, self.dropped)
         self.fanout = core(self._incoming, self._outgoing)
+
+    @property
+    def name_size(self) -> int:
+        """Bytes of an address on this socket."""
+        return self._incoming.name_size
 
     def drain(self, poll: Callable[[], None]) -> None:
         """Take a batch of the datagrams that have arrived, then the commands that `poll` brings in, then act on both.

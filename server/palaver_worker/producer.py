@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from aiortc.rtp import RtcpSenderInfo
+
 from palaver_media import rtcp
 from palaver_media.keyframes import starts_keyframe
 from palaver_media.rtcp import FEEDBACK_SSRC, Reception
@@ -12,13 +14,14 @@ from palaver_media.worker_messages import AddProducer, MediaKind
 from . import rtx
 from .nack import Missing
 from .packet import MARKER, Packet
+from .source import Source
 from .speakers import Voice
 
 if TYPE_CHECKING:
-    from aiortc.rtp import RtcpReceiverInfo, RtcpSenderInfo
+    from aiortc.rtp import RtcpReceiverInfo
 
-    from .consumer import Consumer
     from .sfu import Sfu
+    from .stage import Slot
     from .transport import Transport
 
 RING: Final = 600  # packets kept for resends
@@ -26,26 +29,26 @@ KEYFRAME_THROTTLE: Final = 0.5  # s between requests to one sender, whoever asks
 KEYFRAME_PATIENCE: Final = 1.0  # s until a request that brought nothing is repeated
 
 
-class Producer:
-    """One incoming track and the consumers it is forwarded to."""
+class Producer(Source):
+    """One incoming track and the consumers it is forwarded to; `slot` is the speaker's place that it has, if any."""
 
     def __init__(self, sfu: Sfu, transport: Transport, command: AddProducer) -> None:
-        self.id, self.ssrc, self.media = command.producer, command.ssrc, command.media
+        super().__init__(command.producer, command.clock_rate)
+        self.ssrc, self.media = command.ssrc, command.media
         self.rtx_ssrc = command.rtx_ssrc
         self.transport = transport
-        self.clock_rate = command.clock_rate
+        self.router, self.seat = command.router or transport.router, command.seat or transport.seat
         self._reception = Reception(command.ssrc, command.clock_rate)
         self._octets = 0
         self._level: int | None = None
-        self.nacked = 0  # packets that listeners asked for again
         self.keyframe_requests = 0
         self.told: RtcpReceiverInfo | None = None  # to the sender, in our last report
-        self.consumers: list[Consumer] = []
+        self.slot: Slot | None = None
         self.sender_info: tuple[RtcpSenderInfo, float] | None = None  # and when it arrived
-        self._voice = Voice(sfu, transport.router, command.producer) if command.media is MediaKind.AUDIO else None
-        self._track = None if self._voice is None else transport.client.track(command, self._voice.begin)
-        if self._voice is not None:
-            self._voice.track = self._track
+        self.voice = Voice(sfu, self.router, command.producer) if command.media is MediaKind.AUDIO else None
+        self._track = None if self.voice is None else transport.client.track(command, self.voice.begin)
+        if self.voice is not None:
+            self.voice.track = self._track
         self._payload_types = command.payload_types
         self._rtx_payload_types = command.rtx_payload_types
         self._extensions = command.extensions
@@ -116,11 +119,11 @@ class Producer:
         packet.second = packet.second & MARKER | payload_type
         self._ring[packet.index % RING] = packet
         self._fanout.forward(packet, self._group)
-        if self._voice is None:
+        if self.voice is None:
             self._note(packet, payload_type, now)
         elif packet.level is not None:
             self._level = packet.level
-            self._voice.hear(packet.level, now)
+            self.voice.hear(packet.level, now)
 
     def _note(self, packet: Packet, payload_type: int, now: float) -> None:
         """See what is missing of a video, and whether its picture can begin here."""
@@ -130,9 +133,25 @@ class Producer:
             self._wants_keyframe = False
 
     def find(self, index: int) -> Packet | None:
-        """The packet with this extended sequence number, if it is still kept."""
+        """The packet with this extended sequence number, if Python still keeps it."""
         kept = self._ring[index % RING]
         return kept if kept is not None and kept.index == index else None
+
+    def timestamp_of(self, index: int) -> int | None:
+        """A packet's, if it is still kept."""
+        if self._track is not None:
+            return self._track.timestamp_of(index)
+        return None if (packet := self.find(index)) is None else packet.timestamp
+
+    def recent(self, count: int) -> tuple[int, int]:
+        """Index and timestamp of the first of the last packets, at most `count`, that are all kept."""
+        first = highest = self.reception.highest
+        timestamp = 0
+        for index in range(highest, highest - count, -1):
+            if (found := self.timestamp_of(index)) is None:
+                break
+            first, timestamp = index, found
+        return first, timestamp
 
     def resend(self, index: int, group: Any) -> bool:
         """Send a packet again on these legs, if it is still kept; whether it is."""
@@ -144,7 +163,10 @@ class Producer:
 
     def regroup(self) -> None:
         """Who listens has changed."""
-        self._group = self._fanout.group([each.leg for each in self.consumers if each.is_active])
+        legs = [each.leg for each in self.consumers if each.is_active]
+        if self.slot is not None:
+            legs += [each.leg for each in self.slot.listeners(self)]
+        self._group = self._fanout.group(legs)
         if self._track is not None:
             self._track.set_group(self._group)
 
@@ -158,10 +180,25 @@ class Producer:
         """Ask for nothing more, and be silent."""
         self._keyframe.set(None)
         self._request.set(None)
-        if self._voice is not None:
-            self._voice.end()
+        if self.slot is not None:
+            self.slot.vacate()
+        if self.voice is not None:
+            self.voice.end()
         if self._track is not None:
             self._track.close()
+
+    def clock(self, now: float) -> RtcpSenderInfo | None:
+        """The sender's last report, carried on to `now`; None before there was one."""
+        if self.sender_info is None:
+            return None
+        info, arrival = self.sender_info
+        elapsed = now - arrival
+        return RtcpSenderInfo(
+            ntp_timestamp=(info.ntp_timestamp + int(elapsed * (1 << 32))) & 0xFFFF_FFFF_FFFF_FFFF,
+            rtp_timestamp=(info.rtp_timestamp + int(elapsed * self.clock_rate)) & 0xFFFF_FFFF,
+            packet_count=0,
+            octet_count=0,
+        )
 
     @property
     def _has_listener(self) -> bool:

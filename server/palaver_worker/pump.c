@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { BATCH = 128, BUCKETS = 4096, MOST_TRACKS = 16, KEPT = 64, MID = 1, SEND_TIME = 4, AUDIO_LEVEL = 10 };
+enum { BATCH = 128, BUCKETS = 4096, KEPT = 64, MID = 1, SEND_TIME = 4, AUDIO_LEVEL = 10 };
 
 /* A packet kept for resends; `bytes` are its elements, CSRCs and body. */
 struct kept {
@@ -37,7 +37,7 @@ struct track {
 /* A client who may be heard: his keys, and the tracks that he sends. */
 struct client {
     void *keys;
-    struct track *tracks[MOST_TRACKS];
+    struct track **tracks;
     int count;
 };
 
@@ -288,6 +288,12 @@ int resend(struct pump *pump, struct track *track, int64_t index, struct leg **l
     if (kept->bytes == NULL || kept->packet.index != index) return 0;
     spread(pump, &kept->packet, legs, count);
     return 1;
+}
+
+/* Of a packet, if it is still kept; else -1. */
+int64_t timestamp_of(struct track *track, int64_t index) {
+    struct kept *kept = &track->ring[index & (KEPT - 1)];
+    return kept->bytes == NULL || kept->packet.index != index ? -1 : (int64_t)kept->packet.timestamp;
 }
 
 void forget(struct track *track) {

@@ -32,10 +32,14 @@ from palaver_media.worker_messages import (
 )
 
 from .alarm import Alarm
+from .client_transport import ClientTransport
 from .consumer import Consumer
+from .pipe import Pipe
 from .port import Port
 from .producer import Producer
+from .source import Source
 from .speakers import Conversation
+from .stage import Slot, Stage
 from .transport import Transport
 
 log = logging.getLogger(__name__)
@@ -56,33 +60,43 @@ class Sfu:
     ) -> None:
         self.certificate, self.port, self.report = certificate, port, report
         self.video_bitrate = video_bitrate
-        self.transports: dict[str, Transport] = {}
+        self.transports: dict[str, ClientTransport] = {}
+        self.pipes: dict[str, Pipe] = {}
         self.producers: dict[str, Producer] = {}
         self.consumers: dict[str, Consumer] = {}
         self.conversations: dict[str, Conversation] = {}  # by router, where somebody speaks
+        self.stages: dict[str, Stage] = {}  # by router, where not everybody can be heard at once
+        self.slots: dict[str, Slot] = {}
 
     def apply(self, command: WorkerCommand) -> None:
         """Carry out a command of the server."""
         match command:
             case OpenTransport():
-                self.transports[command.transport] = Transport(self, command)
+                self.transports[command.transport] = ClientTransport(self, command)
             case ConnectTransport(transport=id):
                 if (transport := self.transports.get(id)) is not None:
                     transport.connect(command)
             case RestartIce(transport=id):
                 if (transport := self.transports.get(id)) is not None:
                     transport.restart_ice(command)
+            case OpenPipe():
+                self._open_pipe(command)
             case CloseTransport(transport=id):
-                self._close_transports([self.transports[id]] if id in self.transports else [])
+                if (path := self._path(id)) is not None:
+                    self.close_transport(path)
             case CloseSeat(router=router, seat=seat):
                 self._close_transports([t for t in self.transports.values() if (t.router, t.seat) == (router, seat)])
             case CloseRouter(router=router):
-                self._close_transports([t for t in self.transports.values() if t.router == router])
+                self._close_router(router)
             case AddProducer():
                 self._add_producer(command)
             case CloseProducer(producer=id):
-                if (producer := self.producers.get(id)) is not None:
-                    self._close_producer(producer)
+                self._close_source(id)
+            case CloseConsumers(producer=id):
+                if (source := self._source(id)) is not None:
+                    self._close_consumers(source.consumers)
+            case AddSpeakers():
+                self._add_speakers(command)
             case AddConsumer():
                 self._add_consumer(command)
             case ResumeConsumer(consumer=id):
@@ -94,8 +108,6 @@ class Sfu:
             case CloseConsumer(consumer=id):
                 if (consumer := self.consumers.get(id)) is not None:
                     self._close_consumer(consumer)
-            case OpenPipe() | AddSpeakers() | CloseConsumers():
-                pass  # next
             case _:
                 assert_never(command)
 
@@ -112,21 +124,72 @@ class Sfu:
         """Forget a transport with all it carries."""
         for producer in list(transport.producers.values()):
             self._close_producer(producer)
-        for consumer in list(transport.consumers.values()):
-            self._close_consumer(consumer)
+        self._close_consumers(transport.consumers.values())
         transport.close()
-        del self.transports[transport.id]
+        self.transports.pop(transport.id, None)
+        self.pipes.pop(transport.id, None)
 
     def close(self) -> None:
         """Say goodbye to everyone."""
-        self._close_transports(list(self.transports.values()))
+        self._close_transports([*self.transports.values(), *self.pipes.values()])
+        for stage in list(self.stages.values()):
+            self._close_stage(stage)
 
     def _close_transports(self, transports: Iterable[Transport]) -> None:
         for transport in transports:
             self.close_transport(transport)
 
+    def _close_router(self, router: str) -> None:
+        self._close_transports([each for each in self.transports.values() if each.router == router])
+        for producer in [each for each in self.producers.values() if each.router == router]:  # that came by pipes
+            self._close_producer(producer)
+        if (stage := self.stages.get(router)) is not None:
+            self._close_stage(stage)
+
+    def _open_pipe(self, command: OpenPipe) -> None:
+        pipe = Pipe(self, command)
+        for older in [each for each in self.pipes.values() if each.destination == pipe.destination]:
+            self.close_transport(older)
+        self.pipes[pipe.id] = pipe
+
+    def _path(self, id: str) -> Transport | None:
+        return self.transports.get(id) or self.pipes.get(id)
+
+    def _source(self, id: str) -> Source | None:
+        return self.producers.get(id) or self.slots.get(id)
+
+    def _add_speakers(self, command: AddSpeakers) -> None:
+        if (older := self.stages.get(command.router)) is not None:
+            self._close_stage(older)
+        stage = self.stages[command.router] = Stage(self, command)
+        self.slots.update((slot.id, slot) for slot in stage.slots)
+        stage.review()
+
+    def _close_stage(self, stage: Stage) -> None:
+        for slot in list(stage.slots):
+            self._close_slot(slot)
+
+    def _close_slot(self, slot: Slot) -> None:
+        self._close_consumers(slot.consumers)
+        del self.slots[slot.id]
+        stage = self.stages[slot.router]
+        stage.remove(slot)
+        if not stage.slots:
+            stage.close()
+            del self.stages[slot.router]
+
+    def _close_source(self, id: str) -> None:
+        if (producer := self.producers.get(id)) is not None:
+            self._close_producer(producer)
+        elif (slot := self.slots.get(id)) is not None:
+            self._close_slot(slot)
+
+    def _close_consumers(self, consumers: Iterable[Consumer]) -> None:
+        for consumer in list(consumers):
+            self._close_consumer(consumer)
+
     def _add_producer(self, command: AddProducer) -> None:
-        transport = self.transports.get(command.transport)
+        transport = self._path(command.transport)
         if transport is None:
             return
         taken = transport.producers.keys() | transport.retransmitted.keys()
@@ -139,8 +202,7 @@ class Sfu:
             transport.retransmitted[producer.rtx_ssrc] = producer
 
     def _close_producer(self, producer: Producer) -> None:
-        for consumer in list(producer.consumers):
-            self._close_consumer(consumer)
+        self._close_consumers(producer.consumers)
         producer.close()
         producer.transport.received.add(producer.reception.received, producer.octets)
         del self.producers[producer.id], producer.transport.producers[producer.ssrc]
@@ -148,20 +210,20 @@ class Sfu:
             del producer.transport.retransmitted[producer.rtx_ssrc]
 
     def _add_consumer(self, command: AddConsumer) -> None:
-        transport, producer = self.transports.get(command.transport), self.producers.get(command.producer)
-        if transport is None or producer is None:
+        transport, source = self._path(command.transport), self._source(command.producer)
+        if transport is None or source is None:
             return
         ssrcs = {command.ssrc} if command.rtx is None else {command.ssrc, command.rtx.ssrc}
         if ssrcs & transport.spent_ssrcs:  # its numbers would begin again under the same key
             log.error("SSRCs %s were used before on transport %s", ssrcs, transport.id)
             return
         transport.spent_ssrcs |= ssrcs
-        consumer = Consumer(transport, producer, command)
+        consumer = Consumer(transport, source, command)
         self.consumers[consumer.id] = transport.consumers[consumer.ssrc] = consumer
-        producer.consumers.append(consumer)
+        source.add(consumer)
 
     def _close_consumer(self, consumer: Consumer) -> None:
-        if (keys := consumer.transport.dtls.outbound) is not None:
+        if (keys := consumer.transport.outbound) is not None:
             keys.forget(consumer.ssrc)
             if consumer.retransmissions is not None:
                 keys.forget(consumer.retransmissions.ssrc)

@@ -55,6 +55,7 @@ class Voice:
             self.refresh()
             self._conversation = self._sfu.conversations.get(self.router) or Conversation(self._sfu, self.router)
             self._conversation.voices.append(self)
+            self._conversation.review()
 
     def refresh(self) -> None:
         """See what the core has heard."""
@@ -87,12 +88,18 @@ class Conversation:
         self._alarm.set(self._now())
         sfu.conversations[router] = self
 
+    def review(self) -> None:
+        """Let those who speak have the room's slots, if it has any."""
+        if (stage := self._sfu.stages.get(self._router)) is not None:
+            stage.review()
+
     def _look(self) -> None:
         now = self._now()
         for voice in self.voices:
             voice.refresh()
         for voice in [each for each in self.voices if now > each.heard + HOLD]:
             voice.end()
+        self.review()
         is_changed = self._is_changed()
         if is_changed:
             self._report()

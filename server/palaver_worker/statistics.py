@@ -25,10 +25,10 @@ from .sockaddr import unmapped
 if TYPE_CHECKING:
     from aiortc.rtp import RtcpReceiverInfo
 
+    from .client_transport import ClientTransport
     from .consumer import Consumer
     from .producer import Producer
     from .sfu import Sfu
-    from .transport import Transport
 
 PERIOD: Final = 4.0  # s in which every transport has its turn
 PART: Final = 100  # transports and tracks in one report, about 0.5 ms of work: so long may packets wait for it
@@ -78,7 +78,7 @@ class Statistics:
     def __init__(self, sfu: Sfu) -> None:
         self._sfu = sfu
         self._alarm = sfu.alarm(self._report)
-        self._parts: list[list[Transport]] = []  # that have yet to have their turn
+        self._parts: list[list[ClientTransport]] = []  # that have yet to have their turn
         self._pause = PERIOD
 
     def start(self) -> None:
@@ -104,9 +104,9 @@ class Statistics:
         self._alarm.set(now + self._pause)
 
 
-def split(transports: Iterable[Transport]) -> list[list[Transport]]:
+def split(transports: Iterable[ClientTransport]) -> list[list[ClientTransport]]:
     """The transports in parts of about the same work."""
-    parts: list[list[Transport]] = []
+    parts: list[list[ClientTransport]] = []
     left = 0
     for transport in transports:
         if left <= 0:
@@ -117,7 +117,7 @@ def split(transports: Iterable[Transport]) -> list[list[Transport]]:
     return parts
 
 
-def describe(transport: Transport, now: float) -> TransportStatistics:
+def describe(transport: ClientTransport, now: float) -> TransportStatistics:
     """A transport's figures at `now`."""
     producers = tuple(describe_producer(each) for each in transport.producers.values())
     consumers = tuple(describe_consumer(each) for each in transport.consumers.values())
@@ -131,7 +131,7 @@ def describe(transport: Transport, now: float) -> TransportStatistics:
         producers=producers,
         consumers=consumers,
         connected_for=round(now - transport.connected, 1) if transport.is_connected else None,
-        family=None if transport.ice.selected is None else family_of(unmapped(transport.ice.selected)[0]),
+        family=None if transport.destination is None else family_of(unmapped(transport.destination)[0]),
         profile=transport.dtls.profile.decode() or None,
         round_trip=in_ms(transport.round_trip),
     )

@@ -48,11 +48,11 @@ class Client:
 
     numbers = count()
 
-    def __init__(self, inside: Inside) -> None:
+    def __init__(self, inside: Inside, seat: str = "seat") -> None:
         self.inside, self.id = inside, f"client-{next(self.numbers)}"
         self.socket = self.new_socket()
         self.dtls = DtlsSrtp(CERTIFICATE)
-        inside.sfu.apply(OpenTransport("room", "seat", self.id, self.id, "password"))
+        inside.sfu.apply(OpenTransport("room", seat, self.id, self.id, "password"))
 
     @property
     def transport(self):
@@ -111,6 +111,9 @@ def run(scenario, cores: Sequence[type[Fanout]] = (PythonFanout, CFanout)) -> No
             assert not inside.port.by_address
             assert not inside.sfu.producers
             assert not inside.sfu.consumers
+            assert not inside.sfu.slots
+            assert not inside.sfu.stages
+            assert not inside.sfu.pipes
 
     for core in cores:
         with asyncio.Runner(loop_factory=Loop) as runner:

@@ -35,7 +35,7 @@ from palaver_protocol.converter import read_request
 from palaver_protocol.models import ConsumerId, Direction, Name, RoomId, TransportId, UserId
 from palaver_server.room_media import Place, RoomMedia
 from palaver_server.seat import Seat, Transport
-from palaver_worker.transport import CONNECT
+from palaver_worker.client_transport import CONNECT
 from world import CAPABILITIES, OPUS
 
 OTHER = {DtlsRole.CLIENT: DtlsRole.SERVER, DtlsRole.SERVER: DtlsRole.CLIENT}

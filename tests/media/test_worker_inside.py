@@ -17,10 +17,11 @@ from palaver_media.worker_messages import (
     ResumeConsumer,
     TransportFailed,
 )
+from palaver_worker.client_transport import CONNECT, CONSENT
 from palaver_worker.ice_lite import MAX_ADDRESSES
 from palaver_worker.producer import KEYFRAME_PATIENCE, KEYFRAME_THROTTLE
 from palaver_worker.sockaddr import pack
-from palaver_worker.transport import CONNECT, CONSENT, MAX_REPORTERS
+from palaver_worker.transport import MAX_REPORTERS
 
 
 def test_a_client_that_does_not_connect_in_time_is_given_up():

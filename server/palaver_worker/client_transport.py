@@ -1,0 +1,136 @@
+"""One client's path to the worker: ICE, then DTLS, then SRTP for its producers and consumers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from palaver_media.dtls import DtlsSrtp, State
+from palaver_media.worker_messages import (
+    ConnectTransport,
+    OpenTransport,
+    RestartIce,
+    TransportConnected,
+    TransportFailed,
+)
+
+from .ice_lite import IceLite
+from .sockaddr import Sockaddr
+from .transport import Transport
+
+if TYPE_CHECKING:
+    from .sfu import Sfu
+
+CONNECT: Final = 10.0  # s from `ConnectTransport` to keys
+CONSENT: Final = 30.0  # s without a check: the client is gone (RFC 7675)
+
+
+class ClientTransport(Transport):
+    """A transport from `OpenTransport` to its close or failure.
+
+    The time to connect runs from `ConnectTransport`: a client may well open a transport long before it has anything
+    to send. Until then it costs an object, and its owner limits how many.
+    """
+
+    def __init__(self, sfu: Sfu, command: OpenTransport) -> None:
+        super().__init__(sfu, command.transport, command.router, command.seat)
+        self.ice = IceLite(command.ufrag, command.password)
+        self.dtls = DtlsSrtp(sfu.certificate)
+        self._command: ConnectTransport | None = None
+        self._connecting = sfu.alarm(self._give_up)
+        self._retransmission = sfu.alarm(self._retransmit)
+        self._consent = sfu.alarm(self._check_consent)
+        self._ufrags: list[str] = []  # by which the port finds us
+        self._list_ufrags(self.ice.ufrags)
+
+    def connect(self, command: ConnectTransport) -> None:
+        """Begin or await the handshake, now that it is known whom to expect."""
+        if self._command is None:
+            self._command = command
+            self._connecting.set(self.port.now() + CONNECT)
+            self._start_dtls()
+
+    def restart_ice(self, command: RestartIce) -> None:
+        """Have the client come with new credentials, for its network has changed. Keys and media are not concerned."""
+        self.ice.restart(command.ufrag, command.password)
+        self._list_ufrags(self.ice.ufrags)
+
+    def close(self) -> None:
+        """Say goodbye, and be found no more."""
+        self.dtls.close()
+        for datagram in self.dtls.take():
+            self.send(datagram)
+        super().close()
+        for alarm in (self._connecting, self._retransmission, self._consent):
+            alarm.set(None)
+        self._list_ufrags([])
+        self._forget(self.ice.validated)
+
+    def take_check(self, data: bytes, source: Sockaddr, now: float) -> None:
+        """An ICE check for our ufrag.
+
+        Raises:
+            ValueError: it is not the client's.
+        """
+        self.port.send(self.ice.answer(data, source, now), source)
+        self.port.admit(source, self)
+        if self.ice.selected is not None:
+            self.set_destination(self.ice.selected)
+        self._forget(self.ice.surplus())
+        self._list_ufrags(self.ice.ufrags)
+        self._start_dtls()
+
+    def take_dtls(self, data: bytes) -> None:
+        """A DTLS datagram from a validated address."""
+        self.dtls.receive(data)
+        self._follow_dtls()
+
+    # The way to keys
+
+    def _start_dtls(self) -> None:
+        """Start as soon as it is known whom to expect and where he is; who never comes costs no OpenSSL object."""
+        if self._command is not None and self.ice.selected is not None and self.dtls.state is State.NEW:
+            self.dtls.start(self._command.role, self._command.fingerprints)
+            self._follow_dtls()
+
+    def _follow_dtls(self) -> None:
+        for datagram in self.dtls.take():
+            self.send(datagram)
+        self._retransmission.set(self.dtls.deadline())
+        if self.dtls.failure is not None:
+            self._fail(self.dtls.failure.value)
+        elif not self.is_connected and self.dtls.inbound is not None and self.dtls.outbound is not None:
+            self._connecting.set(None)
+            self._consent.set(self.ice.heard + CONSENT)
+            self.begin(self.dtls.inbound, self.dtls.outbound)
+            self._sfu.report(TransportConnected(self.router, self.id))
+
+    # The alarms
+
+    def _retransmit(self) -> None:
+        self.dtls.handle_timeout()
+        self._follow_dtls()
+
+    def _give_up(self) -> None:
+        self._fail("timeout")
+
+    def _check_consent(self) -> None:
+        deadline = self.ice.heard + CONSENT
+        if self.port.now() < deadline:
+            self._consent.set(deadline)
+        else:
+            self._fail("consent")
+
+    def _fail(self, reason: str) -> None:
+        self._sfu.report(TransportFailed(self.router, self.id, reason))
+        self._sfu.close_transport(self)
+
+    def _list_ufrags(self, ufrags: list[str]) -> None:
+        for ufrag in self._ufrags:
+            del self.port.by_ufrag[ufrag]
+        for ufrag in ufrags:
+            self.port.by_ufrag[ufrag] = self
+        self._ufrags = ufrags
+
+    def _forget(self, addresses: list[Sockaddr]) -> None:
+        for address in addresses:
+            self.port.dismiss(address, self)

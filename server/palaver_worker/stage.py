@@ -1,0 +1,169 @@
+"""The speakers of a big room: a few slots that all listen to, and that always carry those who speak loudest.
+
+A slot is one stream to each listener, whoever speaks on it: its numbers go on by themselves, and its timestamps are put
+on the worker's clock. A voice that takes a slot brings along its last packets, which made it count as speaking.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from aiortc.clock import current_ntp_time
+from aiortc.rtp import RtcpSenderInfo
+
+from palaver_media.worker_messages import AddSpeakers
+
+from .source import Source
+from .speakers import LEAD, ONSET, Voice
+
+if TYPE_CHECKING:
+    from .consumer import Consumer
+    from .packet import Packet
+    from .producer import Producer
+    from .sfu import Sfu
+
+STAY: Final = 2.0  # s a voice has its slot before a louder one may take it
+LINGER: Final = 5.0  # s of silence for which it keeps one that nobody else needs
+FRAME: Final = 0.02  # s by which two voices on one slot are apart at least
+EARLIER: Final = ONSET + 2  # packets that a voice brings along: what made it count, and how the word began
+
+
+class Slot(Source):
+    """A virtual producer: the stream of whoever has it."""
+
+    def __init__(self, sfu: Sfu, id: str, router: str, clock_rate: int) -> None:
+        super().__init__(id, clock_rate)
+        self.router = router
+        self.holder: Producer | None = None
+        self.taken = 0.0  # when
+        self.shift = 0  # from the holder's timestamps to ours
+        self._fanout = sfu.port.fanout
+        self._begin = secrets.randbits(32)  # our timestamp at the clock's 0
+        self._free_from: int | None = None  # the first timestamp after those that were used
+
+    def timestamp(self, now: float) -> int:
+        """Ours at this time."""
+        return (int(now * self.clock_rate) + self._begin) & 0xFFFF_FFFF
+
+    def give(self, holder: Producer, now: float) -> None:
+        """Let everybody hear this voice from now on, with its last words."""
+        self.vacate()
+        self.holder, holder.slot, self.taken = holder, self, now
+        first, theirs = holder.recent(EARLIER)
+        ours = self.timestamp(now)
+        if self._free_from is not None and (ours - self._free_from) & 0x8000_0000:
+            ours = self._free_from
+        self.shift = (ours - theirs) & 0xFFFF_FFFF
+        for consumer in self.consumers:
+            consumer.leg.shift_by(self.shift)
+        holder.regroup()
+        group = self._fanout.group([each.leg for each in self.listeners(holder)])
+        for index in range(first, holder.reception.highest + 1):
+            holder.resend(index, group)
+
+    def vacate(self) -> None:
+        """Carry nobody."""
+        if (holder := self.holder) is not None:
+            last = holder.timestamp_of(holder.reception.highest)
+            if last is not None:
+                self._free_from = (last + self.shift + int(FRAME * self.clock_rate)) & 0xFFFF_FFFF
+            self.holder = holder.slot = None
+            holder.regroup()
+
+    def listeners(self, holder: Producer) -> list[Consumer]:
+        """Who hears the holder here: not he himself, and nobody who consumes him by name. Those begin anew later."""
+        named = {each.transport for each in holder.consumers if each.is_active}
+        hearing: list[Consumer] = []
+        for consumer in self.consumers:
+            if consumer.transport in named or consumer.transport.seat == holder.seat:
+                consumer.leg.pause()
+            elif consumer.is_active:
+                hearing.append(consumer)
+        return hearing
+
+    def add(self, consumer: Consumer) -> None:
+        """One more listener, who is paused."""
+        super().add(consumer)
+        consumer.leg.shift_by(self.shift)
+
+    def regroup(self) -> None:
+        """Who listens has changed."""
+        if self.holder is not None:
+            self.holder.regroup()
+
+    def resend(self, index: int, group: Any) -> bool:
+        """Send a packet of the holder's again."""
+        return self.holder is not None and self.holder.resend(index, group)
+
+    def find(self, index: int) -> Packet | None:
+        """A packet of the holder's."""
+        return None if self.holder is None else self.holder.find(index)
+
+    def request_keyframe(self) -> None:
+        """There is no picture."""
+
+    def clock(self, now: float) -> RtcpSenderInfo:
+        """Our timestamp at `now`."""
+        return RtcpSenderInfo(current_ntp_time(), self.timestamp(now), packet_count=0, octet_count=0)
+
+
+class Stage:
+    """A room's slots, and who has them."""
+
+    def __init__(self, sfu: Sfu, command: AddSpeakers) -> None:
+        self.router = command.router
+        self.slots = [Slot(sfu, id, command.router, command.clock_rate) for id in command.producers]
+        self._sfu = sfu
+        self._alarm = sfu.alarm(self.review)
+
+    def remove(self, slot: Slot) -> None:
+        """One slot less."""
+        slot.vacate()
+        self.slots.remove(slot)
+
+    def close(self) -> None:
+        """Look no more; there are no slots any more."""
+        self._alarm.set(None)
+
+    def review(self) -> None:
+        """Give the slots to those who should have them."""
+        now = self._sfu.port.now()
+        conversation = self._sfu.conversations.get(self.router)
+        speaking = [] if conversation is None else conversation.voices
+        for slot in self.slots:
+            if slot.holder is not None and _silence(slot, speaking, now) > LINGER:
+                slot.vacate()
+        self._seat(speaking, now)
+        is_waiting = any(slot.holder is not None and _silence(slot, speaking, now) > 0 for slot in self.slots)
+        self._alarm.set(now + LINGER if is_waiting else None)
+
+    def _seat(self, speaking: Iterable[Voice], now: float) -> None:
+        for voice in sorted(speaking, key=lambda each: each.level, reverse=True):
+            producer = self._sfu.producers[voice.producer]
+            if producer.slot is not None:
+                continue
+            worst = min(self.slots, key=lambda slot: _claim(slot, speaking, now))
+            if not _may_take(voice, worst, speaking, now):
+                return
+            worst.give(producer, now)
+
+
+def _silence(slot: Slot, speaking: Iterable[Voice], now: float) -> float:
+    """For how long the holder has not spoken, in s; 0 while he does."""
+    voice = None if slot.holder is None else slot.holder.voice
+    return 0.0 if voice is None or voice in speaking else now - voice.heard
+
+
+def _claim(slot: Slot, speaking: Iterable[Voice], now: float) -> tuple[int, float]:
+    """How good the claim of the holder is, to compare: nobody, who is silent (the longer, the less), who speaks."""
+    if slot.holder is None or slot.holder.voice is None:
+        return 0, 0.0
+    silence = _silence(slot, speaking, now)
+    return (1, -silence) if silence > 0 else (2, slot.holder.voice.level)
+
+
+def _may_take(voice: Voice, slot: Slot, speaking: Iterable[Voice], now: float) -> bool:
+    rank, level = _claim(slot, speaking, now)
+    return rank < 2 or (voice.level > level + LEAD and now - slot.taken > STAY)

@@ -79,6 +79,11 @@ class Producer(Source):
         """The loudness (dBov) of the last packet that tells it."""
         return self._level if self._track is None else self._track.level
 
+    @property
+    def ssrcs(self) -> tuple[int, ...]:
+        """All that its packets carry."""
+        return (self.ssrc,) if self.rtx_ssrc is None else (self.ssrc, self.rtx_ssrc)
+
     def take(self, data: memoryview, now: float) -> None:
         """A packet of this track, authentic and in the clear: on to everyone who listens.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from typing import Final, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .codec import Codec, Pcm
 from .worker_messages import Beat, Fingerprint
@@ -202,12 +202,18 @@ class ConsumerStats:
 
 @frozen
 class Stats:
-    """Once a second for each call; `rtt_ms` is None until it was measured."""
+    """Once a second for each call; `rtt_ms` is None until it was measured.
+
+    `dropped` counts the datagrams that came in vain since the call began, by reason: `stranger` (not the server's, or
+    no answer to a check of ours), `SrtpError` (forged or replayed), `ValueError` (broken, or nothing that is played),
+    `handshake` (more of it than is kept).
+    """
 
     call: str
     rtt_ms: float | None
     out_kbps: float
     consumers: dict[str, ConsumerStats]
+    dropped: dict[str, int] = field(factory=dict[str, int])
 
 
 @frozen

@@ -106,19 +106,18 @@ class ProducerPlan:
 
 
 def plan_producer(kind: Kind, parameters: RtpParameters) -> ProducerPlan:
-    """The plan of a producer.
+    """The plan of a producer. Of several codecs the first is the one that is sent.
 
     Raises:
-        Refusal: `unsupported`: no codec of ours, or not one plain stream with an SSRC; `invalidPayload`: a number that
-            RTP cannot carry.
+        Refusal: `unsupported`: no codec, or one that is not ours, or not one plain stream with an SSRC;
+            `invalidPayload`: a number that RTP cannot carry.
     """
-    sent = next(((c, r) for c in parameters.codecs if (r := _router_codec(kind, c)) is not None), None)
-    if sent is None:
-        known = ", ".join(c.mime_type for c in ROUTER.codecs if c.kind is kind and not _is_rtx(c))
-        raise refusal(Code.UNSUPPORTED, f"no codec that this server forwards; it forwards {known}")
+    sent = [(codec, _router_codec(kind, codec)) for codec in parameters.codecs if not _is_rtx(codec)]
+    if not sent:
+        raise refusal(Code.UNSUPPORTED, "no codec")
     if len(parameters.encodings) != 1 or (ssrc := parameters.encodings[0].ssrc) is None or not 0 < ssrc < 2**32:
         raise refusal(Code.UNSUPPORTED, "expected one encoding with an ssrc")
-    codec, router = sent
+    codec, router = sent[0]
     extensions = {x.id: EXTENSION_IDS[x.uri] for x in parameters.header_extensions if x.uri in EXTENSION_IDS}
     rtx_payload_types = _rtx_payload_types(parameters, codec, router)
     numbers = (codec.payload_type, *rtx_payload_types)
@@ -164,11 +163,13 @@ def consumer_parameters(
     )
 
 
-def _router_codec(kind: Kind, codec: Codec) -> CodecCapability | None:
-    for known in ROUTER.codecs:
-        if known.kind is kind and not _is_rtx(known) and _is_same(known, codec):
+def _router_codec(kind: Kind, codec: Codec) -> CodecCapability:
+    ours = [known for known in ROUTER.codecs if known.kind is kind and not _is_rtx(known)]
+    for known in ours:
+        if _is_same(known, codec):
             return known
-    return None
+    names = ", ".join(known.mime_type for known in ours)
+    raise refusal(Code.UNSUPPORTED, f"this server does not forward this {codec.mime_type}; it forwards {names}")
 
 
 def _forwarded(codec: Codec, router: CodecCapability) -> Codec:

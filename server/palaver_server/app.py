@@ -150,7 +150,8 @@ def resolve(host: str) -> str:
 
 
 async def drain(exchange: Exchange, seconds: float, stop: Stop) -> None:
-    """Tell everybody that the server is about to end, and wait until no room is open any more."""
+    """Tell everybody that the server is about to end, and wait until no room is open any more; none is opened now."""
+    exchange.open_no_more(seconds + LAST_WORDS)
     if stop.drain.cancel_called or not seconds:
         return
     for session in exchange.people.sessions.values():

@@ -98,6 +98,7 @@ class Calls:
             self.book.note(asked.call_id, Outcome.ACCEPTED)
             self.tell_accepted(session, asked.call_id, room)
             return RingingAck("accepted", 0)
+        self.switch.rooms.check_capacity()
         self.rules.check_willing(me, other)
         call = Call(asked.call_id, session, other, self.switch.people.name_of(other), self.until(), asked.leave_current)
         self.start(call)

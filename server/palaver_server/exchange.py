@@ -139,6 +139,10 @@ class Exchange:
             self.wall(),
         )
 
+    def open_no_more(self, seconds: float) -> None:
+        """Let what is there go on, and refuse new rooms and calls; in so many seconds there may be a successor."""
+        self.rooms.successor = trio.current_time() + seconds
+
     def shut_down(self) -> None:
         """End every call and room and close every connection, saying why."""
         self.calls.shut_down()
@@ -199,8 +203,8 @@ class Exchange:
         self.calls.rules.check_there(session.user_id, other)
         if (crossed := self.calls.book.crossed(session.user_id, other)) is not None:
             return RoomAck(self.calls.meet(session, crossed, leave_current=asked.leave_current).state.view())
-        self.calls.rules.check_willing(session.user_id, other)
         self.rooms.check_capacity()
+        self.calls.rules.check_willing(session.user_id, other)
         self.make_free(session, None, leave_current=asked.leave_current)
         room = self.rooms.open_direct(session, other, asked.room_name, self.wall(), is_pending=True)
         self.sit(session, room)

@@ -42,6 +42,7 @@ class Rooms:
     ended: dict[RoomId, None] = field(factory=dict[RoomId, None])
     lists_changed: trio.Event = field(factory=trio.Event)
     lists_version: int = 0
+    successor: float | None = None  # when to try again, once this server is about to end
 
     # -- finding -------------------------------------------------------------------------------------------------------
     def get(self, room_id: RoomId) -> Room:
@@ -92,6 +93,9 @@ class Rooms:
     # -- opening and ending --------------------------------------------------------------------------------------------
     def check_capacity(self) -> None:
         """See whether one more room can be opened, before anybody gives up anything for it. Raises Refusal."""
+        if self.successor is not None:
+            wait = round(max(0.0, self.successor - trio.current_time()), 3)
+            raise refusal(Code.OVERLOADED, "this server is about to end, and opens no more rooms", retry_after=wait)
         if len(self.open) >= MAX_ROOMS:
             raise refusal(Code.FULL, f"this server has {MAX_ROOMS} rooms, and no more", can_retry=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from palaver_media.dtls import DtlsSrtp, State
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 CONNECT: Final = 10.0  # s from `ConnectTransport` to keys
 CONSENT: Final = 30.0  # s without a check: the client is gone (RFC 7675)
+KEPT: Final = 15.0  # s without one for which an address stays his: checks are 4 to 6 s apart, and one may be lost
 
 
 class ClientTransport(Transport):
@@ -69,8 +71,11 @@ class ClientTransport(Transport):
         """An ICE check for our ufrag.
 
         Raises:
-            ValueError: it is not the client's.
+            ValueError: it is not the client's, or comes from where somebody else is.
         """
+        holder = self.port.by_address.get(source)
+        if holder is not None and holder is not self and holder.keeps(source, self.ice.since(source, now), now):
+            raise ValueError("somebody else's address")
         self.port.send(self.ice.answer(data, source, now), source)
         self.port.admit(source, self)
         if self.ice.selected is not None:
@@ -78,6 +83,14 @@ class ClientTransport(Transport):
         self._forget(self.ice.surplus())
         self._list_ufrags(self.ice.ufrags)
         self._start_dtls()
+
+    def keeps(self, address: Sockaddr, since: float, now: float) -> bool:
+        """Whether he is connected, was there first, and still is.
+
+        A check may claim to come from anywhere, and a client of ours could take others' addresses by it. Who came first
+        has it back with his next check even where another one got it while he connected, or was silent.
+        """
+        return self.is_connected and self.ice.since(address, now) < since and now - self.ice.last(address) < KEPT
 
     def take_dtls(self, data: bytes) -> None:
         """A DTLS datagram from a validated address."""
@@ -131,6 +144,6 @@ class ClientTransport(Transport):
             self.port.by_ufrag[ufrag] = self
         self._ufrags = ufrags
 
-    def _forget(self, addresses: list[Sockaddr]) -> None:
+    def _forget(self, addresses: Iterable[Sockaddr]) -> None:
         for address in addresses:
             self.port.dismiss(address, self)

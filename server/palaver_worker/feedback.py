@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from aiortc.rtp import RtcpByePacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSdesPacket, RtcpSrPacket
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .consumer import Consumer
     from .producer import Producer
     from .transport import Transport
+
+FLOOR: Final = 100_000  # bit/s: a voice in good quality, and a small picture beside it
 
 
 def take(transport: Transport, compound: bytes, now: float) -> None:
@@ -69,10 +71,19 @@ def report(transport: Transport, now: float, video_bitrate: int) -> None:
 
 
 def _about(producer: Producer, now: float, video_bitrate: int) -> bytes:
-    """A receiver report, and the bitrate that the weakest listener can take; of video never more than is allowed."""
+    """A receiver report, and the bitrate that the weakest listener can take; of video never more than is allowed.
+
+    Nor ever less than `FLOOR` because of a listener. Whoever can take less is served by a pause; if his word went for
+    all, anybody could take the picture, or the voice, from a whole room. It is the same for both, for browsers take
+    REMB for the limit of all that they send, whichever track it names.
+    """
     producer.told = producer.reception.report(now)
-    compound = rtcp.write_receiver_report(FEEDBACK_SSRC, [producer.told])
-    bitrates = [each.bitrate for each in producer.consumers if not each.is_paused and each.bitrate is not None]
+    blocks = [producer.told]
+    if producer.retransmissions is not None and producer.retransmissions.received:
+        blocks.append(producer.retransmissions.report(now))
+    compound = rtcp.write_receiver_report(FEEDBACK_SSRC, blocks)
+    asked = [each.bitrate for each in producer.consumers if not each.is_paused and each.bitrate is not None]
+    bitrates = [max(FLOOR, bitrate) for bitrate in asked]
     if producer.media is MediaKind.VIDEO:
         bitrates.append(video_bitrate)
     if bitrates:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import frozen
+from attrs import define, frozen
 
 from palaver_media import stun
 
@@ -21,6 +21,14 @@ class Credentials:
     password: str
 
 
+@define
+class Presence:
+    """When a client's first and last check came from an address, in s."""
+
+    first: float
+    last: float = 0.0
+
+
 class IceLite:
     """One transport's agent.
 
@@ -30,7 +38,7 @@ class IceLite:
 
     def __init__(self, ufrag: str, password: str) -> None:
         self.selected: Sockaddr | None = None
-        self.validated: list[Sockaddr] = []
+        self.validated: dict[Sockaddr, Presence] = {}
         self.heard = 0.0
         self._former: Credentials | None = None  # those from before a restart, until they are given up
         self._newest = Credentials(ufrag, password)
@@ -61,8 +69,7 @@ class IceLite:
         if credentials is self._newest:
             self._former = None
         self.heard = now
-        if source not in self.validated:
-            self.validated.append(source)
+        self.validated.setdefault(source, Presence(now)).last = now
         if self.selected is None or stun.nominates(request):
             self.selected = source
         return stun.make_answer(request, unmapped(source), credentials.password)
@@ -71,8 +78,17 @@ class IceLite:
         """The oldest addresses beyond what a client may have, forgotten by this call; never the selected one."""
         others = [each for each in self.validated if each != self.selected]
         surplus = others[: max(0, len(self.validated) - MAX_ADDRESSES)]
-        self.validated = [each for each in self.validated if each not in surplus]
+        for each in surplus:
+            del self.validated[each]
         return surplus
+
+    def since(self, address: Sockaddr, now: float) -> float:
+        """Since when the client is at an address; `now` if he was not there before."""
+        return self.validated[address].first if address in self.validated else now
+
+    def last(self, address: Sockaddr) -> float:
+        """When he was there last; 0 is never."""
+        return self.validated[address].last if address in self.validated else 0.0
 
     def _find(self, username: str) -> Credentials:
         ours, _, _ = username.partition(":")

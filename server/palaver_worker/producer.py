@@ -39,6 +39,7 @@ class Producer(Source):
         self.transport = transport
         self.router, self.seat = command.router or transport.router, command.seat or transport.seat
         self._reception = Reception(command.ssrc, command.clock_rate)
+        self.retransmissions = None if self.rtx_ssrc is None else Reception(self.rtx_ssrc, command.clock_rate)
         self._octets = 0
         self._level: int | None = None
         self.keyframe_requests = 0
@@ -79,6 +80,11 @@ class Producer(Source):
         """The loudness (dBov) of the last packet that tells it."""
         return self._level if self._track is None else self._track.level
 
+    @property
+    def ssrcs(self) -> tuple[int, ...]:
+        """All that its packets carry."""
+        return (self.ssrc,) if self.rtx_ssrc is None else (self.ssrc, self.rtx_ssrc)
+
     def take(self, data: memoryview, now: float) -> None:
         """A packet of this track, authentic and in the clear: on to everyone who listens.
 
@@ -92,12 +98,14 @@ class Producer(Source):
     def take_retransmission(self, data: memoryview, now: float) -> None:
         """A packet of the stream of retransmissions, authentic and in the clear: what it restores goes on like others.
 
-        It does not count as received: the sender is to know what its path loses.
+        It does not count as received but by itself: the sender is to know what its path loses.
 
         Raises:
             ValueError: it is broken, or of a payload type that was not negotiated.
         """
         packet = Packet(data, self._extensions, now)
+        if self.retransmissions is not None:
+            self.retransmissions.count(packet.sequence, packet.timestamp, now)
         original = self._rtx_payload_types.get(packet.second & ~MARKER)
         if original is None:
             raise ValueError("payload type not negotiated")

@@ -199,17 +199,15 @@ class Sfu:
             log.error("transport %s has a producer with SSRC %d already", transport.id, command.ssrc)
             return
         producer = Producer(self, transport, command)
-        self.producers[producer.id] = transport.producers[producer.ssrc] = producer
-        if producer.rtx_ssrc is not None:
-            transport.retransmitted[producer.rtx_ssrc] = producer
+        self.producers[producer.id] = producer
+        transport.add_producer(producer)
 
     def _close_producer(self, producer: Producer) -> None:
         self._close_consumers(producer.consumers)
         producer.close()
         producer.transport.received.add(producer.reception.received, producer.octets)
-        del self.producers[producer.id], producer.transport.producers[producer.ssrc]
-        if producer.rtx_ssrc is not None:
-            del producer.transport.retransmitted[producer.rtx_ssrc]
+        del self.producers[producer.id]
+        producer.transport.remove_producer(producer)
 
     def _add_consumer(self, command: AddConsumer) -> None:
         transport, source = self._path(command.transport), self._source(command.producer)

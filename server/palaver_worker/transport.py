@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from palaver_media.rtp import peek_ssrc
 from palaver_media.srtp import Session, SrtpError
 
 from . import feedback
+from .contexts import Contexts
 from .sockaddr import Sockaddr
 from .statistics import Traffic
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from .consumer import Consumer
     from .producer import Producer
     from .sfu import Sfu
-
-MAX_REPORTERS: Final = 64  # SSRCs a client may send RTCP with; libsrtp keeps a context for each
 
 
 class Transport:
@@ -39,7 +38,7 @@ class Transport:
         self.path = sfu.port.fanout.path()
         self.client = sfu.port.fanout.client()
         self._sfu = sfu
-        self._reporters: set[int] = set()
+        self._contexts = Contexts()
 
     def begin(self, inbound: Session, outbound: Session) -> None:
         """There are keys: media can pass."""
@@ -58,6 +57,26 @@ class Transport:
         """Send there from now on."""
         self.destination = destination
         self.path.set_destination(destination)
+
+    def add_producer(self, producer: Producer) -> None:
+        """A track comes from there."""
+        self.producers[producer.ssrc] = producer
+        if producer.rtx_ssrc is not None:
+            self.retransmitted[producer.rtx_ssrc] = producer
+        self._contexts.open(producer.ssrcs)
+
+    def remove_producer(self, producer: Producer) -> None:
+        """It comes no more."""
+        del self.producers[producer.ssrc]
+        if producer.rtx_ssrc is not None:
+            del self.retransmitted[producer.rtx_ssrc]
+        for ssrc in self._contexts.close(producer.ssrcs):
+            if self.inbound is not None:
+                self.inbound.forget(ssrc)
+
+    def keeps(self, address: Sockaddr, since: float, now: float) -> bool:
+        """Whether an address where we hear this one stays his, though somebody else comes from there, too, `since`."""
+        return True
 
     def take_dtls(self, data: bytes) -> None:
         """A DTLS datagram from there.
@@ -92,10 +111,10 @@ class Transport:
         if self.inbound is None:
             raise ValueError("no keys")
         reporter = int.from_bytes(data[4:8], "big")
-        if reporter not in self._reporters and len(self._reporters) >= MAX_REPORTERS:
+        if not self._contexts.admits(reporter):
             raise ValueError("too many SSRCs")
         compound = self.inbound.unprotect_rtcp(data)
-        self._reporters.add(reporter)
+        self._contexts.note(reporter)
         feedback.take(self, compound, now)
 
     def send(self, datagram: bytes) -> None:

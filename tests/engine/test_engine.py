@@ -97,6 +97,19 @@ async def test_a_muted_call_sends_nothing_and_its_time_goes_on():
         assert (after.timestamp - before.timestamp & 0xFFFFFFFF) > 48_000
 
 
+async def test_an_ssrc_that_is_sent_again_goes_on_where_it_was():
+    async with running_engine() as engine, peer(engine.fingerprint) as other:
+        engine.tell(OpenCall(CALL, "tone:440", "null", False))
+        await connect(engine, other, Direction.SEND, "up")
+        for ssrc in (77, 78, 77, 78):
+            engine.tell(send(ssrc=ssrc))
+            count = len(other.packets)
+            await until(lambda count=count: len(other.packets) >= count + 10)
+        for ssrc in (77, 78):
+            numbers = [packet.sequence for packet in other.packets if packet.ssrc == ssrc]
+            assert set(np.diff(numbers)) == {1}
+
+
 async def test_sending_may_stop_and_begin_again_on_one_ssrc():
     async with running_engine() as engine, peer(engine.fingerprint) as other:
         engine.tell(OpenCall(CALL, "tone:440", "null", False))
@@ -218,6 +231,21 @@ async def test_strangers_and_alerts_end_no_call():
         count = len(other.packets)
         await until(lambda: len(other.packets) >= count + 50)
         assert not engine.all(TransportFailed)
+
+
+async def test_what_comes_in_vain_is_counted_by_reason():
+    async with running_engine() as engine, peer(engine.fingerprint) as other:
+        engine.tell(OpenCall(CALL, "null", "null", False))
+        await connect(engine, other, Direction.RECEIVE, "down")
+        engine.tell(Receive(CALL, "down", "bob", SSRC, PAYLOAD_TYPE))
+        assert other.address is not None
+        for junk, times in ((b"\0\1" + bytes(30), 1), (b"\xff", 2), (b"\x80" + bytes(40), 4)):
+            for _ in range(times):
+                await other.socket.sendto(junk, other.address)
+        await other.say(tone(660, 0.1), SSRC + 1)
+        await other.say(tone(660, 0.1))
+        stats = await engine.wait(Stats, lambda stats: stats.consumers["bob"].in_kbps > 0)
+        assert stats.dropped == {"stranger": 3, "SrtpError": 4, "ValueError": 5}
 
 
 async def test_another_certificate_than_announced_is_refused():

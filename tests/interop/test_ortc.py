@@ -36,6 +36,7 @@ CODECS = {
     ],
 }
 RTX = ("video/rtx", 90_000, None)
+FOREIGN = [("audio/red", 48_000, 2), ("video/AV1", 90_000, None)]
 PROFILES = [
     *("42e01f", "42E028", "42e00a", "42f00b", "4d8034", "42e00b"),  # constrained baseline
     *("42001f", "4d001f", "58801f", "58c01f", "640c1f"),
@@ -94,6 +95,9 @@ def cases(draw: st.DrawFn) -> Case:
     sent["parameters"] = draw(st.dictionaries(st.sampled_from(["minptime", "usedtx"]), st.integers(0, 60)))
     sent["parameters"] |= draw(h264()) if is_h264(sent) else {}
     codecs = [sent]
+    if draw(st.integers(0, 9)) == 0:
+        other = codec(draw(st.sampled_from(FOREIGN)), payloadType=draw(st.integers(0, 127)), parameters={})
+        codecs.insert(draw(st.integers(0, 1)), other)
     if kind is Kind.VIDEO and draw(st.booleans()):
         others = st.integers(0, 127).filter(lambda number: number != sent["payloadType"])
         codecs.append(codec(RTX, payloadType=draw(others), parameters={"apt": sent["payloadType"]}))

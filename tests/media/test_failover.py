@@ -122,6 +122,7 @@ async def test_a_server_that_is_asked_to_end_lets_calls_go_on_for_a_while():
         assert (await read(url, "/healthz"))["status"] == "draining"
         async with visiting(url, "newcomer") as newcomer:
             assert (await newcomer.expect("serverNotice"))["code"] == "draining"
+            assert await newcomer.may_not("createRoom", roomType="group") == "overloaded"
         await sound_goes_on(everybody)
         assert await server.wait() == 0
         assert 2 <= trio.current_time() - began < 4

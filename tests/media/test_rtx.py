@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 import trio
 from aiortc import rtp as aiortc_rtp
+from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ from palaver_media.worker_messages import (
 from palaver_worker import rtx
 from palaver_worker.nack import REQUESTS
 from palaver_worker.packet import Packet
+from palaver_worker.reports import REPORT
 
 PACKETS = st.builds(
     RtpPacket,
@@ -144,6 +146,12 @@ class Pair:
     def heard(self, datagrams: list[bytes]) -> list[RtpPacket]:
         return [rtp.parse(self.listener.dtls.unprotect_rtp(each)) for each in datagrams if not rtp.is_rtcp(each)]
 
+    def told(self) -> list[RtcpReceiverInfo]:
+        """What the sender is told about what came."""
+        compounds = [rtcp.parse(self.sender.dtls.unprotect_rtcp(each)) for each in self.sender.receive()]
+        reports = [each for parts in compounds for each in parts if isinstance(each, RtcpRrPacket)]
+        return [block for report in reports for block in report.reports]
+
     async def asked(self, seconds: float) -> list[tuple[int, ...]]:
         """What the sender is asked for meanwhile."""
         asked = []
@@ -215,6 +223,22 @@ def test_what_a_sender_retransmits_is_forwarded_once():
             assert pair.say_all(*range(first, first + 100)) == list(range(first, first + 100))
         assert pair.say(resent(600, 8)) == []  # where its place in the ring is another's already
         assert pair.inside.sfu.producers["p"].reception.received == 1 + 4 + 600  # retransmissions do not count
+        pair.close()
+
+    run(scenario)
+
+
+def test_what_is_lost_of_the_retransmissions_is_told_apart():
+    async def scenario(inside: Inside) -> None:
+        pair = Pair(inside)
+        pair.say_all(1, 5)
+        await inside.pass_time(REPORT)
+        assert [block.ssrc for block in pair.told()] == [SSRC]
+        pair.say(resent(2, 10), resent(4, 12))
+        await inside.pass_time(REPORT)
+        video, again = pair.told()
+        assert (video.ssrc, video.packets_lost) == (SSRC, 3)
+        assert (again.ssrc, again.packets_lost, again.highest_sequence) == (RTX_SSRC, 1, 12)
         pair.close()
 
     run(scenario)

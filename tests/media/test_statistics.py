@@ -28,6 +28,7 @@ from palaver_media.worker_messages import (
 )
 from palaver_server.app import make_worker
 from palaver_server.config import Config, ConfigError, parse
+from palaver_worker.feedback import FLOOR
 from palaver_worker.reports import REPORT
 from palaver_worker.statistics import PART, PERIOD, Statistics, describe, family_of
 
@@ -353,6 +354,8 @@ async def test_a_session_with_known_losses_beside_one_without(nursery):
         (MediaKind.VIDEO, 900_000, 300_000, True, 900_000),
         (MediaKind.AUDIO, None, None, False, None),
         (MediaKind.AUDIO, 9_000_000, 300_000, False, 300_000),
+        (MediaKind.VIDEO, 900_000, 1, False, FLOOR),  # who means harm, or cannot take a video at all
+        (MediaKind.AUDIO, 900_000, 1, False, FLOOR),
     ],
 )
 def test_a_sender_is_told_what_its_weakest_listener_can_take(

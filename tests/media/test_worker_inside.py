@@ -18,10 +18,10 @@ from palaver_media.worker_messages import (
     TransportFailed,
 )
 from palaver_worker.client_transport import CONNECT, CONSENT
+from palaver_worker.contexts import MAX_STRANGERS
 from palaver_worker.ice_lite import MAX_ADDRESSES
 from palaver_worker.producer import KEYFRAME_PATIENCE, KEYFRAME_THROTTLE
 from palaver_worker.sockaddr import pack
-from palaver_worker.transport import MAX_REPORTERS
 
 
 def test_a_client_that_does_not_connect_in_time_is_given_up():
@@ -67,7 +67,7 @@ def test_a_client_has_few_addresses_and_rtcp_senders():
             client.check(through=each)
         assert len(inside.port.by_address) == len(client.transport.ice.validated) == MAX_ADDRESSES
         assert client.transport.ice.selected == pack(sockets[-1].getsockname())
-        for ssrc in range(MAX_REPORTERS + 10):
+        for ssrc in range(MAX_STRANGERS + 10):
             client.send(client.dtls.protect_rtcp(rtcp.write_pli(ssrc, 1)), through=sockets[-1])
         assert inside.port.dropped["ValueError"] == 10
         for each in [*sockets, client.socket]:

@@ -48,7 +48,6 @@ def test_every_event_code_and_link_is_in_the_document():
     assert set(BESIDES) <= set(REQUESTS)
     assert {code for row in REQUESTS.values() for code in refusals(row)} | {Code.UNKNOWN_EVENT} >= set(Code) - {
         Code.TOO_LARGE,
-        Code.OVERLOADED,
     }
 
 

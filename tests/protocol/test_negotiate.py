@@ -191,11 +191,10 @@ def test_extensions_that_nobody_forwards_are_left_out():
     assert plan_producer(Kind.AUDIO, audio).extensions == {14: EXTENSION_IDS[MID]}
 
 
-def test_the_first_codec_that_is_ours_counts():
-    audio = parameters(CHROMIUM_AUDIO)
-    (opus,) = audio.codecs
-    audio = evolve(audio, codecs=(Codec("audio/red", 63, 48000, 2), opus))
-    assert plan_producer(Kind.AUDIO, audio).payload_types == {111: OPUS_PAYLOAD_TYPE}
+def test_the_first_of_several_codecs_counts():
+    video = parameters(CHROMIUM_VIDEO)
+    video = evolve(video, codecs=(Codec("video/VP8", 120, 90_000), *video.codecs))
+    assert plan_producer(Kind.VIDEO, video).payload_types == {120: VP8_PAYLOAD_TYPE}
 
 
 OPUS = Codec("audio/opus", 111, 48000, 2)
@@ -206,6 +205,8 @@ OPUS = Codec("audio/opus", 111, 48000, 2)
     [
         (Kind.AUDIO, {"codecs": ()}),
         (Kind.AUDIO, {"codecs": (Codec("audio/PCMU", 0, 8000),)}),
+        (Kind.AUDIO, {"codecs": (Codec("audio/red", 63, 48000, 2), OPUS)}),  # what he sends might not be heard
+        (Kind.AUDIO, {"codecs": (OPUS, Codec("audio/red", 63, 48000, 2))}),
         (Kind.AUDIO, {"codecs": (evolve(OPUS, channels=None),)}),
         (Kind.AUDIO, {"codecs": (evolve(OPUS, clock_rate=16000),)}),
         (Kind.VIDEO, {}),  # opus is no video

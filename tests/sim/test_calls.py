@@ -243,6 +243,30 @@ async def test_no_room_for_a_call_is_told_to_both(autojump_clock, monkeypatch):
         assert not w.exchange.rooms.where
 
 
+async def test_a_server_that_is_about_to_end_opens_no_more_rooms(autojump_clock):
+    async with world() as w:
+        ann, bob, cid, eve = await w.people("ann", "bob", "cid", "eve")
+        room_id = await w.room(cid, name="den")
+        await ring(ann, bob)
+        w.exchange.open_no_more(7)
+        await trio.sleep(2)
+        for who, event, asked in (
+            (eve, "createRoom", {"roomType": "group"}),
+            (eve, "createRoom", {"roomType": "direct", "targetUserId": "cid"}),
+            (cid, "createRoom", {"roomType": "group", "leaveCurrent": True}),
+            (eve, "callUser", {"callId": "c2", "targetUserId": "ann"}),
+            (bob, "acceptCallNew", {"callId": "c1"}),
+        ):
+            refused = await who.ask(event, **asked)
+            assert (refused["code"], refused["canRetry"]) == ("overloaded", True)
+            assert refused["retryAfter"] == pytest.approx(5, abs=0.01)
+        assert await ann.expect("callRejectedNew") == {"callId": "c1", "reason": "overloaded"}
+        assert w.exchange.rooms.where["cid"].state.room_id == room_id
+
+        await eve.does("createRoom", roomType="group", roomName="den", joinExisting=True)
+        await ann.does("joinRoom", roomId=room_id)
+
+
 async def test_a_call_without_media_ends_at_its_own_deadline(autojump_clock):
     async with world() as w:
         w.routers.are_up = trio.Event()

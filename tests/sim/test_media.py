@@ -19,67 +19,75 @@ pytestmark = pytest.mark.trio
 RTX = {"mimeType": "video/rtx", "clockRate": 90000}
 
 
-async def test_two_people_hear_each_other(autojump_clock):
+async def test_the_router_forwards_opus_and_two_codecs_of_video(autojump_clock):
     async with world() as w:
-        ann, bob = await w.people("ann", "bob")
-        room_id = await w.room(ann, bob)
-        capabilities = (await ann.does("getRouterRtpCapabilities", roomId=room_id))["rtpCapabilities"]
-        assert [c["mimeType"] for c in capabilities["codecs"]] == [
-            "audio/opus",
-            "video/VP8",
-            "video/rtx",
-            "video/H264",
-            "video/rtx",
-        ]
+        ann = await w.person("ann")
+        capabilities = (await ann.does("getRouterRtpCapabilities", roomId=await w.room(ann)))["rtpCapabilities"]
+        names = [codec["mimeType"] for codec in capabilities["codecs"]]
+        assert names == ["audio/opus", "video/VP8", "video/rtx", "video/H264", "video/rtx"]
 
-        send = (await ann.does("createTransport", roomId=room_id, direction="send"))["params"]
-        (candidate,) = send["iceCandidates"]
+
+async def test_a_transport_says_how_its_worker_is_reached(autojump_clock):
+    async with world() as w:
+        ann = await w.person("ann")
+        params = (await ann.does("createTransport", roomId=await w.room(ann), direction="send"))["params"]
+        (candidate,) = params["iceCandidates"]
         assert candidate["ip"] == candidate["address"] == "192.0.2.7"
         assert candidate["port"] == 40000
         assert candidate["protocol"] == "udp"
         assert candidate["type"] == "host"
-        assert send["iceParameters"]["iceLite"] is True
-        assert send["dtlsParameters"] == {"fingerprints": [{"algorithm": "sha-256", "value": "AA:BB"}], "role": "auto"}
-        await ann.does("connectTransport", transportId=send["id"], dtlsParameters=DTLS)
-        producer = (
-            await ann.does("produce", roomId=room_id, transportId=send["id"], kind="audio", rtpParameters=OPUS)
-        )["producerId"]
+        ice = params["iceParameters"]
+        assert ice["iceLite"] is True
+        assert params["dtlsParameters"] == {
+            "fingerprints": [{"algorithm": "sha-256", "value": "AA:BB"}],
+            "role": "auto",
+        }
+        (opened,) = w.routers.made[0].commands
+        assert (opened.transport, opened.ufrag, opened.password) == (
+            params["id"],
+            ice["usernameFragment"],
+            ice["password"],
+        )
+
+
+async def test_what_somebody_says_goes_to_the_router_and_the_others_hear_of_it(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        send = await open_media(ann, room_id, "send")
+        await ann.does("connectTransport", transportId=send, dtlsParameters=DTLS)
+        asked = {"roomId": room_id, "transportId": send, "kind": "audio", "rtpParameters": OPUS}
+        producer = (await ann.does("produce", **asked))["producerId"]
         assert await bob.expect("newProducer") == {"producerId": producer, "userId": "ann", "kind": "audio"}
         assert not ann.heard("newProducer")
 
+        fingerprint = worker.Fingerprint("sha-256", DTLS["fingerprints"][0]["value"])
+        payload_types, extensions = {111: OPUS_PAYLOAD_TYPE}, {1: EXTENSION_IDS[AUDIO_LEVEL]}
+        _, connected, produced = w.routers.made[0].commands
+        assert connected == worker.ConnectTransport(send, worker.DtlsRole.SERVER, (fingerprint,))
+        assert produced == worker.AddProducer(
+            send, producer, worker.MediaKind.AUDIO, 48000, 1111, payload_types, extensions
+        )
+
+
+async def test_what_somebody_hears_begins_when_he_is_ready(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        producer = await talk(ann, room_id)
         receive = await open_media(bob, room_id, "recv")
-        params = (await bob.does("consume", roomId=room_id, producerId=producer, rtpCapabilities=CAPABILITIES))[
-            "params"
-        ]
-        assert params["producerId"] == producer
-        assert params["kind"] == "audio"
-        assert params["rtpParameters"]["mid"] == "0"
-        (encoding,) = params["rtpParameters"]["encodings"]
+        asked = {"roomId": room_id, "producerId": producer, "rtpCapabilities": CAPABILITIES}
+        params = (await bob.does("consume", **asked))["params"]
+        assert (params["producerId"], params["kind"]) == (producer, "audio")
+        rtp = params["rtpParameters"]
+        assert rtp["mid"] == "0"
+        (encoding,) = rtp["encodings"]
         await bob.does("resumeConsumer", roomId=room_id, consumerId=params["id"])
 
-        (router,) = w.routers.made
-        opened, connected, produced, received, consumed, resumed = router.commands
-        assert opened.transport == send["id"]
-        assert (opened.ufrag, opened.password) == (
-            send["iceParameters"]["usernameFragment"],
-            send["iceParameters"]["password"],
-        )
-        assert connected == worker.ConnectTransport(
-            send["id"], worker.DtlsRole.SERVER, (worker.Fingerprint("sha-256", DTLS["fingerprints"][0]["value"]),)
-        )
-        assert produced == worker.AddProducer(
-            send["id"],
-            producer,
-            worker.MediaKind.AUDIO,
-            48000,
-            1111,
-            {111: OPUS_PAYLOAD_TYPE},
-            {1: EXTENSION_IDS[AUDIO_LEVEL]},
-        )
+        *_, received, consumed, resumed = w.routers.made[0].commands
         assert received.transport == receive
-        cname = params["rtpParameters"]["rtcp"]["cname"]
         assert consumed == worker.AddConsumer(
-            receive, params["id"], producer, encoding["ssrc"], "0", cname, (EXTENSION_IDS[MID],)
+            receive, params["id"], producer, encoding["ssrc"], "0", rtp["rtcp"]["cname"], (EXTENSION_IDS[MID],)
         )
         assert resumed == worker.ResumeConsumer(params["id"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from functools import partial
 from typing import Final
 
@@ -28,7 +29,7 @@ from palaver_media.engine_messages import (
 from . import opus
 from .consumer import Consumer
 from .mixer import Meter, Samples, mix
-from .sender import Sender, ntp_at
+from .sender import Numbering, Sender, ntp_at
 from .sound import Heard, Sound
 from .sources import PcmSource
 from .specs import Kind
@@ -51,7 +52,7 @@ class Call:
     _meter: Meter = field(factory=Meter)
     _takes_pcm: bool = False
     _sender: Sender | None = None
-    _last_sender: Sender | None = None
+    _numberings: dict[tuple[str, int], Numbering] = field(factory=dict)  # by transport and SSRC
     _transports: dict[str, Transport] = field(factory=dict)
     _consumers: dict[str, Consumer] = field(factory=dict)  # never changed: other threads read it
     _routes: dict[tuple[str, int], Consumer] = field(factory=dict)  # by transport and SSRC; never changed
@@ -59,6 +60,7 @@ class Call:
     _rtt: float | None = None  # s, as the server's reports show it
     _told_levels: dict[str, float] = field(factory=dict)
     _told_bytes: int = 0
+    _dropped: Counter[str] = field(factory=Counter)  # what came in vain, by reason; the receive thread counts
 
     def __attrs_post_init__(self) -> None:
         studio = self.studio
@@ -117,8 +119,9 @@ class Call:
         transport = self._transports.get(command.transport)
         if transport is None:
             return
+        numbering = self._numberings.setdefault((command.transport, command.ssrc), Numbering())
         try:
-            self._sender = self._last_sender = Sender(command, transport.send_rtp, self._last_sender)
+            self._sender = Sender(command, transport.send_rtp, numbering)
         except opus.OpusMissing as why:
             self.studio.report(SoundProblem(self.name, Side.SOURCE, str(why), opus.REMEDY))
             return
@@ -174,6 +177,7 @@ class Call:
             on_failed=lambda reason: self.studio.report(TransportFailed(self.name, name, reason)),
             on_rtp=partial(self._on_rtp, name),
             on_rtcp=partial(self._on_rtcp, name),
+            dropped=self._dropped,
         )
 
     def close_transport(self, name: str) -> None:
@@ -183,13 +187,15 @@ class Call:
             return
         if self._sender is not None and self._sender.stream[0] == name:
             self._sender = None
+        self._numberings = {stream: each for stream, each in self._numberings.items() if stream[0] != name}
         self._keep([each for each in self._consumers.values() if each.command.transport != name])
         transport.close()
 
     def _on_rtp(self, transport: str, data: bytes, now: float) -> None:
         consumer = self._routes.get((transport, rtp.peek_ssrc(data)))
-        if consumer is not None:
-            consumer.put(rtp.parse(data), len(data), now)
+        if consumer is None:
+            raise ValueError("no consumer of this SSRC")
+        consumer.put(rtp.parse(data), len(data), now)
 
     def _on_rtcp(self, transport: str, data: bytes, now: float) -> None:
         for packet in rtcp.parse(data):
@@ -240,6 +246,7 @@ class Call:
             rtt_ms=None if rtt is None else round(rtt * 1000, 2),
             out_kbps=round(out * 8 / 1000 / seconds, 2),
             consumers=consumers,
+            dropped=dict(self._dropped),
         )
 
     def levels(self) -> Levels | None:

@@ -38,9 +38,13 @@ class Consumer:
         self._reception = Reception(self.command.ssrc, RATE)
 
     def put(self, packet: RtpPacket, size: int, now: float) -> None:
-        """Take a packet of `size` bytes in all."""
+        """Take a packet of `size` bytes in all.
+
+        Raises:
+            ValueError: it carries something else than was announced.
+        """
         if packet.payload_type != self.command.payload_type:
-            return
+            raise ValueError("another payload type")
         with self._lock:
             self._bytes += size
             self._reception.count(packet.sequence, packet.timestamp, now)

@@ -13,6 +13,7 @@ import random
 import secrets
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -57,7 +58,8 @@ class Path:
 class Ice:
     """The way to one transport of a server.
 
-    `on_datagram` is called in the receive thread with all that is not STUN, from the chosen path only.
+    `on_datagram` is called in the receive thread with all that is not STUN, from the chosen path only. What else comes
+    is counted in `dropped`, which belongs to the receive thread.
     """
 
     ufrag: str
@@ -65,6 +67,7 @@ class Ice:
     candidates: tuple[Candidate, ...]
     receiver: Receiver
     on_datagram: Callable[[bytes, float], None]
+    dropped: Counter[str] = field(factory=Counter)
     rtt: float | None = None  # s, of the last answered check
     _ours: str = field(factory=lambda: secrets.token_hex(4))
     _tie_breaker: int = field(factory=lambda: secrets.randbits(64))
@@ -156,11 +159,12 @@ class Ice:
 
     def _receive(self, path: Path, data: bytes, now: float) -> None:
         """A datagram, in the receive thread."""
-        if data[0] < 4:
-            if bytes(data[8:20]) in self._pending:  # nobody else's answer is worth the loop's time
-                self._loop.call_soon_threadsafe(self._answer, path, data, now)
-        elif path is self._chosen:
+        if data[0] < 4 and bytes(data[8:20]) in self._pending:  # nobody else's answer is worth the loop's time
+            self._loop.call_soon_threadsafe(self._answer, path, data, now)
+        elif data[0] >= 4 and path is self._chosen:
             self.on_datagram(data, now)
+        else:
+            self.dropped["stranger"] += 1
 
     def _answer(self, path: Path, data: bytes, now: float) -> None:
         """A STUN message that names one of our checks, in the loop's thread."""

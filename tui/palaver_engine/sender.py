@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 from aiortc.rtp import RtcpSenderInfo
+from attrs import define, field
 
 from palaver_media import rtcp, rtp
 from palaver_media.engine_messages import Send
@@ -26,23 +27,28 @@ def ntp_at(now: float) -> int:
     return rtcp.to_ntp(_WALL + now)
 
 
+@define
+class Numbering:
+    """What the next packet of an SSRC is numbered with, whoever sends it: under one key no number is used twice."""
+
+    sequence: int = field(factory=lambda: random.randrange(1 << 15))  # no wrap before the receiver has seen it
+    timestamp: int = field(factory=lambda: random.randrange(1 << 32))
+
+
 class Sender:
     """One RTP stream. `talk` belongs to the sound thread; `report` may be called from another."""
 
-    def __init__(self, command: Send, transmit: Callable[[bytes], int], before: Sender | None = None) -> None:
-        """`before` is the call's last sender: SRTP wants one SSRC's sequence numbers to go on (RFC 3711, 3.3.1)."""
+    def __init__(self, command: Send, transmit: Callable[[bytes], int], numbering: Numbering) -> None:
+        """`numbering` is the SSRC's own: SRTP wants it to go on when a sender follows another (RFC 3711, 3.3.1)."""
         self._command = command
         self._transmit = transmit
         self._encoder = Encoder()
-        self._sequence = random.randrange(1 << 15)  # no wrap before the receiver has seen it
-        self._timestamp = random.randrange(1 << 32)
-        if before is not None and before.stream == self.stream:
-            self._sequence, self._timestamp = before._sequence, before._timestamp
+        self._numbering = numbering
         self._half: Samples | None = None  # the first block of a frame
         self._is_talking = False
         self._silent_frames = HANGOVER
         self._packets = self._octets = 0
-        self._sampled_at = 0.0  # when the frame of `_timestamp` was complete
+        self._sampled_at = 0.0  # when the frame before the next timestamp was complete
         self.sent_bytes = 0
 
     @property
@@ -82,7 +88,7 @@ class Sender:
         elapsed = round((now - self._sampled_at) * RATE)
         info = RtcpSenderInfo(
             ntp_timestamp=ntp_at(now),
-            rtp_timestamp=self._timestamp + elapsed & 0xFFFFFFFF,
+            rtp_timestamp=self._numbering.timestamp + elapsed & 0xFFFFFFFF,
             packet_count=self._packets & 0xFFFFFFFF,
             octet_count=self._octets & 0xFFFFFFFF,
         )
@@ -90,14 +96,14 @@ class Sender:
         return rtcp.write_sender_report(ssrc, info) + rtcp.write_cname(ssrc, self._command.cname)
 
     def _advance(self, now: float) -> None:
-        self._timestamp = self._timestamp + FRAME & 0xFFFFFFFF
+        self._numbering.timestamp = self._numbering.timestamp + FRAME & 0xFFFFFFFF
         self._sampled_at = now
 
     def _send(self, frame: Samples) -> None:
         packet = rtp.RtpPacket(
             payload_type=self._command.payload_type,
-            sequence=self._sequence,
-            timestamp=self._timestamp,
+            sequence=self._numbering.sequence,
+            timestamp=self._numbering.timestamp,
             ssrc=self._command.ssrc,
             body=self._encoder.encode(frame),
             is_marked=not self._is_talking,  # a talk spurt begins (RFC 3551 section 4.1)
@@ -107,7 +113,7 @@ class Sender:
         if not sent:
             return
         self._is_talking = True
-        self._sequence = self._sequence + 1 & 0xFFFF
+        self._numbering.sequence = self._numbering.sequence + 1 & 0xFFFF
         self._packets += 1
         self._octets += len(packet.body)
         self.sent_bytes += sent

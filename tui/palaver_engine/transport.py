@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -33,7 +34,10 @@ class Failed(Exception):
 
 @define(eq=False)
 class Transport:
-    """A transport's life. `on_rtp` and `on_rtcp` are called in the receive thread with what was authentic."""
+    """A transport's life. `on_rtp` and `on_rtcp` are called in the receive thread with what was authentic.
+
+    Whatever comes and is of no use is counted in `dropped`, by reason; the receive thread does so.
+    """
 
     command: OpenTransport
     certificate: Certificate
@@ -42,6 +46,7 @@ class Transport:
     on_failed: Callable[[str], None]
     on_rtp: Callable[[bytes, float], None]
     on_rtcp: Callable[[bytes, float], None]
+    dropped: Counter[str] = field(factory=Counter)
     _ice: Ice = field(init=False)
     _dtls: DtlsSrtp = field(init=False)
     _lock: threading.Lock = field(factory=threading.Lock)  # the sound, receive and loop threads use the keys
@@ -52,7 +57,7 @@ class Transport:
 
     def __attrs_post_init__(self) -> None:
         asked = self.command
-        self._ice = Ice(asked.ufrag, asked.password, asked.candidates, self.receiver, self._receive)
+        self._ice = Ice(asked.ufrag, asked.password, asked.candidates, self.receiver, self._receive, self.dropped)
         self._dtls = DtlsSrtp(self.certificate)
         self._task = self._loop.create_task(self._live())
 
@@ -128,14 +133,14 @@ class Transport:
     def _receive(self, data: bytes, now: float) -> None:
         """A datagram from the chosen path, in the receive thread."""
         if 20 <= data[0] <= 63:
-            if self._posted < POSTED:
-                self._posted += 1
-                self._loop.call_soon_threadsafe(self._receive_dtls, data)
+            self._post_dtls(data)
         elif 128 <= data[0] <= 191 and len(data) >= 12:
             try:
                 self._receive_srtp(data, now)
             except (SrtpError, ValueError) as why:
-                log.debug("%s: %s", self.command.transport, why)
+                self.dropped[type(why).__name__] += 1
+        else:
+            self.dropped["stranger"] += 1
 
     def _receive_srtp(self, data: bytes, now: float) -> None:
         if rtp.is_rtcp(data):
@@ -146,6 +151,13 @@ class Transport:
             with self._lock:
                 plain = self._dtls.unprotect_rtp(data)
             self.on_rtp(plain, now)
+
+    def _post_dtls(self, data: bytes) -> None:
+        if self._posted < POSTED:
+            self._posted += 1
+            self._loop.call_soon_threadsafe(self._receive_dtls, data)
+        else:
+            self.dropped["handshake"] += 1
 
     def _receive_dtls(self, data: bytes) -> None:
         """A DTLS datagram, in the loop's thread."""

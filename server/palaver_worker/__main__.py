@@ -17,7 +17,7 @@ from palaver_media.child import Channel, beat, take_precedence
 from palaver_media.dtls import Certificate
 from palaver_media.worker_messages import VIDEO_BITRATE, WORKER_CODEC, Beat, Draining, Ready, WorkerCommand
 
-from .fanout import SelfForwarding, find_core
+from .datagrams import HAS_MMSG
 from .port import Port, bind
 from .pump import PumpSelector
 from .sfu import Sfu
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 async def run(fd: int, host: str, port_number: int, video_bitrate: int, pump: PumpSelector | None) -> None:
     """Serve until the channel closes, or until a drain is done; `video_bitrate` in bit/s.
 
-    `pump` is the loop's selector where the core forwards by itself.
+    `pump` is the loop's selector where datagrams come in batches.
 
     Raises:
         OSError: the UDP port cannot be had.
@@ -57,8 +57,8 @@ async def run(fd: int, host: str, port_number: int, video_bitrate: int, pump: Pu
         channel.open(apply)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, drain)
-        if pump is not None and isinstance(port.fanout, SelfForwarding):
-            pump.attach(port.fanout, lambda: loop.call_soon(port.act, channel.poll))
+        if pump is not None:
+            pump.attach(port.fanout, lambda are_others: port.act(channel.poll if are_others else None))
         else:
             loop.add_reader(udp, port.drain, channel.poll)
         channel.report(Ready(udp.getsockname()[1], sfu.certificate.fingerprint, port.fanout.name))
@@ -84,7 +84,7 @@ def main() -> int:
     logging.basicConfig(format="palaver_worker: %(levelname)s: %(message)s")
     take_precedence()
     try:
-        pump = PumpSelector() if issubclass(find_core(), SelfForwarding) else None
+        pump = PumpSelector() if HAS_MMSG else None
         with asyncio.Runner(loop_factory=partial(asyncio.SelectorEventLoop, pump)) as runner:
             runner.run(run(options.fd, options.host, options.port, options.video_bitrate, pump))
     except OSError as why:

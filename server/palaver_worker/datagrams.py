@@ -58,6 +58,9 @@ class Block:
         self.fileno = udp.fileno()
         self.headers_address = int(_ffi.cast("uintptr_t", self.headers))  # for the core in C
         self._link()
+        # For Python, which is slow in attributes and indices of cffi's:
+        self.lengths = memoryview(_ffi.buffer(self.vectors)).cast("N")[1::2]  # `iov_len` of each slot
+        self.places = [slice(at, at + self.name_size) for at in range(0, count * self.name_size, self.name_size)]
 
     def _link(self) -> None:
         slots = _ffi.cast("char *", int(FFI.cast("uintptr_t", self._memory)))
@@ -96,7 +99,7 @@ class Incoming(Block):
 
     def source(self, index: int) -> Sockaddr:
         """Who sent the datagram in this slot."""
-        return bytes(self.names[index * self.name_size : (index + 1) * self.name_size])
+        return bytes(self.names[self.places[index]])
 
     def data(self, index: int) -> bytes:
         """The datagram in this slot."""
@@ -114,7 +117,7 @@ class Incoming(Block):
         try:
             for index in range(BATCH):
                 size, source = self._socket.recvfrom_into(self.views[index])
-                self.names[index * self.name_size : (index + 1) * self.name_size] = sockaddr.pack(source)
+                self.names[self.places[index]] = sockaddr.pack(source)
                 sizes.append(size)
         except OSError:
             if not sizes:
@@ -128,13 +131,13 @@ class Outgoing(Block):
     def __init__(self, udp: socket.socket, dropped: Counter[str], *, has_mmsg: bool = HAS_MMSG) -> None:
         super().__init__(udp, OUTGOING)
         self.used = 0
-        self._dropped = dropped
+        self.dropped = dropped
         self._has_mmsg = has_mmsg
 
     def put(self, data: bytes, destination: Sockaddr) -> None:
         """Send a datagram at the batch's end."""
         if len(data) > SLOT:
-            self._dropped["too long"] += 1
+            self.dropped["too long"] += 1
             return
         self.views[self.used][: len(data)] = data
         self.commit(len(data), destination)
@@ -142,8 +145,8 @@ class Outgoing(Block):
     def commit(self, size: int, destination: Sockaddr) -> None:
         """The slot `used` holds a datagram of this size for that address."""
         index = self.used
-        self.names[index * self.name_size : (index + 1) * self.name_size] = destination
-        self.vectors[index].iov_len = size
+        self.names[self.places[index]] = destination
+        self.lengths[index] = size
         self.used = index + 1
         if self.used == self.count:
             self.flush()
@@ -156,14 +159,14 @@ class Outgoing(Block):
             try:
                 start += self._send(start, used)
             except OSError as why:
-                self._dropped[f"send: {why.strerror}"] += 1
+                self.dropped[f"send: {why.strerror}"] += 1
                 start += 1
 
     def _send(self, start: int, end: int) -> int:
         """Send some of these slots; how many. Raises OSError about the first of them."""
         if not self._has_mmsg:
-            name = bytes(self.names[start * self.name_size : (start + 1) * self.name_size])
-            self._socket.sendto(self.views[start][: self.vectors[start].iov_len], sockaddr.unpack(name))
+            name = bytes(self.names[self.places[start]])
+            self._socket.sendto(self.views[start][: self.lengths[start]], sockaddr.unpack(name))
             return 1
         count: int = _libc.sendmmsg(self._socket.fileno(), self.headers + start, end - start, 0)
         if count < 0:

@@ -171,16 +171,13 @@ class Fanout(abc.ABC):
     def forward(self, packet: Packet, group: Any) -> None:
         """Send a packet on all these legs; one from before a leg's beginning is left out there."""
 
-
-class SelfForwarding(Fanout):
-    """A core that forwards by itself while its owner waits."""
-
     @abc.abstractmethod
-    def wait(self, others: int, timeout: float | None) -> bool:
-        """Forward until something else is to be done; whether that is `process`.
+    def wait(self, others: int, timeout: float | None) -> tuple[bool, bool]:
+        """Forward what the core can by itself, until something else is to be done.
 
-        It is when a batch holds more than the core can do. Else another source of events on the epoll `others` has one,
-        or `timeout` (s, None: no end) is over.
+        The answer is whether that is `process`, with what was received, and whether another source of events, on the
+        selector `others`, may have one, which then goes before the datagrams. It is neither when `timeout` (s, None:
+        no end) is over.
         """
 
 

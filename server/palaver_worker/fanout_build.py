@@ -44,7 +44,7 @@ int receive(struct pump *pump);
 void process(struct pump *pump, double now);
 int resend(struct pump *pump, struct track *track, int64_t index, struct leg **legs, int count);
 int64_t timestamp_of(struct track *track, int64_t index);
-void wait_and_forward(struct pump *pump, double deadline);
+int wait_and_forward(struct pump *pump, double deadline);
 """
 
 

@@ -18,7 +18,7 @@ from palaver_media.worker_messages import AddProducer
 
 from . import _fanout  # type: ignore[attr-defined]  # built, where there is a compiler
 from .datagrams import Incoming, Outgoing
-from .fanout import Client, SelfForwarding, mid_element
+from .fanout import Client, Fanout, mid_element
 from .packet import Packet
 from .sockaddr import Sockaddr
 from .speakers import LOUD, ONSET, SMOOTHING
@@ -202,7 +202,7 @@ class CClient(Client):
         self.struct.tracks, self.struct.count = self._array, len(self._tracks)
 
 
-class CFanout(SelfForwarding):
+class CFanout(Fanout):
     """Forwarding in C: of voices all the way, of other packets by one call for each."""
 
     name = "c"
@@ -282,14 +282,15 @@ class CFanout(SelfForwarding):
         self._count_failures()
         return slots
 
-    def wait(self, others: int, timeout: float | None) -> bool:
-        """Forward voices until something else is to be done; whether that is `process`."""
+    def wait(self, others: int, timeout: float | None) -> tuple[bool, bool]:
+        """Forward voices until something else is to be done."""
         self.outgoing.flush()
         self._block.used = 0
         pump = self.pump
         pump.others = others
-        _lib.wait_and_forward(pump, -1.0 if timeout is None else time.monotonic() + max(0.0, timeout))
-        return bool(pump.received or pump.left or pump.begun)
+        deadline = -1.0 if timeout is None else time.monotonic() + max(0.0, timeout)
+        are_others = bool(_lib.wait_and_forward(pump, deadline))
+        return bool(pump.received or pump.left or pump.begun), are_others
 
     @contextmanager
     def filling(self) -> Iterator[None]:

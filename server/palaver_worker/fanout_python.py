@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import select
 import struct
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from palaver_media.srtp import FFI, LIBRARY, OK, TRAILER, Session
+from palaver_media.srtp import FFI, LIBRARY, TRAILER, Session
 
 from .datagrams import SLOT, Incoming, Outgoing
 from .fanout import FARTHEST, Client, Fanout, mid_element
@@ -79,6 +82,9 @@ class PythonLeg:
         self.first, self.offset = index, index - number
 
 
+Group: TypeAlias = list[list[PythonLeg]]
+
+
 class PythonFanout(Fanout):
     """Forwarding by Python and libsrtp."""
 
@@ -87,12 +93,34 @@ class PythonFanout(Fanout):
     def __init__(self, incoming: Incoming, outgoing: Outgoing) -> None:
         super().__init__(incoming, outgoing)
         self._size: Any = FFI.new("int *")
+        self._others = -1
+        self._sources, self._commands = select.poll(), select.poll()
 
     def admit(self, address: Sockaddr, client: Client) -> None:
         """Nothing to do: the port knows who is where."""
 
     def dismiss(self, address: Sockaddr) -> None:
         """Likewise."""
+
+    def wait(self, others: int, timeout: float | None) -> tuple[bool, bool]:
+        """Wait for datagrams, and take them."""
+        self.outgoing.flush()
+        if others != self._others:
+            self._watch(others)
+        found = self._sources.poll(None if timeout is None else math.ceil(max(0.0, timeout) * 1000))
+        are_others = len(found) == 2 or (len(found) == 1 and found[0][0] == others)
+        if not found or found[0][0] == others:
+            return False, are_others
+        # Our socket is looked at first, so what was sent before the first datagram was seen. The others are newer.
+        received = self.incoming.receive(self.outgoing.dropped)
+        return received > 0, are_others or (received > 1 and bool(self._commands.poll(0)))
+
+    def _watch(self, others: int) -> None:
+        self._sources, self._commands = select.poll(), select.poll()
+        for source in (self.incoming.fileno, others):
+            self._sources.register(source, select.POLLIN)
+        self._commands.register(others, select.POLLIN)
+        self._others = others
 
     def path(self) -> PythonPath:
         """A new listener's path."""
@@ -103,49 +131,62 @@ class PythonFanout(Fanout):
         wanted = frozenset(extensions)
         return PythonLeg(path, ssrc, mid_element(mid, wanted), sum(1 << each for each in wanted))
 
-    def group(self, legs: Sequence[PythonLeg]) -> tuple[PythonLeg, ...]:
-        """The legs."""
-        return tuple(legs)
+    def group(self, legs: Sequence[PythonLeg]) -> Group:
+        """The legs, those together that differ in nothing but number and SSRC."""
+        alike: defaultdict[tuple[bytes, int], list[PythonLeg]] = defaultdict(list)
+        for leg in legs:
+            alike[leg.mid, leg.wanted].append(leg)
+        return list(alike.values())
 
-    def forward(self, packet: Packet, group: tuple[PythonLeg, ...]) -> None:
+    def forward(self, packet: Packet, group: Group) -> None:
         """Send a packet on all these legs."""
-        tails: dict[tuple[bytes, int], tuple[int, bytes]] = {}
-        index = packet.index
-        for leg in group:
+        for legs in group:
+            self._forward(packet, legs, *_tail(packet, legs[0]))
+
+    def _forward(self, packet: Packet, legs: list[PythonLeg], first: int, tail: bytes) -> None:
+        """The innermost loop: no call, tuple or look-up in it that can be outside."""
+        index, second, timestamp = packet.index, packet.second, packet.timestamp
+        octets = len(packet.body) - packet.padding
+        rest = slice(RTP_HEADER, RTP_HEADER + len(tail))
+        fits = rest.stop + TRAILER <= SLOT
+        outgoing, size, protect, write = self.outgoing, self._size, LIBRARY.srtp_protect, _HEADER.pack_into
+        views, pointers, lengths, names, places = (
+            outgoing.views, outgoing.pointers, outgoing.lengths, outgoing.names, outgoing.places,
+        )  # fmt: skip
+        slot = outgoing.used
+        for leg in legs:
             if leg.first < 0 or index - leg.offset > leg.highest + FARTHEST:
                 leg.begin(index)
             elif index < leg.first:  # late, from before a pause: its number is another's
                 continue
-            key = leg.mid, leg.wanted
-            if (tail := tails.get(key)) is None:
-                tail = tails[key] = _tail(packet, leg)
-            self._send(packet, leg, tail)
-
-    def _send(self, packet: Packet, leg: PythonLeg, tail: tuple[int, bytes]) -> None:
-        first, rest = tail
-        number = packet.index - leg.offset
-        end = RTP_HEADER + len(rest)
-        outgoing, size, pointer = self.outgoing, self._size, leg.path.pointer
-        slot = outgoing.used
-        if pointer is None or end + TRAILER > SLOT:
-            self.failures += 1
-            return
-        if number > leg.highest:
-            leg.highest = number
-        view = outgoing.views[slot]
-        second, timestamp = packet.second, packet.timestamp
-        if leg.is_marked:  # the same whenever a packet is sent, for it may be sent again
-            second |= MARKER if packet.index == leg.first else 0
-            timestamp = (timestamp + leg.shift) & 0xFFFF_FFFF
-        _HEADER.pack_into(view, 0, first, second, number & 0xFFFF, timestamp, leg.ssrc)
-        view[RTP_HEADER:end] = rest
-        size[0] = end
-        if LIBRARY.srtp_protect(pointer, outgoing.pointers[slot], size) != OK:
-            self.failures += 1
-            return
-        outgoing.commit(size[0], leg.path.destination)
-        leg.packets += 1
-        leg.octets += len(packet.body) - packet.padding
+            path = leg.path
+            pointer = path.pointer
+            if pointer is None or not fits:
+                self.failures += 1
+                continue
+            number = index - leg.offset
+            if number > leg.highest:
+                leg.highest = number
+            view = views[slot]
+            if leg.is_marked:  # the same whenever a packet is sent, for it may be sent again
+                marked = second | MARKER if index == leg.first else second
+                write(view, 0, first, marked, number & 0xFFFF, (timestamp + leg.shift) & 0xFFFF_FFFF, leg.ssrc)
+            else:
+                write(view, 0, first, second, number & 0xFFFF, timestamp, leg.ssrc)
+            view[rest] = tail
+            size[0] = rest.stop
+            if protect(pointer, pointers[slot], size):
+                self.failures += 1
+                continue
+            names[places[slot]], lengths[slot] = path.destination, size[0]
+            leg.packets += 1
+            leg.octets += octets
+            slot += 1
+            if slot == outgoing.count:
+                outgoing.used = slot
+                outgoing.flush()
+                slot = 0
+        outgoing.used = slot
 
 
 def _tail(packet: Packet, leg: PythonLeg) -> tuple[int, bytes]:

@@ -64,9 +64,10 @@ class Port:
         self.fanout.receive(self.dropped)
         self.act(poll)
 
-    def act(self, poll: Callable[[], None]) -> None:
-        """The same, with the batch that was taken."""
-        poll()
+    def act(self, poll: Callable[[], None] | None) -> None:
+        """The same, with the batch that was taken; None: there are no commands."""
+        if poll is not None:
+            poll()
         now = self.now()
         for slot in self.fanout.process(now, self.dropped):
             self._take(slot, now)

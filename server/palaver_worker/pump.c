@@ -345,19 +345,21 @@ static int patience(double deadline, double now) {
 }
 
 /* Forward until the deadline (s, CLOCK_MONOTONIC; negative: none), or until there is something for Python: what is left of a
-   batch, somebody who began to speak, or another source of events. Commands go before the datagrams that came with them:
-   poll looks at our socket first, so what was sent before a datagram that it saw there, it saw too; where there are several
-   datagrams, the others are newer, and one looks again. */
-void wait_and_forward(struct pump *pump, double deadline) {
+   batch, somebody who began to speak, or another source of events; whether it is that. Commands go before the datagrams
+   that came with them: poll looks at our socket first, so what was sent before a datagram that it saw there, it saw too.
+   Where there are several datagrams, the others are newer, and one looks again. */
+int wait_and_forward(struct pump *pump, double deadline) {
     struct pollfd sources[2] = {{pump->udp, POLLIN, 0}, {pump->others, POLLIN, 0}};
     double now = deadline < 0 ? 0 : now_in_s();
     do {
-        if (poll(sources, 2, patience(deadline, now)) <= 0) return; /* the deadline, or a signal */
+        if (poll(sources, 2, patience(deadline, now)) <= 0) return 0; /* the deadline, or a signal */
         if (sources[0].revents) {
             int received = receive(pump);
-            if (received < 0 || sources[1].revents || (received > 1 && poll(sources + 1, 1, 0) > 0)) return;
+            if (received < 0 || sources[1].revents || (received > 1 && poll(sources + 1, 1, 0) > 0)) return 1;
             process(pump, now = now_in_s());
             flush(pump);
         }
-    } while (!sources[1].revents && !pump->left && !pump->begun && (deadline < 0 || now < deadline));
+        if (sources[1].revents) return 1;
+    } while (!pump->left && !pump->begun && (deadline < 0 || now < deadline));
+    return 0;
 }

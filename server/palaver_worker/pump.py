@@ -1,23 +1,30 @@
-"""The event loop's way to wait while the core forwards voices: a selector that returns when there is more to do."""
+"""The event loop's way to wait while voices are forwarded: a selector that acts on datagrams by itself."""
 
 from __future__ import annotations
 
+import logging
 import selectors
 from collections.abc import Callable
 
-from .fanout import SelfForwarding
+from .fanout import Fanout
+
+log = logging.getLogger(__name__)
 
 
-class PumpSelector(selectors.EpollSelector):
-    """Waits in C, where the datagrams of voices are forwarded as they come."""
+class PumpSelector(selectors.DefaultSelector):
+    """Waits in the core. Datagrams cost no event, call-back or turn of the loop, and in C not even a word of Python."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._fanout: SelfForwarding | None = None
-        self._act: Callable[[], object] | None = None
+        self._fanout: Fanout | None = None
+        self._act: Callable[[bool], object] | None = None
 
-    def attach(self, fanout: SelfForwarding, act: Callable[[], object]) -> None:
-        """Forward from now on; `act` is called when there is something to process, and returns at once."""
+    def attach(self, fanout: Fanout, act: Callable[[bool], object]) -> None:
+        """Forward from now on.
+
+        `act` is called when there is something to process, within `select`; it is told whether another source of events
+        may have one, too.
+        """
         self._fanout, self._act = fanout, act
 
     def detach(self) -> None:
@@ -28,6 +35,10 @@ class PumpSelector(selectors.EpollSelector):
         """Wait as ever (s), forwarding meanwhile."""
         if self._fanout is None or self._act is None:
             return super().select(timeout)
-        if self._fanout.wait(self.fileno(), timeout):
-            self._act()
-        return super().select(0)
+        is_due, are_others = self._fanout.wait(self.fileno(), timeout)
+        if is_due:
+            try:
+                self._act(are_others)
+            except Exception:  # as with a call-back: it costs this batch, not the loop
+                log.exception("a batch of datagrams")
+        return super().select(0) if are_others else []

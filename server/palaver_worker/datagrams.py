@@ -59,7 +59,7 @@ class Block:
         self.headers_address = int(_ffi.cast("uintptr_t", self.headers))  # for the core in C
         self._link()
         # For Python, which is slow in attributes and indices of cffi's:
-        self.lengths = memoryview(_ffi.buffer(self.vectors)).cast("N")[1::2]  # `iov_len` of each slot
+        self.lengths = memoryview(_ffi.buffer(self.vectors)).cast("L")[1::2]  # `iov_len` of each slot
         self.places = [slice(at, at + self.name_size) for at in range(0, count * self.name_size, self.name_size)]
 
     def _link(self) -> None:

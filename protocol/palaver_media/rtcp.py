@@ -176,13 +176,20 @@ class Reception:
 
     def count(self, sequence: int, timestamp: int, now: float) -> int:
         """Count a packet that arrived at `now`; the answer is its extended sequence number."""
-        if self.highest < 0:
-            self._first = self.highest = sequence
-        index = self.extend(sequence)
-        self.highest = max(self.highest, index)
-        self._first = min(self._first, index)
+        highest = self.highest
+        if highest < 0:
+            self._first = highest = sequence
+        index = highest + ((sequence - highest + 0x8000) & 0xFFFF) - 0x8000  # as `extend` has it
+        if index > self.highest:
+            self.highest = index
+        if index < self._first:
+            self._first = index
         self.received += 1
-        self._measure(timestamp, now)
+        transit = now * self.clock_rate - timestamp
+        if self._transit is not None:
+            change = (transit - self._transit + 0x8000_0000) % 0x1_0000_0000 - 0x8000_0000
+            self._jitter += (abs(change) - self._jitter) / 16
+        self._transit = transit
         return index
 
     def extend(self, sequence: int) -> int:
@@ -192,13 +199,6 @@ class Reception:
     def set_counts(self, first: int, highest: int, received: int, jitter: float) -> None:
         """Take over what was counted elsewhere; `jitter` in units of the clock."""
         self._first, self.highest, self.received, self._jitter = first, highest, received, jitter
-
-    def _measure(self, timestamp: int, now: float) -> None:
-        transit = now * self.clock_rate - timestamp
-        if self._transit is not None:
-            change = (transit - self._transit + 0x8000_0000) % 0x1_0000_0000 - 0x8000_0000
-            self._jitter += (abs(change) - self._jitter) / 16
-        self._transit = transit
 
     def note_sender_report(self, ntp: int, now: float) -> None:
         """Remember the sender's last report (its 64-bit NTP time), for LSR and DLSR."""

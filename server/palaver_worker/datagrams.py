@@ -60,6 +60,9 @@ class Block:
         self._link()
         # For Python, which is slow in attributes and indices of cffi's:
         self.lengths = memoryview(_ffi.buffer(self.vectors)).cast("L")[1::2]  # `iov_len` of each slot
+        words = memoryview(_ffi.buffer(self.headers)).cast("I")
+        at, step = _ffi.offsetof("struct mmsghdr", "msg_len") // 4, _ffi.sizeof("struct mmsghdr") // 4
+        self.arrived = words[at::step]  # `msg_len` of each slot
         self.places = [slice(at, at + self.name_size) for at in range(0, count * self.name_size, self.name_size)]
 
     def _link(self) -> None:
@@ -94,23 +97,22 @@ class Incoming(Block):
         """Another has received: see how much is in these slots."""
         sizes = [0] * BATCH
         for index in slots:
-            sizes[index] = self.headers[index].msg_len
+            sizes[index] = self.arrived[index]
         self.sizes = sizes
 
     def source(self, index: int) -> Sockaddr:
         """Who sent the datagram in this slot."""
-        return bytes(self.names[self.places[index]])
+        return self.names[self.places[index]].tobytes()
 
     def data(self, index: int) -> bytes:
         """The datagram in this slot."""
         return bytes(self.views[index][: self.sizes[index]])
 
     def _receive_batch(self) -> list[int]:
-        count = _libc.recvmmsg(self._socket.fileno(), self.headers, BATCH, 0, _ffi.NULL)
+        count: int = _libc.recvmmsg(self.fileno, self.headers, BATCH, 0, _ffi.NULL)
         if count < 0:
             raise OSError(_ffi.errno, os.strerror(_ffi.errno))
-        headers = self.headers
-        return [headers[index].msg_len for index in range(count)]
+        return self.arrived[:count].tolist()
 
     def _receive_each(self) -> list[int]:
         sizes: list[int] = []
@@ -168,7 +170,8 @@ class Outgoing(Block):
             name = bytes(self.names[self.places[start]])
             self._socket.sendto(self.views[start][: self.lengths[start]], sockaddr.unpack(name))
             return 1
-        count: int = _libc.sendmmsg(self._socket.fileno(), self.headers + start, end - start, 0)
+        first = self.headers + start if start else self.headers
+        count: int = _libc.sendmmsg(self.fileno, first, end - start, 0)
         if count < 0:
             raise OSError(_ffi.errno, os.strerror(_ffi.errno))
         return count

@@ -116,6 +116,8 @@ LIMITS: Final = (
     Limit("cooldown", 60, "s", "until he may call him again"),
     Limit("hostGrace", 30, "s", "that the role waits for a host who was cut off", "--host-grace"),
     Limit("resumeGrace", 15, "s", "that a seat is held for a client that resumes", "--resume-grace"),
+    Limit("speakers", 4, "tracks", "that stand for all voices in a big room", "--speakers"),
+    Limit("speakersAbove", 12, "open microphones", "in a room that is not big yet", "--speakers-above"),
     Limit("connect", 10, "s", "from the link to Socket.IO's CONNECT"),
     Limit("pingInterval", 10, "s", "from a pong to the server's next ping"),
     Limit("pingTimeout", 10, "s", "from a ping to the pong"),
@@ -243,4 +245,19 @@ sha-512. After `transportFailed` or `mediaReset` negotiate again; the seat stays
 Opus, VP8 and H.264 (constrained baseline, `packetization-mode` 1) are passed on as they come, each to those who can
 play it. Video that was lost on the way is asked for and sent again: as RTX (RFC 4588) to and from those whose
 capabilities and parameters have it, otherwise under the sequence number that it had.""",
+    "Speakers": """\
+When more microphones are open in a room than `speakersAbove`, the room is big: it gets `speakers` tracks that nobody
+sends, and on each of them now one and now another of those who speak loudest. A client needs to know nothing of it. It
+hears `newProducer` of `speaker-1`, `speaker-2`, ... and then `producerClosed` of the voices that these stand for; when
+three quarters of the microphones or fewer are left, the voices begin again and the speakers end in the same way. Who
+joins a big room hears `newProducer` of its speakers as well, and finds them in `RoomView.speakerIds`. Nobody hears
+himself on them. No person can have the id of a speaker.
+
+A microphone is open while somebody sends sound and has not said that he is muted (`mediaStateChanged`). The voices are
+those tracks of sound that say how loud they are (`urn:ietf:params:rtp-hdrext:ssrc-audio-level`): others, and video,
+are announced and forwarded in a big room, too.
+
+To hear one person always, `consume` the `producerId` of his that `activeSpeakers` names, which it does in a big room as
+in any other; the speakers then leave him out for you. This ends with his track, and when the room begins to be big.
+After `mediaReset` no room is big at first.""",
 }

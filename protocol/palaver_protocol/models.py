@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import NewType
+import re
+from typing import Final, NewType
 
 from attrs import frozen
 
@@ -20,6 +21,19 @@ Name = NewType("Name", str)  # of a person or room: 1 to 32 graphemes on one lin
 Text = NewType("Text", str)  # of a message: 1 to 20,000 code points, at most 64 KiB of UTF-8, sanitised
 Emoji = NewType("Emoji", str)  # one grapheme, an emoji, at most 64 bytes of UTF-8
 Reason = NewType("Reason", str)  # a short remark: at most 200 code points on one line, sanitised
+
+
+_SPEAKER: Final = re.compile("speaker-[0-9]+")
+
+
+def speaker_id(number: int) -> UserId:
+    """The user id of one of a room's speakers, from 1 on; no person can have it."""
+    return UserId(f"speaker-{number}")
+
+
+def is_speaker(user_id: UserId) -> bool:
+    """Whether it is the id of a speaker."""
+    return _SPEAKER.fullmatch(user_id) is not None
 
 
 class Direction(enum.Enum):
@@ -157,7 +171,11 @@ class ChatMessage:
 
 @frozen
 class RoomView:
-    """A room, as its members see it; `messages` are the last 50."""
+    """A room, as its members see it; `messages` are the last 50.
+
+    `speakerIds` are the tracks of `speaker-1`, `speaker-2`, ... in this order: a big room has them in place of the
+    voices, which `participants` then leave out.
+    """
 
     room_id: RoomId
     room_type: RoomType
@@ -172,6 +190,7 @@ class RoomView:
     participants: tuple[Participant, ...] = ()
     invited_user_ids: tuple[UserId, ...] = ()
     messages: tuple[ChatMessage, ...] = ()
+    speaker_ids: tuple[ProducerRef, ...] = ()
 
 
 @frozen

@@ -21,6 +21,8 @@ from .stores import open_store
 
 MAX_SECONDS: Final = 86_400
 BITRATES: Final = range(50_000, 100_000_001)  # bit/s that a video may be held to
+MAX_SPEAKERS: Final = 16
+MAX_ABOVE: Final = 10_000  # microphones
 DRAIN: Final = 5.0  # s: with last words less than the 10 s that `docker stop` gives
 
 
@@ -79,6 +81,22 @@ def _to_bitrate(value: object) -> int:
     return number
 
 
+def _to_speakers(value: object) -> int | None:
+    if value is None or str(value) == "off":
+        return None
+    number = _to_int(value)
+    if not 1 <= number <= MAX_SPEAKERS:
+        raise ValueError(f"1 to {MAX_SPEAKERS} speakers, or off")
+    return number
+
+
+def _to_above(value: object) -> int:
+    number = _to_int(value)
+    if not 1 <= number <= MAX_ABOVE:
+        raise ValueError(f"1 to {MAX_ABOVE:,} microphones")
+    return number
+
+
 def _to_pause(value: object) -> float:
     return 0.0 if str(value) in ("0", "0.0") else _to_seconds(value)
 
@@ -121,6 +139,8 @@ class Config:
     announce: tuple[str, ...] = field(default=(), converter=_to_ips)
     workers: int = field(factory=lambda: os.cpu_count() or 1, converter=_to_workers)
     video_bitrate: int = field(default=VIDEO_BITRATE, converter=_to_bitrate)
+    speakers: int | None = field(default=DEFAULT.speakers, converter=_to_speakers)
+    speakers_above: int = field(default=DEFAULT.speakers_above, converter=_to_above)
     insecure: bool = field(default=False, converter=_to_bool)
     allow_origin: tuple[str, ...] = field(default=(), converter=_to_list)
     state: str | None = field(default=None, converter=attrs.converters.optional(_to_state))
@@ -133,7 +153,9 @@ class Config:
     @property
     def policy(self) -> Policy:
         """What is decided about calls and rooms."""
-        return Policy(self.ring_timeout, self.host_grace, self.resume_grace, self.hostless)
+        return Policy(
+            self.ring_timeout, self.host_grace, self.resume_grace, self.hostless, self.speakers, self.speakers_above
+        )
 
     @property
     def is_loopback(self) -> bool:
@@ -234,6 +256,13 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--workers", metavar="N", help="media worker processes (one per core); one more stands by as a spare")
     add("--video-bitrate", metavar="RATE", help="bits per second that each video is asked to keep to (1.5M)")
+    add(
+        "--speakers",
+        metavar="N|off",
+        help="tracks that are sent to everybody in a big room, of whoever speaks loudest, in place of all voices (4); "
+        "off = always all voices",
+    )
+    add("--speakers-above", metavar="N", help="microphones that are open in a big room: more than this (12)")
     add("--insecure", action="store_true", default=None, help="listen beyond loopback, unprotected as it is")
     add(
         "--allow-origin",

@@ -12,7 +12,7 @@ from attrs import define, field
 from palaver_protocol import socketio
 from palaver_protocol.converter import read_id, read_name, read_request, write_ack, write_refusal
 from palaver_protocol.engineio import RemoteProtocolError
-from palaver_protocol.models import NoticeLevel, Reason, UserId
+from palaver_protocol.models import NoticeLevel, Reason, UserId, is_speaker
 from palaver_protocol.notices import ServerNotice
 from palaver_protocol.socketio import Acknowledged, Connecting, Disconnected, Event, ServerLink
 from palaver_protocol.table import REQUESTS, Code, Refusal, refusal
@@ -97,6 +97,8 @@ class Connection:
         resume, takes_waiting = auth.get("resume"), auth.get("callWaiting", False)
         try:
             user_id = UserId(read_id(auth.get("userId"), None))
+            if is_speaker(user_id):
+                raise ValueError("expected an id other than those of a room's speakers")
             name = read_name(auth.get("name"))
         except ValueError as error:
             which = "userId" if "an id" in str(error) else "name"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from attrs import frozen
 
@@ -40,3 +40,10 @@ class Kept:
 
 
 Effect: TypeAlias = Tell | Moved | Listed | Kept | WorkerCommand
+
+
+class TellAll(Protocol):
+    """Gives a notice to everybody in the room."""
+
+    def __call__(self, notice: AnyNotice, but: UserId | None = None) -> None:
+        """With `but`, to all except him."""

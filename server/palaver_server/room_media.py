@@ -6,7 +6,7 @@ What the worker must do goes to `command`, in order; the room sends it before th
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from uuid import uuid4
 
@@ -27,7 +27,7 @@ from palaver_protocol.rtp_models import (
 )
 from palaver_protocol.table import Code, refusal
 
-from .seat import Seat, Transport
+from .seat import Seat, Slot, Transport
 
 MAX_PRODUCERS: Final = 8  # of one seat
 MAX_CONSUMERS: Final = 1024  # of one seat
@@ -145,7 +145,7 @@ class RoomMedia:
         del seat.producers[producer]
         self.command(worker.CloseProducer(producer))
 
-    def consume(self, seat: Seat, talker: Seat, asked: Consume) -> ConsumerParams:
+    def consume(self, seat: Seat, talker: Seat | Slot, asked: Consume) -> ConsumerParams:
         """A new, paused consumer of somebody's producer; it takes the place of an older one of the same."""
         transport = seat.transport(Direction.RECEIVE)
         if transport is None:
@@ -187,10 +187,11 @@ class RoomMedia:
             raise refusal(Code.NOT_FOUND, "you have no such consumer")
         self.command(worker.PauseConsumer(consumer))
 
-    def forget_producer(self, seats: list[Seat], producer: ProducerId) -> None:
-        """A producer is gone, and with it its consumers."""
+    def forget_producer(self, seats: Iterable[Seat], *producers: ProducerId) -> None:
+        """A producer, or several, are gone, and with them their consumers."""
+        gone = set(producers)
         for seat in seats:
-            for consumer in [key for key, of in seat.consumers.items() if of == producer]:
+            for consumer in [key for key, of in seat.consumers.items() if of in gone]:
                 del seat.consumers[consumer]
 
     def close_seat(self, seat: Seat) -> list[ProducerId]:

@@ -13,6 +13,7 @@ from palaver_protocol.models import (
     HostChange,
     Name,
     NoticeLevel,
+    ProducerRef,
     Reason,
     RoomId,
     RoomStatus,
@@ -47,6 +48,7 @@ from palaver_protocol.requests import (
     SendMessage,
     TransferHost,
 )
+from palaver_protocol.rtp_models import Kind
 from palaver_protocol.table import Ack, Code, Standing, answer, refusal
 
 from .policy import DEFAULT, Policy
@@ -89,7 +91,7 @@ class RoomState:
         self.host = RoomHost(self.room_id, *who, self.policy, self.tell, self.effect, self.end)
         self.chat = RoomChat(self.tell, lambda message_id: self.effect(Kept(message_id)))
         self.media = RoomMedia(self.room_id, self.effect)
-        self.talk = RoomTalk(self.media, self.seats, self.tell, self.effect)
+        self.talk = RoomTalk(self.media, self.seats, self.tell, self.effect, self.policy)
 
     # -- what may be asked ---------------------------------------------------------------------------------------------
     def standing(self, by: By) -> Standing:
@@ -264,11 +266,11 @@ class RoomState:
     # -- the end -------------------------------------------------------------------------------------------------------
     def unseat(self, seat: Seat) -> None:
         """Take somebody out, with all that was his."""
-        for producer in self.media.close_seat(seat):
-            self.media.forget_producer(list(self.seats.values()), producer)
+        self.media.forget_producer(self.seats.values(), *self.media.close_seat(seat))
         del self.seats[seat.user_id]
         self.effects += Moved(seat.user_id, is_seated=False), Listed()
         self.tell(UserLeft(seat.user_id, self.room_id))
+        self.talk.stage.count(seat)
         if not self.seats:
             self.finish()
 
@@ -311,7 +313,7 @@ class RoomState:
 
     def view(self) -> RoomView:
         """The room, as its members see it."""
-        host = None if self.host.is_vacant else self.host.user_id
+        host, slots = None if self.host.is_vacant else self.host.user_id, self.talk.stage.slots
         return RoomView(
             self.room_id,
             self.kind,
@@ -322,9 +324,10 @@ class RoomState:
             self.created_at,
             self.host.is_vacant,
             host_disconnected_at=self.host.lost_at,
-            participants=tuple(seat.participant(host) for seat in self.seats.values()),
+            participants=tuple(seat.participant(host, has_slots=bool(slots)) for seat in self.seats.values()),
             invited_user_ids=tuple(self.invited),
             messages=self.chat.history.last(),
+            speaker_ids=tuple(ProducerRef(slot, Kind.AUDIO) for slot in slots),
         )
 
     def summary(self) -> RoomSummary:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, assert_never
+from typing import assert_never
 
-from attrs import define
+from attrs import define, field
 
 from palaver_media.worker_messages import Speaking
 from palaver_protocol.models import ProducerId, Reason, Speaker, TransportId, UserId
 from palaver_protocol.negotiate import ROUTER
 from palaver_protocol.notices import (
     ActiveSpeakers,
-    AnyNotice,
     NewProducer,
     ParticipantMediaStateUpdated,
     ProducerClosed,
@@ -41,16 +40,11 @@ from palaver_protocol.requests import (
 )
 from palaver_protocol.table import Ack, answer
 
-from .room_effects import Effect, Tell
+from .policy import Policy
+from .room_effects import Effect, Tell, TellAll
 from .room_media import RoomMedia, owner_of
-from .seat import By, Seat
-
-
-class TellAll(Protocol):
-    """Gives a notice to everybody in the room."""
-
-    def __call__(self, notice: AnyNotice, but: UserId | None = None) -> None:
-        """With `but`, to all except him."""
+from .room_speakers import RoomSpeakers
+from .seat import By, Seat, is_voice
 
 
 @define
@@ -61,7 +55,12 @@ class RoomTalk:
     seats: dict[UserId, Seat]
     tell: TellAll
     effect: Callable[[Effect], None]
+    policy: Policy
     speakers: tuple[Speaker, ...] = ()  # who speaks, as it was told
+    stage: RoomSpeakers = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.stage = RoomSpeakers(self.media, self.seats, self.tell, self.effect, self.policy)
 
     def apply(self, by: By, asked: MediaRequest) -> Ack:
         """The answer to a permitted request. Raises Refusal."""
@@ -85,7 +84,7 @@ class RoomTalk:
                 self.lose_producers(seat, [asked.producer_id])
                 return answer(asked, Done())
             case Consume():
-                talker = owner_of(self.seats, asked.producer_id)
+                talker = self.stage.slots.get(asked.producer_id) or owner_of(self.seats, asked.producer_id)
                 return answer(asked, ConsumerAck(self.media.consume(seat, talker, asked)))
             case ResumeConsumer():
                 self.media.resume(seat, asked.consumer_id)
@@ -103,6 +102,7 @@ class RoomTalk:
         seat.is_muted, seat.is_video_enabled = asked.is_muted, asked.is_video_enabled
         seat.media_state_updated_at = by.wall
         self.tell_state(seat)
+        self.stage.count(seat)
         return Done()
 
     def tell_state(self, seat: Seat) -> None:
@@ -128,16 +128,19 @@ class RoomTalk:
         return TransportAck(params)
 
     def produce(self, seat: Seat, asked: Produce) -> ProducerAck:
-        """A new track, for everybody to consume."""
+        """A new track, for everybody to consume, unless slots stand for it."""
         producer = self.media.produce(seat, asked)
-        self.tell(NewProducer(producer, seat.user_id, asked.kind), but=seat.user_id)
+        self.stage.count(seat, untold=producer)
+        if not (self.stage.slots and is_voice(seat.producers[producer])):
+            self.tell(NewProducer(producer, seat.user_id, asked.kind), but=seat.user_id)
         return ProducerAck(producer)
 
     def lose_producers(self, seat: Seat, producers: list[ProducerId]) -> None:
         """These tracks are gone: so are their consumers, and the others hear of it."""
         for producer in producers:
-            self.media.forget_producer(list(self.seats.values()), producer)
+            self.media.forget_producer(self.seats.values(), producer)
             self.tell(ProducerClosed(producer, seat.user_id), but=seat.user_id)
+        self.stage.count(seat)
 
     def close_seat(self, seat: Seat) -> None:
         """Close all that a seat has sent and received."""
@@ -151,7 +154,8 @@ class RoomTalk:
                 self.effect(Tell((seat.connection,), TransportFailed(transport, Reason(reason))))
 
     def tell_speakers(self, seat: Seat) -> None:
-        """Tell one who has just come who speaks; the others know."""
+        """Tell one who has just come who speaks, and what carries it in a big room; the others know."""
+        self.stage.tell_slots(seat)
         if self.speakers:
             self.effect(Tell((seat.connection,), ActiveSpeakers(self.media.router, self.speakers)))
 
@@ -170,3 +174,4 @@ class RoomTalk:
         self.speakers_changed(())
         for seat in self.seats.values():
             self.media.forget_seat(seat)
+        self.stage.forget()

@@ -36,7 +36,7 @@ from .feed import Feed
 from .media import Media
 from .scopes import helpers
 from .session import Session
-from .speaking import Speakers
+from .speaking import Speakers, on_speakers
 from .state import SILENCE, CallStats
 
 RATE: Final = 48_000  # Hz, of PCM
@@ -48,7 +48,10 @@ MAX_HEARD: Final = 1_000  # blocks of 20 ms that wait for a slow listener
 
 @frozen
 class Heard:
-    """A block of somebody's sound: 48 kHz mono, signed 16-bit little-endian samples."""
+    """A block of somebody's sound: 48 kHz mono, signed 16-bit little-endian samples.
+
+    In a big room it is that of `speaker-1`, `speaker-2`, ..., each of which carries now one person, now another.
+    """
 
     user_id: UserId
     samples: bytes
@@ -228,6 +231,8 @@ class Call:
             user = self._media.user_of(consumer)
             if user is not None and user in levels:
                 levels[user] = max(levels[user], level)
+        if state.room is not None and state.room.speaker_ids:
+            levels = on_speakers(levels, state.speakers)
         self._session.happen(LevelsChanged(report.input_dbfs, levels))
         ours = SILENCE if state.is_muted else report.input_dbfs
         self._tell_speaking(self._speakers.hear({**levels, state.me: ours}, trio.current_time()))

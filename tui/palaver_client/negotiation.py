@@ -18,7 +18,7 @@ from palaver_media import engine_messages as engine_side
 from palaver_media.engine_messages import Candidate, Receive, Send, StopReceiving
 from palaver_media.worker_messages import Fingerprint
 from palaver_protocol import rtp_models
-from palaver_protocol.models import ConsumerId, Direction, ProducerId, RoomId, TransportId, UserId
+from palaver_protocol.models import ConsumerId, Direction, ProducerId, RoomId, TransportId, UserId, speaker_id
 from palaver_protocol.negotiate import AUDIO_LEVEL, MID
 from palaver_protocol.requests import (
     ConnectTransport,
@@ -56,7 +56,10 @@ CONNECT: Final = 15.0  # s until both transports are connected
 
 @define
 class Voice:
-    """Somebody's track as we hear it; `consumer` is None while it is being asked for, or when that was refused."""
+    """Somebody's track as we hear it, or that of a speaker, which carries one person after the other.
+
+    `consumer` is None while it is being asked for, or when that was refused.
+    """
 
     user: UserId
     consumer: ConsumerId | None = None
@@ -183,11 +186,13 @@ class Negotiation:
 
 
 def tracks_of_others(state: ClientState) -> dict[ProducerId, UserId]:
-    """The sound that there is to hear, and whose it is."""
-    people = () if state.room is None else state.room.participants
-    return {
+    """The sound that there is to hear, and whose it is: a person's or a speaker's."""
+    if state.room is None:
+        return {}
+    speakers = {track.producer_id: speaker_id(number) for number, track in enumerate(state.room.speaker_ids, 1)}
+    return speakers | {
         track.producer_id: person.user_id
-        for person in people
+        for person in state.room.participants
         if person.user_id != state.me
         for track in person.producer_ids
         if track.kind is Kind.AUDIO

@@ -6,7 +6,7 @@ from typing import Final, assert_never
 
 from attrs import evolve
 
-from palaver_protocol.models import CallId, Participant, ProducerRef, Ringing, RoomView
+from palaver_protocol.models import CallId, Participant, ProducerRef, Ringing, RoomView, is_speaker
 from palaver_protocol.notices import (
     ActiveSpeakers,
     AnyNotice,
@@ -41,8 +41,10 @@ from palaver_protocol.notices import (
 
 from .room_changes import (
     add_message,
+    add_speaker,
     add_track,
     drop_message,
+    drop_speaker,
     drop_track,
     in_room,
     leave,
@@ -54,6 +56,7 @@ from .room_changes import (
     with_history,
     with_host,
     without_host,
+    without_tracks,
 )
 from .state import ClientState, IncomingRing, OutgoingRing, out_of_room
 
@@ -94,8 +97,12 @@ def reduce(state: ClientState, told: AnyNotice, now: float) -> ClientState:
             return in_room(state, lambda room: with_host(room, told) if room.room_id == told.room_id else room)
         case NewProducer():
             track = ProducerRef(told.producer_id, told.kind)
+            if is_speaker(told.user_id):
+                return in_room(state, lambda room: add_speaker(room, track))
             return of_person(state, told.user_id, lambda person: add_track(person, track))
         case ProducerClosed():
+            if is_speaker(told.user_id):
+                return in_room(state, lambda room: drop_speaker(room, told))
             return of_person(state, told.user_id, lambda person: drop_track(person, told))
         case ParticipantMediaStateUpdated():
             return of_person(state, told.user_id, lambda person: _with_media_state(person, told))
@@ -111,15 +118,17 @@ def reduce(state: ClientState, told: AnyNotice, now: float) -> ClientState:
             return evolve(state, notices=(*state.notices, told)[-MAX_NOTICES:])
         case Snapshot():
             return _put_right(state, told, now)
-        case RecordingStateChanged() | ActiveSpeakers():
+        case MediaReset() if _is_here(state, told):
+            return in_room(state, without_tracks)
+        case RecordingStateChanged() | ActiveSpeakers() | MediaReset():
             return state  # of a room that we have left
-        case TransportFailed() | MediaReset():
+        case TransportFailed():
             return state  # the call negotiates again, and tells with events of its own
         case _:
             assert_never(told)
 
 
-def _is_here(state: ClientState, told: RecordingStateChanged | ActiveSpeakers | CallEnded) -> bool:
+def _is_here(state: ClientState, told: RecordingStateChanged | ActiveSpeakers | CallEnded | MediaReset) -> bool:
     return state.room is not None and state.room.room_id == told.room_id
 
 

@@ -101,6 +101,24 @@ def drop_track(person: Participant, told: ProducerClosed) -> Participant:
     return evolve(person, producer_ids=left)
 
 
+def add_speaker(room: RoomView, track: ProducerRef) -> RoomView:
+    """The room with one more track that carries whoever speaks."""
+    others = tuple(known for known in room.speaker_ids if known.producer_id != track.producer_id)
+    return evolve(room, speaker_ids=(*others, track))
+
+
+def drop_speaker(room: RoomView, told: ProducerClosed) -> RoomView:
+    """The room with one such track less."""
+    return evolve(room, speaker_ids=tuple(known for known in room.speaker_ids if known.producer_id != told.producer_id))
+
+
+def without_tracks(room: RoomView) -> RoomView:
+    """The room when its router has died, and with it all tracks."""
+    return evolve(
+        room, participants=tuple(evolve(person, producer_ids=()) for person in room.participants), speaker_ids=()
+    )
+
+
 # -- messages ----------------------------------------------------------------------------------------------------------
 def add_message(room: RoomView, told: NewMessage) -> RoomView:
     """The room with one more message, if it is not known already."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from attrs import define, field
 
-from palaver_protocol.models import UserId
+from palaver_protocol.models import Speaker, UserId
 
 from .events import SpeakingChanged
 
@@ -44,3 +44,12 @@ class Speakers:
         for user in [user for user, until in self._until.items() if until <= now]:
             del self._until[user]
             yield SpeakingChanged(user, False)
+
+
+def on_speakers(levels: Mapping[UserId, float], speakers: Iterable[Speaker]) -> dict[UserId, float]:
+    """Levels in dBFS, with those of people who are heard on a speaker, of which the server alone knows whom it carries.
+
+    Whoever the server hears speak is loud enough to be seen, too.
+    """
+    told = {each.user_id: max(-float(each.level), THRESHOLD) for each in speakers if each.user_id in levels}
+    return {**levels, **{user: max(levels[user], level) for user, level in told.items()}}

@@ -70,7 +70,10 @@ class Sound:
 
 @frozen
 class CallStats:
-    """How a call's sound travels; `rtt_ms` is None until it was measured, `users` are those who are heard."""
+    """How a call's sound travels; `rtt_ms` is None until it was measured, `users` are those who are heard.
+
+    In a big room these are its speakers (`palaver_protocol.models.is_speaker`).
+    """
 
     rtt_ms: float | None
     out_kbps: float

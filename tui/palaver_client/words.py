@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from palaver_protocol import notices
-from palaver_protocol.models import HostChange, NoticeLevel, Participant, RoomType
+from palaver_protocol.models import HostChange, NoticeLevel, Participant, RoomType, is_speaker
 from palaver_protocol.notices import AnyNotice
 from palaver_protocol.table import Notice
 
@@ -198,7 +198,7 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
         case events.MediaFailed():
             return f"no sound: {event.reason}; everything else goes on"
         case events.MediaStarted():
-            return f"you hear {name_of(event.user_id, change.new)}"
+            return None if is_speaker(event.user_id) else f"you hear {name_of(event.user_id, change.new)}"
         case events.SpeakingChanged():
             return f"{name_of(event.user_id, change.new)} speaks" if event.is_speaking else None
         case events.RetryFailed() | events.SoundChosen() | events.MediaConnecting():

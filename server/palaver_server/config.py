@@ -84,7 +84,10 @@ def _to_bitrate(value: object) -> int:
 def _to_speakers(value: object) -> int | None:
     if value is None or str(value) == "off":
         return None
-    number = _to_int(value)
+    try:
+        number = _to_int(value)
+    except ValueError:
+        number = 0
     if not 1 <= number <= MAX_SPEAKERS:
         raise ValueError(f"1 to {MAX_SPEAKERS} speakers, or off")
     return number

@@ -21,6 +21,7 @@ from .stores import open_store
 
 MAX_SECONDS: Final = 86_400
 BITRATES: Final = range(50_000, 100_000_001)  # bit/s that a video may be held to
+MAX_CONSUMERS: Final = 1_000_000
 DRAIN: Final = 5.0  # s: with last words less than the 10 s that `docker stop` gives
 
 
@@ -79,6 +80,13 @@ def _to_bitrate(value: object) -> int:
     return number
 
 
+def _to_consumers(value: object) -> int:
+    number = _to_int(value)
+    if not 1 <= number <= MAX_CONSUMERS:
+        raise ValueError(f"1 to {MAX_CONSUMERS} consumers")
+    return number
+
+
 def _to_pause(value: object) -> float:
     return 0.0 if str(value) in ("0", "0.0") else _to_seconds(value)
 
@@ -121,6 +129,7 @@ class Config:
     announce: tuple[str, ...] = field(default=(), converter=_to_ips)
     workers: int = field(factory=lambda: os.cpu_count() or 1, converter=_to_workers)
     video_bitrate: int = field(default=VIDEO_BITRATE, converter=_to_bitrate)
+    spread_above: int = field(default=DEFAULT.spread_above, converter=_to_consumers)
     insecure: bool = field(default=False, converter=_to_bool)
     allow_origin: tuple[str, ...] = field(default=(), converter=_to_list)
     state: str | None = field(default=None, converter=attrs.converters.optional(_to_state))
@@ -133,7 +142,9 @@ class Config:
     @property
     def policy(self) -> Policy:
         """What is decided about calls and rooms."""
-        return Policy(self.ring_timeout, self.host_grace, self.resume_grace, self.hostless)
+        return Policy(
+            self.ring_timeout, self.host_grace, self.resume_grace, self.hostless, spread_above=self.spread_above
+        )
 
     @property
     def is_loopback(self) -> bool:
@@ -234,6 +245,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--workers", metavar="N", help="media worker processes (one per core); one more stands by as a spare")
     add("--video-bitrate", metavar="RATE", help="bits per second that each video is asked to keep to (1.5M)")
+    add(
+        "--spread-above",
+        metavar="N",
+        help="consumers of a room on one worker (one is a track to one listener) above which newcomers are placed on "
+        "another (1000)",
+    )
     add("--insecure", action="store_true", default=None, help="listen beyond loopback, unprotected as it is")
     add(
         "--allow-origin",

@@ -161,9 +161,9 @@ def told_of(transport, **figures):
     return evolve(told, **figures)
 
 
-def worker_of(w, room_id):
-    """A worker that says to have this room."""
-    return Worker("127.0.0.1", "", 0, rooms={room_id: w.exchange.rooms.open[room_id]})
+def worker_of(w, room_id, part=0):
+    """A worker that says to have this room, or a part of it."""
+    return Worker("127.0.0.1", "", 0, rooms={room_id: (w.exchange.rooms.open[room_id], part)})
 
 
 def get(rest, path):

@@ -215,6 +215,21 @@ NOTHING = {
 }
 
 
+async def test_of_a_room_on_several_workers_each_counts_what_it_has_itself(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        workers = [worker_of(w, room_id, part) for part in range(2)]
+        rest = Rest(w.exchange, Pool(workers))
+        anns, bobs = await open_media(ann, room_id, "send"), await open_media(bob, room_id, "send")
+        w.state(room_id).seats["bob"].part = 1
+        workers[0].reported(StatisticsTaken({room_id: (told_of(anns),)}))
+        workers[1].reported(StatisticsTaken({room_id: (told_of(bobs, packets_received=5),)}))
+        stats = get(rest, "/api/stats")
+        assert [each["media"]["packetsReceived"] for each in stats["workers"]] == [90, 5]
+        assert stats["media"]["packetsReceived"] == 95
+
+
 async def test_of_a_room_of_two_only_sums_are_told_and_of_nobody_an_address(autojump_clock):
     async with world() as w:
         (ann,) = await w.people("ann")

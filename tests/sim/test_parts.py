@@ -334,6 +334,8 @@ async def test_when_the_worker_of_any_part_dies_the_whole_room_begins_anew(autoj
         await open_media(bob, room_id, "receive")
         await hear(bob, room_id, *tracks)
         await talk(bob, room_id)
+        room = w.exchange.rooms.open[RoomId(room_id)]
+        room.do(partial(room.state.media.command_all, worker.AddSpeakers(room_id, ("s1",), 48_000)))
         fleet.die(victim)
         for person in (ann, bob, eve):
             assert (await person.expect("mediaReset"))["roomId"] == room_id
@@ -344,6 +346,7 @@ async def test_when_the_worker_of_any_part_dies_the_whole_room_begins_anew(autoj
         assert not survivor.consumers
         state = w.state(room_id)
         assert len(state.media.parts.places) == 1
+        assert not any(books.speakers for books in fleet)
         assert [len(each.rooms) for each in fleet.pool.workers if each.takes_rooms] in ([1, 0], [0, 1])
         ports = [await port_of(person, room_id) for person in (ann, bob, eve)]
         assert ports[0] == ports[1] != ports[2]  # they will hear as much as before

@@ -127,7 +127,7 @@ async def test_a_host_that_is_not_ours(host):
     ],
 )
 async def test_a_wrong_variable(variable, value, says):
-    name = variable.removeprefix("PALAVER_").lower()
+    name = variable.removeprefix("PALAVER_").lower().replace("_", "-")
     await fails(code=2, says=("environment", name, value, says), env={variable: value})
 
 

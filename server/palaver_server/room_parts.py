@@ -79,7 +79,7 @@ class RoomParts:
         match command:
             case AddSpeakers():
                 self.speakers = command
-            case CloseProducer():  # one of them: they end together
+            case CloseProducer():  # of one, and the others follow
                 self.speakers = None
             case CloseConsumers():
                 pass

@@ -89,7 +89,9 @@ class Books:
             case CloseProducer(id):
                 self.close_producer(id)
             case CloseConsumers(id):
-                self.close_consumers(producer=id)
+                for consumer in [key for key, of in self.consumers.items() if of.producer == id]:
+                    if self.consumers[consumer].transport not in self.pipes:
+                        del self.consumers[consumer]
             case AddConsumer():
                 self.add_consumer(command)
             case ResumeConsumer(id) | PauseConsumer(id):

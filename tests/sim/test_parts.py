@@ -296,11 +296,12 @@ async def test_speakers_are_on_all_parts_also_on_those_that_come_later(autojump_
         room.do(partial(room.state.media.command_all, added))
         assert added in fleet[0].told
         assert added in fleet[1].told
-        room.do(partial(room.state.media.command_all, worker.CloseProducer("s1")))
         await fill(w, room_id, bob)
         await open_media(eve, room_id, "send")
-        assert [set(books.speakers) for books in fleet] == [{"s2"}, {"s2"}, {"s2"}, set()]
-        room.do(partial(room.state.media.command_all, worker.CloseProducer("s2")))
+        both = {"s1", "s2"}
+        assert [set(books.speakers) for books in fleet] == [both, both, both, set()]
+        for speaker in both:
+            room.do(partial(room.state.media.command_all, worker.CloseProducer(speaker)))
         assert not any(books.speakers for books in fleet)
         assert room.state.media.parts.speakers is None
 
@@ -520,10 +521,11 @@ class Walk:
             return
         if room.state.media.parts.speakers is None:
             self.slots += 1
-            command = worker.AddSpeakers(room.state.room_id, (f"s{self.slots}a", f"s{self.slots}b"), 48_000)
+            added = worker.AddSpeakers(room.state.room_id, (f"s{self.slots}a", f"s{self.slots}b"), 48_000)
+            room.do(partial(room.state.media.command_all, added))
         else:
-            command = worker.CloseProducer(room.state.media.parts.speakers.producers[0])
-        room.do(partial(room.state.media.command_all, command))
+            for speaker in room.state.media.parts.speakers.producers:
+                room.do(partial(room.state.media.command_all, worker.CloseProducer(speaker)))
 
     async def voice_is_dismissed(self, name):
         if (room := self.any_room()) and (track := self.any_track(room)):

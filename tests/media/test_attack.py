@@ -129,11 +129,15 @@ async def test_transports_that_never_connect_and_checks_of_strangers_are_cheap()
 
 @pytest.mark.parametrize("count", [20, long(400)])
 async def test_people_who_only_ever_open_transports_hold_two_each(count):
-    """Through a real server: every transport is replaced by the next of its direction, and none is ever come to."""
+    """Through a real server: every transport is replaced by the next of its direction, and none is ever come to.
 
-    async def abuse(name: str, *, task_status: trio.TaskStatus[None]) -> None:
-        async with visiting(url, name) as person:
-            await person.does("joinRoom", roomId=room_id)
+    They sit in rooms of twenty: what a room of hundreds hears of each newcomer would be most of the work.
+    """
+
+    async def abuse(number: int, *, task_status: trio.TaskStatus[None]) -> None:
+        async with visiting(url, f"guest{number}") as person:
+            room = {"roomType": "group", "roomName": f"den{number // 20}", "joinExisting": True}
+            room_id = (await person.does("createRoom", **room))["room"]["roomId"]
             for _ in range(10):
                 for direction in ("send", "recv"):
                     transport = await open_media(person, room_id, direction)
@@ -148,7 +152,7 @@ async def test_people_who_only_ever_open_transports_hold_two_each(count):
         workers = children_of(server.process.pid)
         before = {pid: resident(pid) for pid in workers}
         for number in range(count):
-            await nursery.start(abuse, f"guest{number}")
+            await nursery.start(abuse, number)
         grown = {pid: resident(pid) - before[pid] for pid in workers}
         assert max(grown.values()) <= MOST_GROWN, grown
         assert children_of(server.process.pid) == workers

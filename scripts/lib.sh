@@ -95,7 +95,7 @@ is_venv_usable() {
 
 # The hash of all that decides what is installed, and where.
 wanted() {
-  { printf '%s\n' "$VENV"; cat "$ROOT"/{pyproject.toml,constraints.txt,server/palaver_worker/{fanout.c,pump.c,fanout_build.py}}; } |
+  { printf '%s\n' "$VENV"; cat "$ROOT"/{pyproject.toml,constraints.txt,server/palaver_worker/{*.c,fanout_build.py}}; } |
     sha256sum | cut -d ' ' -f 1
 }
 

@@ -1,4 +1,4 @@
-"""Builds the core in C (`fanout.c`, `pump.c`) where there is a compiler.
+"""Builds the core in C (`fanout.c`, `track.c`, `pump.c`) where there is a compiler.
 
 The installation does it; by hand: ``python -m palaver_worker.fanout_build``.
 """
@@ -15,7 +15,7 @@ import cffi
 
 HERE: Final = Path(__file__).parent
 NAME: Final = "_fanout"
-SOURCES: Final = ("fanout.c", "pump.c")
+SOURCES: Final = ("fanout.c", "track.c", "pump.c")
 DECLARATIONS: Final = """
 struct path { void *keys; unsigned char destination[28]; int destination_size; };
 struct leg { struct path *path; uint32_t ssrc, wanted, shift; int is_marked; unsigned char mid[32]; int mid_size;

@@ -12,7 +12,8 @@ from palaver_media import rtp
 from palaver_media.rtp import RtpPacket
 from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import AddConsumer, AddProducer, CloseProducer, MediaKind, ResumeConsumer
-from palaver_worker.fanout_c import MOST_TRACKS, CFanout
+from palaver_worker.fanout_c import CFanout
+from palaver_worker.fanout_c_tracks import MOST_TRACKS
 from palaver_worker.port import bind
 from palaver_worker.pump import PumpSelector
 

@@ -28,8 +28,9 @@ from palaver_server.http_connection import HttpConnection
 from palaver_server.policy import DEFAULT, Policy
 from palaver_server.publisher import publish_lists
 from palaver_server.restoring import Restoring
-from palaver_server.room import Room
-from palaver_server.room_media import Place
+from palaver_server.room import Room, Routers
+from palaver_server.room_effects import Carry, Order
+from palaver_server.room_parts import Place
 from palaver_server.websocket import WebSocket
 from palaver_server.websocket_link import WebSocketLink
 
@@ -197,14 +198,21 @@ class Person:
 
 @define(eq=False)
 class RecordingRouter:
-    """A router that writes down its commands."""
+    """A router that writes down its commands; it never has more than one part."""
 
     place: Place
     commands: list[WorkerCommand] = field(factory=list)
     dead: trio.Event = field(factory=trio.Event)
 
-    def tell(self, command: WorkerCommand) -> None:
-        self.commands.append(command)
+    def tell(self, order: Order) -> None:
+        assert order.part == 0
+        self.commands.append(order.command)
+
+    def carry(self, track: Carry) -> None:
+        raise AssertionError(f"there is one part only: {track}")
+
+    def spread(self) -> Place | None:
+        return None
 
     async def wait_dead(self) -> None:
         await self.dead.wait()
@@ -242,7 +250,7 @@ class RecordingRouters:
         try:
             yield router
         finally:
-            router.tell(CloseRouter(room.state.room_id))
+            router.commands.append(CloseRouter(room.state.room_id))
 
 
 async def accept_websocket(stream: trio.abc.Stream, max_payload: int = 1_000_000) -> WebSocket:
@@ -326,13 +334,16 @@ class World:
 
 @asynccontextmanager
 async def world(
-    settings: engineio.Settings | None = None, policy: Policy = DEFAULT, shelf: Shelf | None = None
+    settings: engineio.Settings | None = None,
+    policy: Policy = DEFAULT,
+    shelf: Shelf | None = None,
+    pool: Routers | None = None,
 ) -> AsyncIterator[World]:
-    """A world that ends with its block; what is on the shelf comes back."""
+    """A world that ends with its block; what is on the shelf comes back. With a pool, its routers are not recorded."""
     shelf = shelf or Shelf()
     async with trio.open_nursery() as nursery:
         routers = RecordingRouters()
-        exchange = Exchange(nursery, routers, policy, shelf.wall, shelf.mark)
+        exchange = Exchange(nursery, pool or routers, policy, shelf.wall, shelf.mark)
         Restoring(exchange, dict(shelf.kept)).restore()
         nursery.start_soon(publish_lists, exchange)
         yield World(nursery, exchange, routers, settings or engineio.Settings())

@@ -132,7 +132,7 @@ class CloseProducer:
 
 @frozen
 class CloseConsumers:
-    """Close all consumers that a producer has now."""
+    """Close all consumers that clients have of a producer now. Pipes go on carrying it."""
 
     producer: str
 

@@ -248,16 +248,16 @@ capabilities and parameters have it, otherwise under the sequence number that it
     "Speakers": """\
 When more microphones are open in a room than `speakersAbove`, the room is big: it gets `speakers` tracks that nobody
 sends, and on each of them now one and now another of those who speak loudest. A client needs to know nothing of it. It
-hears `newProducer` of `speaker-1`, `speaker-2`, ... and then `producerClosed` of the voices that these stand for; when
-three quarters of the microphones or fewer are left, the voices begin again and the speakers end in the same way. Who
-joins a big room hears `newProducer` of its speakers as well, and finds them in `RoomView.speakerIds`. Nobody hears
-himself on them. No person can have the id of a speaker.
+hears `newProducer` of `speaker-1`, `speaker-2`, ... and then `producerClosed` of the voices that these stand for. When
+no more than three quarters of `speakersAbove` are open, the voices begin again, and then the speakers end. Who joins
+a big room hears `newProducer` of its speakers, too, and finds them in `RoomView.speakerIds`. Nobody hears himself on
+them. No person can have the id of a speaker.
 
 A microphone is open while somebody sends sound and has not said that he is muted (`mediaStateChanged`). The voices are
 those tracks of sound that say how loud they are (`urn:ietf:params:rtp-hdrext:ssrc-audio-level`): others, and video,
 are announced and forwarded in a big room, too.
 
-To hear one person always, `consume` the `producerId` of his that `activeSpeakers` names, which it does in a big room as
-in any other; the speakers then leave him out for you. This ends with his track, and when the room begins to be big.
-After `mediaReset` no room is big at first.""",
+To hear one person always, `consume` the `producerId` of his that `activeSpeakers` names, in a big room as in any other;
+the speakers then leave him out for you. `producerClosed` says when that ends: with his track, or when the room becomes
+big, and then he can be asked for again. After `mediaReset` no room is big at first.""",
 }

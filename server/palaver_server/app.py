@@ -129,16 +129,17 @@ async def listen_on(host: str, port: int) -> list[trio.SocketListener]:
 def make_worker(config: Config, index: int, tcp_port: int) -> Worker:
     """A worker whose UDP port is known to be free, so that a taken one is told at once."""
     port = config.worker_port(index, tcp_port)
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    is_any = config.host in (ANY_IPV4, ANY_IPV6)
+    host = config.host if is_any else resolve(config.host)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind((config.host, port))
+            probe.bind((host, port))
         except (OSError, OverflowError) as error:
             raise StartError(
                 f"cannot use UDP port {port} on {config.host} for media: {error}; --media-port N starts at another one"
             ) from None
-    reached = () if config.host in (ANY_IPV4, ANY_IPV6) else (resolve(config.host),)
-    return Worker(config.host, config.announce or reached, port, config.video_bitrate)
+    return Worker(host, config.announce or (() if is_any else (host,)), port, config.video_bitrate)
 
 
 def resolve(host: str) -> str:

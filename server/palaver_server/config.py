@@ -23,6 +23,7 @@ MAX_SECONDS: Final = 86_400
 BITRATES: Final = range(50_000, 100_000_001)  # bit/s that a video may be held to
 MAX_SPEAKERS: Final = 16
 MAX_ABOVE: Final = 10_000  # microphones
+MAX_CONSUMERS: Final = 1_000_000
 DRAIN: Final = 5.0  # s: with last words less than the 10 s that `docker stop` gives
 
 
@@ -84,7 +85,10 @@ def _to_bitrate(value: object) -> int:
 def _to_speakers(value: object) -> int | None:
     if value is None or str(value) == "off":
         return None
-    number = _to_int(value)
+    try:
+        number = _to_int(value)
+    except ValueError:
+        number = 0
     if not 1 <= number <= MAX_SPEAKERS:
         raise ValueError(f"1 to {MAX_SPEAKERS} speakers, or off")
     return number
@@ -94,6 +98,13 @@ def _to_above(value: object) -> int:
     number = _to_int(value)
     if not 1 <= number <= MAX_ABOVE:
         raise ValueError(f"1 to {MAX_ABOVE:,} microphones")
+    return number
+
+
+def _to_consumers(value: object) -> int:
+    number = _to_int(value)
+    if not 1 <= number <= MAX_CONSUMERS:
+        raise ValueError(f"1 to {MAX_CONSUMERS} consumers")
     return number
 
 
@@ -141,6 +152,7 @@ class Config:
     video_bitrate: int = field(default=VIDEO_BITRATE, converter=_to_bitrate)
     speakers: int | None = field(default=DEFAULT.speakers, converter=_to_speakers)
     speakers_above: int = field(default=DEFAULT.speakers_above, converter=_to_above)
+    spread_above: int = field(default=DEFAULT.spread_above, converter=_to_consumers)
     insecure: bool = field(default=False, converter=_to_bool)
     allow_origin: tuple[str, ...] = field(default=(), converter=_to_list)
     state: str | None = field(default=None, converter=attrs.converters.optional(_to_state))
@@ -154,7 +166,13 @@ class Config:
     def policy(self) -> Policy:
         """What is decided about calls and rooms."""
         return Policy(
-            self.ring_timeout, self.host_grace, self.resume_grace, self.hostless, self.speakers, self.speakers_above
+            self.ring_timeout,
+            self.host_grace,
+            self.resume_grace,
+            self.hostless,
+            self.speakers,
+            self.speakers_above,
+            self.spread_above,
         )
 
     @property
@@ -263,6 +281,12 @@ def make_parser() -> argparse.ArgumentParser:
         "off = always all voices",
     )
     add("--speakers-above", metavar="N", help="microphones that are open in a big room: more than this (12)")
+    add(
+        "--spread-above",
+        metavar="N",
+        help="consumers of a room on one worker (one is a track to one listener) above which newcomers are placed on "
+        "another (1000)",
+    )
     add("--insecure", action="store_true", default=None, help="listen beyond loopback, unprotected as it is")
     add(
         "--allow-origin",

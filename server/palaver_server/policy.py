@@ -7,7 +7,7 @@ from attrs import frozen
 
 @frozen
 class Policy:
-    """The timers, in s, whether a room may go on without a host, and how many are heard at once in a big one."""
+    """The timers, in s, whether a room may go on without a host, and what is done about big rooms."""
 
     ring_timeout: float = 30.0  # that a call or an invitation rings
     host_grace: float = 30.0  # that the role waits for a host who was cut off
@@ -15,6 +15,7 @@ class Policy:
     has_hostless: bool = True  # otherwise a room ends with its host
     speakers: int | None = 4  # tracks that stand for all voices where many microphones are open; None: never
     speakers_above: int = 12  # open microphones
+    spread_above: int = 1_000  # consumers on one media worker: then newcomers are placed on another
 
 
 DEFAULT = Policy()

@@ -203,7 +203,8 @@ class Rest:
 
 def worker_stats(worker: Worker) -> WorkerStats:
     """A worker's figures."""
-    rooms, media = len(worker.rooms), add_up(x for room in worker.rooms.values() for x in transports_of(room.state))
+    shares = worker.rooms.values()
+    rooms, media = len(shares), add_up(x for room, part in shares for x in transports_of(room.state, part))
     if worker.process is None or worker.process.dead.is_set():
         return WorkerStats(is_up=False, transports=0, rooms=rooms, media=media)
     return WorkerStats(is_up=True, transports=worker.transports, rooms=rooms, media=media, pid=worker.process.pid)

@@ -19,15 +19,14 @@ from palaver_media.worker_messages import (
     StatisticsTaken,
     TransportConnected,
     TransportFailed,
-    WorkerCommand,
     WorkerReport,
 )
 from palaver_protocol.models import EndReason, MessageId, TransportId
 from palaver_protocol.requests import RoomRequest, ToRoom, ToSeat
 from palaver_protocol.table import ROW_OF, Ack, Code, Refusal, Standing, refusal
 
-from .room_effects import Kept, Listed, Moved, Tell
-from .room_media import Place
+from .room_effects import Carry, Kept, Listed, Moved, Order, Spread, Tell
+from .room_parts import Place
 from .room_state import RoomState
 from .seat import By
 
@@ -36,15 +35,25 @@ log = logging.getLogger(__name__)
 
 
 class Router(Protocol):
-    """A room's share of a media worker."""
+    """A room's share of the media workers: one part at first."""
 
-    place: Place
+    @property
+    def place(self) -> Place:
+        """Where the first part is."""
+        ...
 
-    def tell(self, command: WorkerCommand) -> None:
-        """Send a command; never blocks."""
+    def tell(self, order: Order) -> None:
+        """Send a part's worker a command; never blocks."""
+
+    def carry(self, track: Carry) -> None:
+        """Have a track on another part, too; never blocks."""
+
+    def spread(self) -> Place | None:
+        """One more part, on another worker; None where there is none to be had."""
+        ...
 
     async def wait_dead(self) -> None:
-        """Wait until the worker is gone."""
+        """Wait until one of the workers is gone."""
 
 
 class Routers(Protocol):
@@ -138,14 +147,14 @@ class Room:
         self.router = router
         self.happen(partial(self.state.place_media, router.place))
 
-    def reported(self, report: WorkerReport) -> None:
-        """What the worker says of this room."""
+    def reported(self, report: WorkerReport, part: int = 0) -> None:
+        """What the worker of one part says of this room. Each of them hears all voices, so one need tell who speaks."""
         match report:
             case TransportFailed():
                 self.happen(partial(self.state.transport_failed, TransportId(report.transport), report.reason))
-            case SpeakersChanged():
+            case SpeakersChanged() if part == 0:
                 self.happen(partial(self.state.speakers_changed, report.speakers))
-            case TransportConnected() | Ready() | Beat() | Draining() | StatisticsTaken():
+            case SpeakersChanged() | TransportConnected() | Ready() | Beat() | Draining() | StatisticsTaken():
                 pass
 
     def carry_out(self) -> None:
@@ -161,15 +170,27 @@ class Room:
                     self.outside.listed()
                 case Kept():
                     self.outside.keep_message(self, effect.message_id)
-                case command:
+                case Order():
                     if self.router is not None:
-                        self.router.tell(command)
+                        self.router.tell(effect)
+                case Carry():
+                    if self.router is not None:
+                        self.router.carry(effect)
+                case Spread():
+                    pass  # once all this is told
         if self.alarm is not None and self.alarm.deadline != (deadline := self.state.deadline()):
             self.alarm.deadline = deadline
         self.outside.keep_room(self)
         if self.state.is_ended and not self.ended.is_set():
             self.ended.set()
             self.outside.closed(self)
+        elif Spread() in effects:
+            self.spread()
+
+    def spread(self) -> None:
+        """Have one more part, if it is to be had."""
+        if self.router is not None and (place := self.router.spread()) is not None:
+            self.happen(partial(self.state.spread_media, place))
 
 
 def not_allowed(standing: Standing, needed: Standing) -> Refusal:
@@ -199,7 +220,7 @@ async def keep_time(room: Room) -> None:
 
 
 async def keep_media(room: Room, routers: Routers) -> None:
-    """Hold a place on a worker; when that worker dies, take another and have everybody negotiate again."""
+    """Hold a place on a worker, or on several; when one of them dies, begin anew and have everybody negotiate again."""
     while True:
         async with routers.router(room) as router:
             if room.router is not router:

@@ -7,7 +7,8 @@ from typing import Protocol, TypeAlias
 from attrs import frozen
 
 from palaver_media.worker_messages import WorkerCommand
-from palaver_protocol.models import MessageId, UserId
+from palaver_protocol.models import MessageId, ProducerId, UserId
+from palaver_protocol.negotiate import ProducerPlan
 from palaver_protocol.notices import AnyNotice
 
 
@@ -39,7 +40,32 @@ class Kept:
     message_id: MessageId
 
 
-Effect: TypeAlias = Tell | Moved | Listed | Kept | WorkerCommand
+@frozen
+class Order:
+    """Have the worker of one part do something."""
+
+    part: int
+    command: WorkerCommand
+
+
+@frozen
+class Carry:
+    """Have a track of one part on another one, under the same id."""
+
+    part: int
+    to: int
+    user_id: UserId
+    producer: ProducerId
+    plan: ProducerPlan
+    cname: str
+
+
+@frozen
+class Spread:
+    """The room is large for the workers that it has: one more would be welcome."""
+
+
+Effect: TypeAlias = Tell | Moved | Listed | Kept | Order | Carry | Spread
 
 
 class TellAll(Protocol):

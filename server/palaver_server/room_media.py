@@ -1,6 +1,6 @@
 """A room's media as a pure machine: every name is made here, so each request is answered at once.
 
-What the worker must do goes to `command`, in order; the room sends it before the answer.
+What the workers must do becomes an effect, in order; the room tells them before the answer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from uuid import uuid4
 
-from attrs import define, frozen
+from attrs import define, field
 
 from palaver_media import worker_messages as worker
 from palaver_protocol.models import ConsumerId, Direction, ProducerId, RoomId, TransportId, UserId
@@ -27,6 +27,8 @@ from palaver_protocol.rtp_models import (
 )
 from palaver_protocol.table import Code, refusal
 
+from .room_effects import Effect
+from .room_parts import RoomParts
 from .seat import Seat, Slot, Transport
 
 MAX_PRODUCERS: Final = 8  # of one seat
@@ -37,39 +39,42 @@ HOST_PREFERENCE, LOCAL_PREFERENCE, COMPONENT = 126, 65535, 1  # what a candidate
 HASHES: Final = frozenset({"sha-256", "sha-384", "sha-512"})
 
 
-@frozen
-class Place:
-    """Where a room's router is. No `announce` stands for the address at which the client reached us."""
-
-    announce: tuple[str, ...]
-    port: int
-    fingerprint: str
-
-
 @define
 class RoomMedia:
     """Transports, producers and consumers of all seats of one room."""
 
     router: RoomId
-    command: Callable[[worker.WorkerCommand], None]
-    place: Place | None = None
+    seats: dict[UserId, Seat]
+    effect: Callable[[Effect], None]
+    spread_above: int
+    parts: RoomParts = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.parts = RoomParts(self.seats, self.effect, self.spread_above)
+
+    def command_all(self, command: worker.AddSpeakers | worker.CloseConsumers | worker.CloseProducer) -> None:
+        """Have all workers of the room do something; speakers will be on those that come later, too."""
+        self.parts.tell_all(command)
 
     def open_transport(self, seat: Seat, direction: Direction) -> TransportParams:
         """A new transport of a seat. Close the seat's older one of that direction first."""
-        if self.place is None:
+        if not self.parts.places:
             raise unavailable()
+        place = self.parts.place(seat)
         transport = TransportId(str(uuid4()))
         ice = new_credentials()
         seat.transports[transport] = Transport(direction)
-        self.command(worker.OpenTransport(self.router, seat.user_id, transport, ice.username_fragment, ice.password))
-        candidates = make_candidates(self.place.announce or (seat.address,), self.place.port)
-        dtls = DtlsParameters((Fingerprint("sha-256", self.place.fingerprint),))
+        self.parts.tell(
+            seat, worker.OpenTransport(self.router, seat.user_id, transport, ice.username_fragment, ice.password)
+        )
+        candidates = make_candidates(place.announce or (seat.address,), place.port)
+        dtls = DtlsParameters((Fingerprint("sha-256", place.fingerprint),))
         return TransportParams(transport, ice, candidates, dtls)
 
     def close_transport(self, seat: Seat, transport: TransportId) -> list[ProducerId]:
         """Forget a transport; the producers that went with it."""
         direction = seat.transports.pop(transport).direction
-        self.command(worker.CloseTransport(transport))
+        self.parts.tell(seat, worker.CloseTransport(transport))
         return self.lose_transport(seat, direction)
 
     def lose_transport(self, seat: Seat, direction: Direction) -> list[ProducerId]:
@@ -78,6 +83,7 @@ class RoomMedia:
             seat.consumers.clear()
             return []
         gone = list(seat.producers)
+        self.parts.drop(seat, gone)
         seat.producers.clear()
         return gone
 
@@ -98,14 +104,14 @@ class RoomMedia:
         is_server = asked.dtls_parameters.role is DtlsSide.SERVER
         role = worker.DtlsRole.CLIENT if is_server else worker.DtlsRole.SERVER
         transport.is_connected = True
-        self.command(worker.ConnectTransport(asked.transport_id, role, prints))
+        self.parts.tell(seat, worker.ConnectTransport(asked.transport_id, role, prints))
 
     def restart_ice(self, seat: Seat, transport: TransportId) -> IceParameters:
         """New credentials for a transport; the old ones hold until the client has come with these."""
         if transport not in seat.transports:
             raise refusal(Code.NOT_FOUND, "you have no such transport")
         ice = new_credentials()
-        self.command(worker.RestartIce(transport, ice.username_fragment, ice.password))
+        self.parts.tell(seat, worker.RestartIce(transport, ice.username_fragment, ice.password))
         return ice
 
     def produce(self, seat: Seat, asked: Produce) -> ProducerId:
@@ -123,7 +129,8 @@ class RoomMedia:
         producer = ProducerId(str(uuid4()))
         transport.tracks += 1
         seat.producers[producer] = plan
-        self.command(
+        self.parts.tell(
+            seat,
             worker.AddProducer(
                 asked.transport_id,
                 producer,
@@ -134,8 +141,9 @@ class RoomMedia:
                 plan.extensions,
                 plan.rtx_ssrc,
                 plan.rtx_payload_types,
-            )
+            ),
         )
+        self.parts.carry(seat, producer)
         return producer
 
     def close_producer(self, seat: Seat, producer: ProducerId) -> None:
@@ -143,7 +151,8 @@ class RoomMedia:
         if producer not in seat.producers:
             raise refusal(Code.NOT_FOUND, "you have no such producer")
         del seat.producers[producer]
-        self.command(worker.CloseProducer(producer))
+        self.parts.tell(seat, worker.CloseProducer(producer))
+        self.parts.drop(seat, [producer])
 
     def consume(self, seat: Seat, talker: Seat | Slot, asked: Consume) -> ConsumerParams:
         """A new, paused consumer of somebody's producer; it takes the place of an older one of the same."""
@@ -163,15 +172,15 @@ class RoomMedia:
         )
         for each in older:
             del seat.consumers[each]
-            self.command(worker.CloseConsumer(each))
+            self.parts.tell(seat, worker.CloseConsumer(each))
         seat.consumed += 1
         seat.transports[transport].tracks += 1
         consumer = ConsumerId(str(uuid4()))
         seat.consumers[consumer] = asked.producer_id
         extensions = tuple(x.id for x in parameters.header_extensions)
         rtx = worker.Rtx(ssrc + 1, parameters.codecs[1].payload_type) if len(parameters.codecs) > 1 else None
-        self.command(
-            worker.AddConsumer(transport, consumer, asked.producer_id, ssrc, mid, talker.cname, extensions, rtx)
+        self.parts.tell(
+            seat, worker.AddConsumer(transport, consumer, asked.producer_id, ssrc, mid, talker.cname, extensions, rtx)
         )
         return ConsumerParams(consumer, asked.producer_id, plan.kind, parameters)
 
@@ -179,13 +188,13 @@ class RoomMedia:
         """Let a consumer's packets come."""
         if consumer not in seat.consumers:
             raise refusal(Code.NOT_FOUND, "you have no such consumer")
-        self.command(worker.ResumeConsumer(consumer))
+        self.parts.tell(seat, worker.ResumeConsumer(consumer))
 
     def pause(self, seat: Seat, consumer: ConsumerId) -> None:
         """Let a consumer's packets come no more until it is resumed."""
         if consumer not in seat.consumers:
             raise refusal(Code.NOT_FOUND, "you have no such consumer")
-        self.command(worker.PauseConsumer(consumer))
+        self.parts.tell(seat, worker.PauseConsumer(consumer))
 
     def forget_producer(self, seats: Iterable[Seat], *producers: ProducerId) -> None:
         """A producer, or several, are gone, and with them their consumers."""
@@ -198,12 +207,14 @@ class RoomMedia:
         """Close all media of a seat; its producers."""
         gone = list(seat.producers)
         if seat.transports:
-            self.command(worker.CloseSeat(self.router, seat.user_id))
+            self.parts.tell(seat, worker.CloseSeat(self.router, seat.user_id))
+            self.parts.drop(seat, gone)
         self.forget_seat(seat)
         return gone
 
     def forget_seat(self, seat: Seat) -> None:
-        """The worker holds nothing of this seat any more."""
+        """The workers hold nothing of this seat any more."""
+        seat.expected = max(seat.expected, len(seat.consumers))
         seat.transports.clear()
         seat.producers.clear()
         seat.consumers.clear()

@@ -53,13 +53,13 @@ class RoomSpeakers:
         """Have slots, and only then close what they stand for, so that nobody misses a word."""
         made = [Slot(speaker_id(index)) for index in range(1, number + 1)]
         self.slots = {slot.producer: slot for slot in made}
-        self.effect(AddSpeakers(self.media.router, tuple(self.slots), SLOT.codec.clock_rate))
+        self.media.parts.tell_all(AddSpeakers(self.media.router, tuple(self.slots), SLOT.codec.clock_rate))
         for slot in made:
             self.tell(NewProducer(slot.producer, slot.user_id, Kind.AUDIO))
         voices = {voice: seat.user_id for seat in self.seats.values() for voice in seat.voices if voice != untold}
         for voice, owner in voices.items():
             self.tell(ProducerClosed(voice, owner), but=owner)
-            self.effect(CloseConsumers(voice))
+            self.media.parts.tell_all(CloseConsumers(voice))
         self.media.forget_producer(self.seats.values(), *voices)
 
     def end(self) -> None:
@@ -70,7 +70,7 @@ class RoomSpeakers:
                 self.tell(NewProducer(voice, seat.user_id, Kind.AUDIO), but=seat.user_id)
         for slot in slots.values():
             self.tell(ProducerClosed(slot.producer, slot.user_id))
-            self.effect(CloseProducer(slot.producer))
+            self.media.parts.tell_all(CloseProducer(slot.producer))
         self.media.forget_producer(self.seats.values(), *slots)
 
     def tell_slots(self, seat: Seat) -> None:

@@ -55,7 +55,8 @@ from .policy import DEFAULT, Policy
 from .room_chat import RoomChat
 from .room_effects import Effect, Kept, Listed, Moved, Tell
 from .room_host import RoomHost
-from .room_media import Place, RoomMedia
+from .room_media import RoomMedia
+from .room_parts import Place
 from .room_talk import RoomTalk
 from .seat import By, Seat
 
@@ -90,7 +91,7 @@ class RoomState:
         who = self.first_host, self.first_host_name
         self.host = RoomHost(self.room_id, *who, self.policy, self.tell, self.effect, self.end)
         self.chat = RoomChat(self.tell, lambda message_id: self.effect(Kept(message_id)))
-        self.media = RoomMedia(self.room_id, self.effect)
+        self.media = RoomMedia(self.room_id, self.seats, self.effect, self.policy.spread_above)
         self.talk = RoomTalk(self.media, self.seats, self.tell, self.effect, self.policy)
 
     # -- what may be asked ---------------------------------------------------------------------------------------------
@@ -241,13 +242,17 @@ class RoomState:
 
     def place_media(self, place: Place) -> None:
         """The room has a router. If it is not the first one, everybody must negotiate again."""
-        self.media.place = place
+        self.media.parts.add(place)
         self.placing_ends = math.inf
         if self.has_lost_media:
             self.tell(MediaReset(self.room_id, Reason("the media worker was replaced")))
 
+    def spread_media(self, place: Place) -> None:
+        """The room's router has another part."""
+        self.media.parts.add(place)
+
     def lose_media(self) -> None:
-        """The router died, and everything it carried."""
+        """The router died, or a part of it, and everything it carried."""
         self.has_lost_media = True
         self.talk.forget_all()
 

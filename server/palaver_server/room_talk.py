@@ -170,7 +170,7 @@ class RoomTalk:
 
     def forget_all(self) -> None:
         """The router died, and everything it carried."""
-        self.media.place = None
+        self.media.parts.lose()
         self.speakers_changed(())
         for seat in self.seats.values():
             self.media.forget_seat(seat)

@@ -89,6 +89,8 @@ class Seat:
     first_ssrc: int = field(factory=lambda: 2 + secrets.randbelow(2**31))  # 1 is the worker's, for its own reports
     consumed: int = 0  # consumers ever made, so that no SSRC and mid is used twice
     microphones: int = 0  # open ones, as the room's speakers have counted them
+    part: int = 0  # of the room, where its transports are
+    expected: int = 0  # consumers that it had when it last lost its media
 
     def transport(self, direction: Direction) -> TransportId | None:
         """The seat's transport of that direction."""

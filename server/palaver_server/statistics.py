@@ -5,15 +5,14 @@ The pages are for whoever reaches the server's port, so nothing here tells an ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from statistics import fmean
 
 from attrs import frozen
 
-from palaver_media.worker_messages import StatisticsTaken, TransportStatistics
+from palaver_media.worker_messages import TransportStatistics
 from palaver_protocol.models import RoomId, TransportId, UserId
 
-from .room import Room
 from .room_state import RoomState
 from .seat import Seat
 
@@ -57,20 +56,19 @@ class SeatStats:
     transports: tuple[TransportStatistics, ...]
 
 
-def keep(told: StatisticsTaken, rooms: Mapping[str, Room]) -> None:
-    """Keep a worker's figures until the next ones; of what was closed meanwhile there are none."""
-    for router, figures in told.rooms.items():
-        seats = rooms[router].state.seats.values() if router in rooms else ()
-        known = {key: transport for seat in seats for key, transport in seat.transports.items()}
-        for each in figures:
-            if (transport := known.get(TransportId(each.transport_id))) is not None:
-                transport.statistics = each
+def keep(figures: Iterable[TransportStatistics], state: RoomState) -> None:
+    """Keep a worker's figures of a room until the next ones; of what was closed meanwhile there are none."""
+    known = {key: transport for seat in state.seats.values() for key, transport in seat.transports.items()}
+    for each in figures:
+        if (transport := known.get(TransportId(each.transport_id))) is not None:
+            transport.statistics = each
 
 
-def transports_of(state: RoomState) -> Iterator[TransportStatistics]:
-    """All that is known of a room's transports."""
+def transports_of(state: RoomState, part: int | None = None) -> Iterator[TransportStatistics]:
+    """All that is known of a room's transports, or of those on one part of it."""
     for seat in state.seats.values():
-        yield from seat_stats(seat).transports
+        if part in (None, seat.part):
+            yield from seat_stats(seat).transports
 
 
 def seat_stats(seat: Seat) -> SeatStats:

@@ -1,19 +1,19 @@
 """The media workers: one supervised process each, and routers that rooms hold on them.
 
 There is one worker more than rooms are placed on. When a worker dies, its rooms move to that spare at once; its
-successor takes its port, and is the spare from then on.
+successor takes its port, and is the spare from then on. A large room has parts on several workers.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from palaver_media.process import MediaProcess, supervise
 from palaver_media.worker_messages import (
@@ -27,21 +27,21 @@ from palaver_media.worker_messages import (
     StatisticsTaken,
     TransportConnected,
     TransportFailed,
-    WorkerCommand,
     WorkerReport,
 )
 from palaver_protocol.models import RoomId
 
+from .pipes import End, Pipes, Process
 from .room import Room
-from .room_media import Place
+from .room_effects import Carry, Order
+from .room_parts import Place
 from .statistics import keep
 
 log = logging.getLogger(__name__)
 
-Process = MediaProcess[WorkerCommand, WorkerReport]
-
 SPARES: Final = 1
 FEWEST: Final = 2  # people that a room will have, once it is used
+LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # by which one is reached here that is bound to any address
 
 
 @define(eq=False)
@@ -58,7 +58,7 @@ class Worker:
     process: Process | None = None
     place: Place | None = None
     core: str = ""  # by which it forwards: `c` or `python`
-    rooms: dict[str, Room] = field(factory=dict[str, Room])  # by router
+    rooms: dict[str, tuple[Room, int]] = field(factory=dict[str, "tuple[Room, int]"])  # by router, and which part
     transports: int = 0  # at its last beat
     load: int = 0
     is_draining: bool = False
@@ -83,43 +83,101 @@ class Worker:
                 log.warning("a media worker was asked to end, and takes no more rooms")
                 self.is_draining = True
             case TransportConnected() | TransportFailed() | SpeakersChanged():
-                if (room := self.rooms.get(report.router)) is not None:
-                    room.reported(report)
+                if report.router in self.rooms:
+                    room, part = self.rooms[report.router]
+                    room.reported(report, part)
             case StatisticsTaken():
-                keep(report, self.rooms)
+                for router in report.rooms.keys() & self.rooms.keys():
+                    keep(report.rooms[router], self.rooms[router][0].state)
             case Beat():
                 self.transports, self.load = report.transports, report.consumers
 
-    def open_router(self, room: Room) -> Router:
-        """A router for a room."""
+    def open_share(self, room: Room, part: int) -> Share:
+        """A part of a room. All people of a room are expected on its first one, and newcomers on another."""
         assert self.process is not None
         assert self.place is not None
-        self.rooms[room.state.room_id] = room
-        people = max(FEWEST, len(room.state.seats))
+        self.rooms[room.state.room_id] = room, part
+        people = FEWEST if part else max(FEWEST, len(room.state.seats))
         self.load += people * (people - 1)
-        return Router(self.process, self.place)
+        return Share(self, self.place, End(self.process, LOOPBACK.get(self.host, self.host), self.place.port))
 
-    def close_router(self, room_id: RoomId) -> None:
+    def close_share(self, room_id: RoomId) -> None:
         """A room is gone; its load stays until the next beat, unless it was the last one."""
         del self.rooms[room_id]
         if not self.rooms:
             self.load = 0
 
 
-@define
-class Router:
-    """A room's share of a worker."""
+@frozen(eq=False)
+class Share:
+    """What one part of a room has of a worker: its present process."""
 
-    process: Process
+    worker: Worker
     place: Place
+    end: End
 
-    def tell(self, command: WorkerCommand) -> None:
-        """Send a command; never blocks."""
-        self.process.tell(command)
+
+@define(eq=False)
+class Router:
+    """A room's share of the workers: a part on each of some of them."""
+
+    room: Room
+    pool: Pool
+    shares: list[Share]
+    _changed: trio.Event = field(factory=trio.Event)
+
+    @property
+    def place(self) -> Place:
+        """Where the first part is."""
+        return self.shares[0].place
+
+    def tell(self, order: Order) -> None:
+        """Send a part's worker a command; never blocks."""
+        self.shares[order.part].end.process.tell(order.command)
+
+    def carry(self, track: Carry) -> None:
+        """Have a track on another part, too; never blocks."""
+        here, there = self.shares[track.part].end, self.shares[track.to].end
+        self.pool.pipes.carry(self.room.state.room_id, here, there, track)
+
+    def spread(self) -> Place | None:
+        """One more part, on another worker; None where there is none to be had."""
+        taken = [share.worker for share in self.shares]
+        if self.pool.in_use == 1 or (worker := self.pool.choose(taken)) is None:
+            return None
+        share = worker.open_share(self.room, len(self.shares))
+        self.shares.append(share)
+        self._changed.set()
+        self._changed = trio.Event()
+        return share.place
 
     async def wait_dead(self) -> None:
-        """Wait until the worker is gone."""
-        await self.process.dead.wait()
+        """Wait until one of the workers is gone, which may be one that came later."""
+        while not any(death.is_set() for death in self._deaths):
+            await wait_any(self._changed, *self._deaths)
+
+    @property
+    def _deaths(self) -> list[trio.Event]:
+        return [share.end.process.dead for share in self.shares]
+
+    def close(self) -> None:
+        """Give all parts back."""
+        room_id = self.room.state.room_id
+        for share in self.shares:
+            share.worker.close_share(room_id)
+            share.end.process.tell(CloseRouter(room_id))
+
+
+async def wait_any(*events: trio.Event) -> None:
+    """Wait until one of these has happened."""
+    async with trio.open_nursery() as nursery:
+
+        async def wait(event: trio.Event) -> None:
+            await event.wait()
+            nursery.cancel_scope.cancel()
+
+        for event in events:
+            nursery.start_soon(wait, event)
 
 
 @define(eq=False)
@@ -127,8 +185,9 @@ class Pool:
     """All workers of this server, the spare included."""
 
     workers: list[Worker]
+    pipes: Pipes = field(factory=Pipes)
     _changed: trio.Event = field(factory=trio.Event)
-    _reserved: dict[RoomId, tuple[Worker, Router]] = field(factory=dict[RoomId, "tuple[Worker, Router]"])
+    _reserved: dict[RoomId, Router] = field(factory=dict[RoomId, Router])
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep every worker alive; `started` once all but the spare are up."""
@@ -149,19 +208,23 @@ class Pool:
     def _up(self, worker: Worker, process: Process) -> None:
         log.info("media worker %d is ready: %s, core: %s", process.pid, worker.place, worker.core)
         worker.process = process
+        self.pipes.close_dead()
         self._changed.set()
         self._changed = trio.Event()
 
     def reserve(self, room: Room) -> Router | None:
         """A router on the least loaded worker, for whoever enters `router` next; None while no worker is up."""
+        if (worker := self.choose()) is None:
+            return None
+        router = self._reserved[room.state.room_id] = Router(room, self, [worker.open_share(room, 0)])
+        return router
+
+    def choose(self, taken: Sequence[Worker] = ()) -> Worker | None:
+        """The least loaded worker but these; an idle one only while there are fewer busy ones than are to be used."""
         able = [worker for worker in self.workers if worker.takes_rooms]
         busy = [worker for worker in able if worker.rooms]
-        if not able:
-            return None
-        worker = min(busy if len(busy) >= self.in_use else able, key=lambda each: (each.load, len(each.rooms)))
-        router = worker.open_router(room)
-        self._reserved[room.state.room_id] = worker, router
-        return router
+        free = [worker for worker in (busy if len(busy) >= self.in_use else able) if worker not in taken]
+        return min(free, key=lambda each: (each.load, len(each.rooms)), default=None)
 
     @asynccontextmanager
     async def router(self, room: Room) -> AsyncIterator[Router]:
@@ -169,9 +232,8 @@ class Pool:
         room_id = room.state.room_id
         while room_id not in self._reserved and self.reserve(room) is None:
             await self._changed.wait()
-        worker, router = self._reserved.pop(room_id)
+        router = self._reserved.pop(room_id)
         try:
             yield router
         finally:
-            worker.close_router(room_id)
-            router.tell(CloseRouter(room_id))
+            router.close()

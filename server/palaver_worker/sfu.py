@@ -94,7 +94,7 @@ class Sfu:
                 self._close_source(id)
             case CloseConsumers(producer=id):
                 if (source := self._source(id)) is not None:
-                    self._close_consumers(source.consumers)
+                    self._close_consumers(each for each in source.consumers if each.transport.id in self.transports)
             case AddSpeakers():
                 self._add_speakers(command)
             case AddConsumer():

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from attrs import define, field
+from attrs import define, evolve, field
 
 from client.scripted import MemoryNetwork, Server
-from client.worlds import ANN, BOB, LOBBY, person, room
+from client.worlds import ANN, BOB, CEM, LOBBY, person, room
 from palaver_client import (
     Call,
     Change,
@@ -30,6 +30,7 @@ from palaver_client.engine import Engine
 from palaver_client.media import PAUSES
 from palaver_client.negotiation import CONNECT
 from palaver_client.session import Session
+from palaver_client.speaking import THRESHOLD
 from palaver_client.url import ServerUrl
 from palaver_media import engine_messages as engine_side
 from palaver_media.codec import Pcm
@@ -48,7 +49,7 @@ from palaver_media.engine_messages import (
     TransportConnected,
 )
 from palaver_protocol.converter import write_ack
-from palaver_protocol.models import Name, ProducerId, RoomView, UserId
+from palaver_protocol.models import Name, ProducerId, ProducerRef, RoomView, UserId
 from palaver_protocol.negotiate import ROUTER
 from palaver_protocol.requests import CapabilitiesAck, ConsumerAck, JoinRoom, ProducerAck, RoomAck, TransportAck
 from palaver_protocol.rtp_models import (
@@ -280,6 +281,63 @@ async def test_voices_come_and_go(autojump_clock: Clock) -> None:
         await world.settle()
         assert [each.consumer for each in world.engine.noted(Receive)] == ["c-p1", "c-p2"]
         assert [each.consumer for each in world.engine.noted(StopReceiving)] == ["c-p1", "c-p2"]
+
+
+@pytest.mark.trio
+async def test_speakers_take_the_place_of_voices_and_give_it_back(autojump_clock: Clock) -> None:
+    async with in_call(BOB_TALKS) as world:
+        tell = world.server.tell
+        for number in (1, 2):
+            await tell("newProducer", producerId=f"s{number}", userId=f"speaker-{number}", kind="audio")
+        await tell("producerClosed", producerId="p1", userId=BOB)
+        await world.settle()
+        assert [each.consumer for each in world.engine.noted(Receive)] == ["c-p1", "c-s1", "c-s2"]
+        assert [each.consumer for each in world.engine.noted(StopReceiving)] == ["c-p1"]
+        await tell("newProducer", producerId="p1", userId=BOB, kind="audio")
+        for number in (1, 2):
+            await tell("producerClosed", producerId=f"s{number}", userId=f"speaker-{number}")
+        await world.settle()
+        assert [each.consumer for each in world.engine.noted(Receive)][3:] == ["c-p1"]
+        assert {each.consumer for each in world.engine.noted(StopReceiving)[1:]} == {"c-s1", "c-s2"}
+
+
+@pytest.mark.trio
+async def test_who_joins_a_big_room_hears_its_speakers_until_a_reset(autojump_clock: Clock) -> None:
+    def make_big(server: MediaServer) -> None:
+        server.room = evolve(server.room, speaker_ids=(ProducerRef(ProducerId("s1"), Kind.AUDIO),))
+
+    async with in_call(BOB_TALKS, prepare=make_big) as world:
+        assert {each.consumer for each in world.engine.noted(Receive)} == {"c-s1", "c-p1"}
+        await world.server.tell("mediaReset", roomId=LOBBY, reason="the media worker was replaced")
+        await world.settle()
+        assert len(world.server.payloads("consume")) == 2  # nothing of before is asked for
+        await world.server.tell("newProducer", producerId="p2", userId=BOB, kind="audio")
+        await world.settle()
+        assert [each.consumer for each in world.engine.noted(Receive)[2:]] == ["c-p2"]
+
+
+@pytest.mark.trio
+async def test_who_speaks_on_a_speaker_is_seen_to_speak(autojump_clock: Clock) -> None:
+    def make_big(server: MediaServer) -> None:
+        server.room = evolve(server.room, speaker_ids=(ProducerRef(ProducerId("s1"), Kind.AUDIO),))
+
+    async with in_call(person(BOB), person(CEM), prepare=make_big) as world:
+        call = world.engine.noted(OpenCall)[0].call
+        spoken = [{"userId": BOB, "producerId": "p1", "level": 20}, {"userId": CEM, "producerId": "p2", "level": 49}]
+        await world.server.tell("activeSpeakers", roomId=LOBBY, speakers=spoken)
+        await world.settle()
+        world.call.on_report(Levels(call, -100.0, {"c-s1": -30.0}))
+        assert world.session.state.sound.levels == {BOB: -20.0, CEM: THRESHOLD}
+        assert world.session.state.sound.speaking == {BOB, CEM}
+        world.call.on_report(AudioStarted(call, "c-s1"))
+        world.call.on_report(Stats(call, 1.5, 33.0, {"c-s1": ConsumerStats(1.0, 0.0, 0.0, 40.0, 32.0)}))
+        assert world.session.state.stats is not None
+        assert list(world.session.state.stats.users) == ["speaker-1"]
+        await world.server.tell("activeSpeakers", roomId=LOBBY, speakers=[])
+        await world.settle()
+        world.call.on_report(Levels(call, -100.0, {"c-s1": -100.0}))
+        await trio.sleep(0.6)
+        assert world.session.state.sound.speaking == frozenset()
 
 
 @pytest.mark.trio

@@ -39,8 +39,10 @@ from palaver_client import (
     SpeakingChanged,
 )
 from palaver_client.after import after
+from palaver_client.negotiation import tracks_of_others
 from palaver_client.reduce import MAX_NOTICES, MAX_RINGS
 from palaver_client.room_changes import MAX_MESSAGES
+from palaver_client.state import out_of_room
 from palaver_protocol.models import (
     CallId,
     EndReason,
@@ -52,6 +54,7 @@ from palaver_protocol.models import (
     RoomType,
     User,
     UserStatus,
+    speaker_id,
 )
 from palaver_protocol.notices import (
     AnyNotice,
@@ -64,6 +67,7 @@ from palaver_protocol.notices import (
     CallTimeout,
     IncomingCall,
     IncomingCallNew,
+    MediaReset,
     NewProducer,
     ParticipantMediaStateUpdated,
     ProducerClosed,
@@ -141,6 +145,23 @@ def test_tracks_come_and_go() -> None:
     assert bob is not None
     assert [track.producer_id for track in bob.producer_ids] == ["p"]
     assert reduced(state, ProducerClosed(ProducerId("p"), BOB)).participant(BOB) == person(BOB)
+
+
+def test_speakers_come_and_go_and_belong_to_nobody() -> None:
+    one, two = speaker_id(1), speaker_id(2)
+    state = in_room(person(BOB, "p"))
+    for user, track in ((one, "s1"), (two, "s2"), (one, "s1")):
+        state = reduced(state, NewProducer(ProducerId(track), user, Kind.AUDIO))
+    assert state.room is not None
+    assert [track.producer_id for track in state.room.speaker_ids] == ["s1", "s2"]
+    assert tracks_of_others(state) == {"s1": one, "s2": two, "p": BOB}
+    assert len(state.room.participants) == 2
+    reset = reduced(state, MediaReset(LOBBY, Reason("")))
+    assert tracks_of_others(reset) == {}
+    assert reduced(state, MediaReset(ELSEWHERE, Reason(""))) == state
+    state = reduced(state, ProducerClosed(ProducerId("s2"), two))
+    assert tracks_of_others(state) == {"s1": one, "p": BOB}
+    assert tracks_of_others(out_of_room(state)) == {}
 
 
 def test_mute_marks_follow_the_notices_and_our_own_switch() -> None:

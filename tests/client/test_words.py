@@ -27,7 +27,7 @@ from palaver_client import (
 )
 from palaver_client.after import after
 from palaver_client.plain_lines import QUIET, PlainLines
-from palaver_protocol.models import CallId, Name, Reason, RoomType, UserId
+from palaver_protocol.models import CallId, Name, Reason, RoomType, UserId, speaker_id
 from palaver_protocol.notices import (
     CallAccepted,
     CallAcceptedNew,
@@ -64,6 +64,10 @@ def test_who_comes_and_goes_is_named() -> None:
 
 def test_somebody_unknown_is_somebody() -> None:
     assert said_of(in_room(), MediaStarted(CEM)) == "you hear somebody"
+
+
+def test_a_speaker_of_a_big_room_is_nobody() -> None:
+    assert said_of(in_room(), MediaStarted(speaker_id(1))) is None
 
 
 @pytest.mark.parametrize(

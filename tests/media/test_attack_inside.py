@@ -33,7 +33,9 @@ from palaver_media.worker_messages import (
 )
 from palaver_protocol.converter import read_request
 from palaver_protocol.models import ConsumerId, Direction, Name, RoomId, TransportId, UserId
-from palaver_server.room_media import Place, RoomMedia
+from palaver_server.room_effects import Effect, Order
+from palaver_server.room_media import RoomMedia
+from palaver_server.room_parts import Place
 from palaver_server.seat import Seat, Transport
 from palaver_worker.client_transport import CONNECT
 from world import CAPABILITIES, OPUS
@@ -263,7 +265,13 @@ def test_the_servers_own_names_give_every_consumer_a_new_ssrc(seed):
         speaker.connect()
         listener.connect()
         dice = random.Random(seed)
-        media = RoomMedia(RoomId("room"), inside.sfu.apply, Place("127.0.0.1", 1, CERTIFICATE.fingerprint))
+
+        def carry_out(effect: Effect) -> None:
+            assert isinstance(effect, Order)
+            inside.sfu.apply(effect.command)
+
+        media = RoomMedia(RoomId("room"), {}, carry_out, spread_above=1)
+        media.parts.add(Place(("127.0.0.1",), 1, CERTIFICATE.fingerprint))
         ann, bob = (Seat(UserId(name), Name(name), 1, name, "127.0.0.1", 0) for name in ("ann", "bob"))
         ann.transports[TransportId(speaker.id)] = Transport(Direction.SEND)
         bob.transports[TransportId(listener.id)] = Transport(Direction.RECEIVE)

@@ -12,6 +12,7 @@ from palaver_media.rtp import AUDIO_LEVEL, MID, RtpPacket
 from palaver_media.worker_messages import (
     AddConsumer,
     AddProducer,
+    CloseConsumers,
     CloseProducer,
     CloseRouter,
     CloseSeat,
@@ -137,6 +138,19 @@ def test_a_picture_is_asked_for_and_mended_across():
         told = pair.told()
         assert [each.bitrate for each in told if isinstance(each, Remb)][-1] == 300_000
         assert not [each for each in told if isinstance(each, Nack)]
+
+    run_pair(scenario)
+
+
+def test_a_pipe_carries_on_what_clients_are_to_consume_no_more():
+    async def scenario(pair: Pair) -> None:
+        pair.talk("voice", MediaKind.AUDIO, 1, {111: 100})
+        for sfu in (pair.near.sfu, pair.far.sfu):
+            sfu.apply(CloseConsumers("voice"))
+        assert (list(pair.near.sfu.consumers), list(pair.far.sfu.consumers)) == (["voice>1"], [])
+        pair.far.sfu.apply(AddConsumer(pair.listener.id, "again", "voice", 99, "8", "cname", ()))
+        pair.far.sfu.apply(ResumeConsumer("again"))
+        assert [each.ssrc for each in pair.send(audio(1, 1))] == [99]
 
     run_pair(scenario)
 

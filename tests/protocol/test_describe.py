@@ -78,6 +78,8 @@ def test_the_limits_are_the_servers():
             "ring": policy.ring_timeout,
             "hostGrace": policy.host_grace,
             "resumeGrace": policy.resume_grace,
+            "speakers": policy.speakers,
+            "speakersAbove": policy.speakers_above,
             "connect": connection.CONNECT_PATIENCE,
             "pingInterval": settings.ping_interval,
             "pingTimeout": settings.ping_timeout,

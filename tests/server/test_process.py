@@ -120,12 +120,14 @@ async def test_a_host_that_is_not_ours(host):
         ("PALAVER_INSECURE", "maybe", "yes or no"),
         ("PALAVER_ANNOUNCE", "here", "here"),
         ("PALAVER_ANNOUNCE", "192.0.2.7,here", "here"),
+        ("PALAVER_SPREAD_ABOVE", "0", "consumers"),
+        ("PALAVER_SPREAD_ABOVE", "off", "whole number"),
         ("PALAVER_DRAIN", "soon", "seconds"),
         ("PALAVER_DRAIN", "-1", "seconds"),
     ],
 )
 async def test_a_wrong_variable(variable, value, says):
-    name = variable.removeprefix("PALAVER_").lower()
+    name = variable.removeprefix("PALAVER_").lower().replace("_", "-")
     await fails(code=2, says=("environment", name, value, says), env={variable: value})
 
 
@@ -167,6 +169,7 @@ async def test_help():
             "--media-port",
             "--announce",
             "--workers",
+            "--spread-above",
             "--insecure",
             "--drain",
             "--config",

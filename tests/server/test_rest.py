@@ -161,9 +161,9 @@ def told_of(transport, **figures):
     return evolve(told, **figures)
 
 
-def worker_of(w, room_id):
-    """A worker that says to have this room."""
-    return Worker("127.0.0.1", "", 0, rooms={room_id: w.exchange.rooms.open[room_id]})
+def worker_of(w, room_id, part=0):
+    """A worker that says to have this room, or a part of it."""
+    return Worker("127.0.0.1", "", 0, rooms={room_id: (w.exchange.rooms.open[room_id], part)})
 
 
 def get(rest, path):
@@ -213,6 +213,21 @@ NOTHING = {
     **dict.fromkeys(("transports", "producers", "consumers", "packetsReceived", "bytesReceived"), 0),
     **dict.fromkeys(("packetsLost", "packetsSent", "bytesSent", "packetsResent"), 0),
 }
+
+
+async def test_of_a_room_on_several_workers_each_counts_what_it_has_itself(autojump_clock):
+    async with world() as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id = await w.room(ann, bob)
+        workers = [worker_of(w, room_id, part) for part in range(2)]
+        rest = Rest(w.exchange, Pool(workers))
+        anns, bobs = await open_media(ann, room_id, "send"), await open_media(bob, room_id, "send")
+        w.state(room_id).seats["bob"].part = 1
+        workers[0].reported(StatisticsTaken({room_id: (told_of(anns),)}))
+        workers[1].reported(StatisticsTaken({room_id: (told_of(bobs, packets_received=5),)}))
+        stats = get(rest, "/api/stats")
+        assert [each["media"]["packetsReceived"] for each in stats["workers"]] == [90, 5]
+        assert stats["media"]["packetsReceived"] == 95
 
 
 async def test_of_a_room_of_two_only_sums_are_told_and_of_nobody_an_address(autojump_clock):

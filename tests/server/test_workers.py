@@ -90,7 +90,7 @@ async def test_the_spare_takes_the_place_of_a_dead_worker_until_its_successor_is
     pool.reserve(fifth)
     assert places(pool) == [2, 2, 1]
     for room_id in list(dead.rooms):  # they have moved
-        dead.close_router(room_id)
+        dead.close_share(room_id)
     up(dead)
     pool.reserve(sixth)
     assert places(pool) == [0, 2, 2]

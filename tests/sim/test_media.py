@@ -366,7 +366,7 @@ async def test_who_speaks_is_told_to_everybody_in_the_room(autojump_clock):
         await w.room(eve, name="attic")
         anns, bobs = await talk(ann, room_id), await talk(bob, room_id)
         pool = Worker("127.0.0.1", (), 0)
-        pool.rooms[room_id] = w.exchange.rooms.open[room_id]
+        pool.rooms[room_id] = w.exchange.rooms.open[room_id], 0
 
         def told(person):
             return [

@@ -102,9 +102,9 @@ def drop_track(person: Participant, told: ProducerClosed) -> Participant:
 
 
 def add_speaker(room: RoomView, track: ProducerRef) -> RoomView:
-    """The room with one more track that carries whoever speaks."""
-    others = tuple(known for known in room.speaker_ids if known.producer_id != track.producer_id)
-    return evolve(room, speaker_ids=(*others, track))
+    """The room with one more track that carries whoever speaks, if it is not known already."""
+    is_known = any(known.producer_id == track.producer_id for known in room.speaker_ids)
+    return room if is_known else evolve(room, speaker_ids=(*room.speaker_ids, track))
 
 
 def drop_speaker(room: RoomView, told: ProducerClosed) -> RoomView:

@@ -1,0 +1,102 @@
+"""A room over two real workers: all hear and see each other across, and all are back when one of the two dies."""
+
+import os
+import signal
+from functools import partial
+
+import pytest
+import trio
+
+from media.crowd import crowd
+from media.stats_pages import workers_once
+from media.test_failover import BACK, all_are_back
+from media_peer import video
+from palaver_media import rtcp
+from palaver_media.rtcp import KeyframeRequest
+from running import serving
+
+pytestmark = pytest.mark.trio
+
+PICTURE = 5  # SSRC
+QUIET = 1.2  # s without a request for a keyframe: one that is not answered is made again each second
+VP8 = {"mimeType": "video/VP8", "payloadType": 96, "clockRate": 90_000}
+
+
+def places(everybody):
+    """The addresses of the workers that they are on; nobody is on two."""
+    for each in everybody.people:
+        assert len({leg.address for leg in each.legs.values()}) == 1
+    return {leg.address for each in everybody.people for leg in each.legs.values()}
+
+
+class Picture:
+    """A track of video: each request for a keyframe is answered."""
+
+    def __init__(self, leg):
+        self.leg, self.sent, self.asked = leg, 0, []
+        leg.take_rtcp = self.take
+
+    def take(self, data):
+        if KeyframeRequest(PICTURE) in rtcp.parse(self.leg.dtls.unprotect_rtcp(data)):
+            self.asked.append(trio.current_time())
+            self.send(is_keyframe=True)
+
+    def send(self, *, is_keyframe):
+        self.sent += 1
+        self.leg.send(self.leg.dtls.protect_rtp(video(PICTURE, self.sent, is_keyframe).write()))
+
+
+async def all_hear_each_other(everybody):
+    """Everybody hears everybody else for a while, without gaps."""
+    began = trio.current_time()
+    before = {(one.name, other.name): one.heard[other.name] for one, other in everybody.pairs()}
+    await everybody.until(lambda: not everybody.missing(began + 1))
+    for one, other in everybody.pairs():
+        assert one.heard[other.name] - before[one.name, other.name] >= 45
+
+
+async def one_sees_a_picture(everybody):
+    """Somebody on one worker asks for a keyframe of somebody on the other, and gets it."""
+    painter = everybody.people[0]
+    seer = next(each for each in everybody.people if each.legs["send"].address != painter.legs["send"].address)
+    picture = Picture(painter.legs["send"])
+    track = {"codecs": [VP8], "encodings": [{"ssrc": PICTURE}]}
+    produce = partial(painter.person.does, "produce", roomId=painter.room_id, kind="video")
+    produced = await produce(transportId=painter.legs["send"].id, rtpParameters=track)
+    await everybody.until(lambda: picture.asked and trio.current_time() > picture.asked[-1] + QUIET)
+    before = len(picture.asked)  # for the other worker's sake
+    can = {"codecs": [{**VP8, "kind": "video"}], "headerExtensions": []}
+    consume = partial(seer.person.does, "consume", roomId=seer.room_id, rtpCapabilities=can)
+    params = (await consume(producerId=produced["producerId"]))["params"]
+    seer._voices[params["rtpParameters"]["encodings"][0]["ssrc"]] = "the picture"
+    await seer.person.does("resumeConsumer", roomId=seer.room_id, consumerId=params["id"])
+    await everybody.until(lambda: seer.heard["the picture"])
+    assert len(picture.asked) > before
+
+
+async def test_a_room_over_two_workers():
+    async with (
+        serving("--workers", "2", "--spread-above", "4") as (url, server),
+        crowd(url, rooms=1, people=3) as everybody,
+    ):
+        for number in range(3):
+            await everybody.enter(f"late{number}", "room 0")
+        await everybody.until(lambda: not everybody.missing())
+        assert len(places(everybody)) == 2
+        await all_hear_each_other(everybody)
+        found = await workers_once(url, lambda up: sum(each["media"]["transports"] for each in up) == 12)
+        assert sorted(each["rooms"] for each in found) == [0, 1, 1]
+        assert min(each["media"]["transports"] for each in found) == 0
+        assert [(each.refused, each.resets, each.broken) for each in everybody.people] == [([], [], 0)] * 6
+        await one_sees_a_picture(everybody)
+
+        for each in everybody.people:
+            each.settled = len(each.person.notices)
+        moment = trio.current_time()
+        os.kill(next(each["pid"] for each in found if each["rooms"]), signal.SIGKILL)
+        await everybody.until(partial(all_are_back, everybody, moment), BACK)
+        assert [len(each.resets) for each in everybody.people] == [1] * 6
+        assert len(places(everybody)) == 2  # again
+        await all_hear_each_other(everybody)
+        assert not everybody.noise()
+        assert server.errors == []

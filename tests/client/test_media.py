@@ -302,6 +302,22 @@ async def test_speakers_take_the_place_of_voices_and_give_it_back(autojump_clock
 
 
 @pytest.mark.trio
+async def test_a_voice_that_ends_and_begins_again_while_it_is_asked_for_is_played_once(autojump_clock: Clock) -> None:
+    answered = trio.Event()
+    async with in_call(person(BOB), prepare=lambda server: server.held.update(consume=answered)) as world:
+        await world.server.tell("newProducer", producerId="p1", userId=BOB, kind="audio")
+        await world.settle()
+        await world.server.tell("producerClosed", producerId="p1", userId=BOB)
+        await world.settle()
+        await world.server.tell("newProducer", producerId="p1", userId=BOB, kind="audio")
+        await world.settle()
+        answered.set()
+        await world.settle()
+        assert len(world.server.payloads("consume")) == 2
+        assert [each.consumer for each in world.engine.noted(Receive)] == ["c-p1"]
+
+
+@pytest.mark.trio
 async def test_who_joins_a_big_room_hears_its_speakers_until_a_reset(autojump_clock: Clock) -> None:
     def make_big(server: MediaServer) -> None:
         server.room = evolve(server.room, speaker_ids=(ProducerRef(ProducerId("s1"), Kind.AUDIO),))

@@ -163,16 +163,17 @@ class Negotiation:
             for producer in self.voices.keys() - wanted.keys():
                 self._stop(producer)
             for producer in wanted.keys() - self.voices.keys():
-                self.voices[producer] = Voice(wanted[producer])
-                nursery.start_soon(self._consume, transport, producer, understood)
+                voice = self.voices[producer] = Voice(wanted[producer])
+                nursery.start_soon(self._consume, transport, producer, voice, understood)
             await self._changed.wait()
 
-    async def _consume(self, transport: TransportId, producer: ProducerId, understood: RtpCapabilities) -> None:
+    async def _consume(
+        self, transport: TransportId, producer: ProducerId, voice: Voice, understood: RtpCapabilities
+    ) -> None:
         try:
             params = (await self._session.ask(Consume(self._room, producer, understood))).params
-            voice = self.voices.get(producer)
-            if voice is None:
-                return  # closed meanwhile, and the consumer with it
+            if self.voices.get(producer) is not voice:
+                return  # closed meanwhile, and the consumer with it; perhaps it is told of and asked for again already
             voice.consumer = ConsumerId(params.id)
             self._engine.tell(_receive(self._call, transport, params))
             await self._session.ask(ResumeConsumer(self._room, voice.consumer))

@@ -23,7 +23,7 @@ from world import CAPABILITIES, DTLS, OPUS, open_media, talk, world
 pytestmark = pytest.mark.trio
 
 ABOVE = 2  # consumers
-POLICY = Policy(spread_above=ABOVE)
+POLICY = Policy(spread_above=ABOVE, speakers=None)
 SOUND_IDS = (EXTENSION_IDS[ABS_SEND_TIME], EXTENSION_IDS[AUDIO_LEVEL])
 PICTURE_IDS = (EXTENSION_IDS[ABS_SEND_TIME], EXTENSION_IDS[VIDEO_ORIENTATION])
 VP8 = {"codecs": [{"mimeType": "video/VP8", "payloadType": 96, "clockRate": 90000}], "encodings": [{"ssrc": 7}]}
@@ -404,8 +404,7 @@ def check(w, fleet):
             consumers |= {(here, key) for key in seat.consumers}
             for part, number in enumerate(numbers):
                 consumers |= {(here, f"{key}>{part}") for key in seat.producers if number != here}
-        if parts.speakers is not None:
-            speakers |= {(number, key) for key in parts.speakers.producers for number in numbers}
+        speakers |= {(number, key) for key in room.state.talk.stage.slots for number in numbers}
     having = [(number, fleet[number]) for number in sorted(fleet.books)]
     assert {(number, key) for number, books in having for key in books.transports} == transports
     assert {(number, key) for number, books in having for key in books.producers} == producers
@@ -430,7 +429,6 @@ class Walk:
 
     def __init__(self, w, fleet, people, clock, dice):
         self.w, self.fleet, self.people, self.clock, self.dice = w, fleet, people, clock, dice
-        self.slots = 0
 
     async def step(self):
         steps = {
@@ -442,8 +440,7 @@ class Walk:
             self.consumes: 12,
             self.closes: 2,
             self.transport_fails: 1,
-            self.speakers_come_or_go: 1,
-            self.voice_is_dismissed: 1,
+            self.mutes: 3,
             self.worker_dies: 0.1,
             self.worker_comes: 1,
             self.worker_drains: 0.05,
@@ -457,12 +454,9 @@ class Walk:
     def room_of(self, name):
         return self.w.exchange.rooms.where.get(name)
 
-    def any_room(self):
-        rooms = list(self.w.exchange.rooms.open.values())
-        return self.dice.choice(rooms) if rooms else None
-
     def any_track(self, room):
         tracks = [key for seat in room.state.seats.values() for key in seat.producers]
+        tracks += room.state.talk.stage.slots
         return self.dice.choice(tracks) if tracks else None
 
     async def ask(self, name, event, **payload):
@@ -516,21 +510,9 @@ class Walk:
             share.end.process.tell(worker.CloseTransport(failed))  # as it has done by itself
             share.worker.reported(worker.TransportFailed(room.state.room_id, failed, "consent"))
 
-    async def speakers_come_or_go(self, name):
-        if (room := self.any_room()) is None:
-            return
-        if room.state.media.parts.speakers is None:
-            self.slots += 1
-            added = worker.AddSpeakers(room.state.room_id, (f"s{self.slots}a", f"s{self.slots}b"), 48_000)
-            room.do(partial(room.state.media.command_all, added))
-        else:
-            for speaker in room.state.media.parts.speakers.producers:
-                room.do(partial(room.state.media.command_all, worker.CloseProducer(speaker)))
-
-    async def voice_is_dismissed(self, name):
-        if (room := self.any_room()) and (track := self.any_track(room)):
-            media, seats = room.state.media, list(room.state.seats.values())
-            room.do(lambda: (media.forget_producer(seats, track), media.command_all(worker.CloseConsumers(track))))
+    async def mutes(self, name):
+        if self.room_of(name):
+            await self.ask(name, "mediaStateChanged", isMuted=self.dice.random() < 0.5, isVideoEnabled=False)
 
     async def worker_dies(self, name):
         if self.fleet.books:
@@ -545,14 +527,15 @@ class Walk:
 
 
 async def walk(clock, seed, steps):
-    """Take so many steps, and clear up; how many parts a room had at most."""
+    """Take so many steps, and clear up; how many parts a room with speakers had at most."""
     fleet, dice, most = fleet_of(5), random.Random(seed), 0
-    async with world(policy=Policy(spread_above=2), pool=fleet.pool) as w:
+    async with world(policy=Policy(spread_above=2, speakers=2, speakers_above=5), pool=fleet.pool) as w:
         people = {name: await w.person(name) for name in Walk.NAMES}
         walking = Walk(w, fleet, people, clock, dice)
         for _ in range(steps):
             await walking.step()
-            most = max([most, *(len(room.state.media.parts.places) for room in w.exchange.rooms.open.values())])
+            states = [room.state for room in w.exchange.rooms.open.values() if room.state.talk.stage.slots]
+            most = max([most, *(len(state.media.parts.places) for state in states)])
         for name in Walk.NAMES:
             await walking.leaves(name)
         await wait_all_tasks_blocked()

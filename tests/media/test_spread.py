@@ -100,3 +100,22 @@ async def test_a_room_over_two_workers():
         await all_hear_each_other(everybody)
         assert not everybody.noise()
         assert server.errors == []
+
+
+async def test_the_speakers_of_a_room_over_two_workers_carry_whoever_speaks_at_either():
+    async with (
+        serving("--workers", "2", "--spread-above", "4", "--speakers", "2", "--speakers-above", "3") as (url, server),
+        crowd(url, rooms=1, people=3) as everybody,
+    ):
+        for number in range(3):
+            await everybody.enter(f"late{number}", "room 0")
+        near, far = everybody.people[0], everybody.people[-1]
+        assert near.legs["send"].address != far.legs["send"].address
+        for talker, listener in ((near, far), (far, near)):
+            for each in everybody.people:
+                each.is_silent = each is not talker
+                each.heard.clear()
+            await everybody.until(lambda listener=listener: sum(listener.heard.values()) > 50)
+            assert listener.heard.keys() <= {"speaker-1", "speaker-2"}
+        assert not any(each.broken or each.resets for each in everybody.people)
+        assert server.errors == []

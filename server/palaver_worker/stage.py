@@ -149,6 +149,8 @@ class Stage:
             worst = min(own or self.slots, key=lambda slot: _claim(slot, speaking, now))
             if _may_take(voice, worst, speaking, now):
                 worst.give(producer, now)
+            elif not own:  # nor may any quieter one
+                return
 
 
 def _silence(slot: Slot, speaking: Iterable[Voice], now: float) -> float:

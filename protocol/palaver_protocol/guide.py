@@ -259,5 +259,6 @@ are announced and forwarded in a big room, too.
 
 To hear one person always, `consume` the `producerId` of his that `activeSpeakers` names, in a big room as in any other;
 the speakers then leave him out for you. `producerClosed` says when that ends: with his track, or when the room becomes
-big, and then he can be asked for again. After `mediaReset` no room is big at first.""",
+big, and then he can be asked for again. So a client should not consume what `producerClosed` has named since the answer
+that listed it: it would hear that voice by name, and have a track more. After `mediaReset` no room is big at first.""",
 }

@@ -140,14 +140,17 @@ class Stage:
         self._alarm.set(now + LINGER if is_waiting else None)
 
     def _seat(self, speaking: Iterable[Voice], now: float) -> None:
+        """A person with several tracks has one slot at most, for else one could have all of them."""
         for voice in sorted(speaking, key=lambda each: each.level, reverse=True):
             producer = self._sfu.producers[voice.producer]
             if producer.slot is not None:
                 continue
-            worst = min(self.slots, key=lambda slot: _claim(slot, speaking, now))
-            if not _may_take(voice, worst, speaking, now):
+            own = [slot for slot in self.slots if slot.holder is not None and slot.holder.seat == producer.seat]
+            worst = min(own or self.slots, key=lambda slot: _claim(slot, speaking, now))
+            if _may_take(voice, worst, speaking, now):
+                worst.give(producer, now)
+            elif not own:  # nor may any quieter one
                 return
-            worst.give(producer, now)
 
 
 def _silence(slot: Slot, speaking: Iterable[Voice], now: float) -> float:

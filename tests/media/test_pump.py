@@ -1,8 +1,11 @@
 """Voices that the core in C takes all the way: the same as by way of Python, and in the same order."""
 
 import asyncio
+import select
 from contextlib import suppress
+from socket import socketpair
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +17,7 @@ from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import AddConsumer, AddProducer, CloseProducer, MediaKind, ResumeConsumer
 from palaver_worker.fanout_c import CFanout
 from palaver_worker.fanout_c_tracks import MOST_TRACKS
+from palaver_worker.fanout_python import PythonFanout
 from palaver_worker.port import bind
 from palaver_worker.pump import PumpSelector
 
@@ -98,6 +102,57 @@ def test_tracks_beyond_what_the_core_takes_are_heard_too():
         listener.socket.close()
 
     run(scenario)
+
+
+@pytest.mark.parametrize("datagrams", [0, 1, 2])
+def test_what_else_there_is_to_do_is_seen_with_the_datagrams(datagrams):
+    """So that commands can be applied first."""
+
+    async def scenario(inside: Inside) -> None:
+        stranger = Client(inside)
+        owner, ours = socketpair()
+        with stranger.socket, owner, ours, select.epoll() as others:
+            others.register(ours, select.EPOLLIN)
+            for has_command in (False, True):
+                for _ in range(datagrams):
+                    stranger.socket.sendto(audio(2, 1).write(), inside.address)
+                if has_command:
+                    owner.send(b"command")
+                assert inside.port.fanout.wait(others.fileno(), 0.0) == (datagrams > 0, has_command)
+                inside.port.act(None)
+            assert inside.port.dropped["stranger"] == 2 * datagrams
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("core", [PythonFanout, CFanout])
+def test_a_batch_that_goes_wrong_costs_no_other(core, caplog):
+    async def scenario(pump: PumpSelector) -> None:
+        with await bind("127.0.0.1", 0) as udp:
+            loop = asyncio.get_running_loop()
+            inside = Inside(loop, udp, core)
+            stranger = Client(inside)
+            woken = asyncio.Event()
+
+            def act(_are_others: bool) -> None:
+                inside.port.act(None)
+                woken.set()
+                if inside.port.dropped["stranger"] == 1:
+                    raise RuntimeError("a bug")
+
+            pump.attach(inside.port.fanout, act)
+            async with asyncio.timeout(10):
+                for _ in range(2):
+                    stranger.socket.sendto(b"?", inside.address)
+                    await woken.wait()
+                    woken.clear()
+            pump.detach()
+            stranger.socket.close()
+
+    pump = PumpSelector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(pump)) as runner:
+        runner.run(scenario(pump))
+    assert [str(each.exc_info[1]) for each in caplog.records if each.exc_info] == ["a bug"]
 
 
 def test_a_voice_wakes_nobody_and_a_check_does():

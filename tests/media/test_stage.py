@@ -193,6 +193,27 @@ def test_a_louder_voice_takes_the_place_of_the_quietest_and_one_as_loud_does_not
     run(scenario)
 
 
+def test_one_person_with_several_tracks_has_one_slot():
+    async def scenario(inside: Inside) -> None:
+        gather(inside, "ab")
+        talker = inside.people[0]
+        for ssrc in (2, 3):
+            command = AddProducer(talker.id, f"a{ssrc}", MediaKind.AUDIO, RATE, ssrc, {111: 100}, {3: AUDIO_LEVEL})
+            inside.sfu.apply(command)
+        listener = Listener(inside, "eve", speakers(inside, 3))
+        for sequence in range(10):
+            await say(inside, 1, [listener], a=20, b=40)
+            for ssrc in (2, 3):
+                packet = RtpPacket(111, sequence, 960 * sequence, ssrc, b"a more", False, {3: b"\0"})
+                talker.send(talker.dtls.protect_rtp(packet.write()))
+        holders = sorted(slot.holder.id for slot in inside.sfu.slots.values() if slot.holder is not None)
+        assert len(holders) == 2
+        assert holders[1] == "b"
+        close(inside, listener)
+
+    run(scenario)
+
+
 def test_the_silent_cost_nothing_after_a_while():
     async def scenario(inside: Inside) -> None:
         gather(inside, "ab")

@@ -45,6 +45,7 @@ class Producer(Source):
         self.keyframe_requests = 0
         self.told: RtcpReceiverInfo | None = None  # to the sender, in our last report
         self.slot: Slot | None = None
+        self.carried = -1  # the highest index when it last lost a slot
         self.sender_info: tuple[RtcpSenderInfo, float] | None = None  # and when it arrived
         self.voice = Voice(sfu, self.router, command.producer) if command.media is MediaKind.AUDIO else None
         self._track = None if self.voice is None else transport.client.track(command, self.voice.begin)
@@ -151,11 +152,14 @@ class Producer(Source):
             return self._track.timestamp_of(index)
         return None if (packet := self.find(index)) is None else packet.timestamp
 
-    def recent(self, count: int) -> tuple[int, int]:
-        """Index and timestamp of the first of the last packets, at most `count`, that are all kept."""
-        first = highest = self.reception.highest
-        timestamp = 0
-        for index in range(highest, highest - count, -1):
+    def recent(self, count: int, frame: int) -> tuple[int, int]:
+        """Index and timestamp of the first of the last packets, at most `count`, that are kept and were on no slot.
+
+        If there is none: of the next one, which is a `frame` later than the last.
+        """
+        highest = self.reception.highest
+        first, timestamp = highest + 1, (self.timestamp_of(highest) or 0) + frame
+        for index in range(highest, max(highest - count, self.carried), -1):
             if (found := self.timestamp_of(index)) is None:
                 break
             first, timestamp = index, found

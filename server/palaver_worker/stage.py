@@ -51,7 +51,8 @@ class Slot(Source):
         """Let everybody hear this voice from now on, with its last words."""
         self.vacate()
         self.holder, holder.slot, self.taken = holder, self, now
-        first, theirs = holder.recent(EARLIER)
+        frame = int(FRAME * self.clock_rate)
+        first, theirs = holder.recent(EARLIER, frame)
         ours = self.timestamp(now)
         if self._free_from is not None and (ours - self._free_from) & 0x8000_0000:
             ours = self._free_from
@@ -66,7 +67,8 @@ class Slot(Source):
     def vacate(self) -> None:
         """Carry nobody."""
         if (holder := self.holder) is not None:
-            last = holder.timestamp_of(holder.reception.highest)
+            holder.carried = holder.reception.highest
+            last = holder.timestamp_of(holder.carried)
             if last is not None:
                 self._free_from = (last + self.shift + int(FRAME * self.clock_rate)) & 0xFFFF_FFFF
             self.holder = holder.slot = None

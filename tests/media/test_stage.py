@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from media.inside import Client, Inside, run
@@ -300,6 +300,7 @@ steps = st.one_of(
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(steps, max_size=25))
+@example([("say", "b", 10), ("wait", LINGER, None), ("say", "b", 10)])
 def test_no_number_stands_for_two_packets_and_nobody_is_heard_twice(walk):
     async def scenario(inside: Inside) -> None:
         gather(inside, "abc")

@@ -40,8 +40,8 @@ HELP: Final = """\
 Everybody has an open microphone and talks, 50 Opus packets a second of 80 bytes, and listens to every track that the
 server announces. The sessions are light: signalling over a WebSocket, ICE, DTLS-SRTP, no sound engine; all are in one
 process. CPU is user and system time. Where the machine carries no larger room, the bench says so and stops.
-Read the last columns: bytes and CPU for each talker and listener stay as they are while everybody hears everybody, and
-fall once only the loudest are forwarded, because then the room costs N x listeners.
+Read the last columns: what a listener costs grows with the talkers while everybody hears everybody, and stays where it
+is once only the loudest are forwarded, because then the room costs N x listeners. `--speakers off` shows it without.
 """
 
 
@@ -167,15 +167,16 @@ class Room:
             "worker_cpu_percent": 100 * cpu["worker"] / seconds,
             "server_cpu_percent": 100 * cpu["server"] / seconds,
             "bytes_per_pair_and_s": run.octets / pairs / seconds,
-            "worker_us_per_pair_and_s": 1e6 * cpu["worker"] / pairs / seconds,
+            "kbytes_per_listener_and_s": run.octets / 1000 / size / seconds,
+            "worker_ms_per_listener_and_s": 1e3 * cpu["worker"] / size / seconds,
             "late_ms": run.late * 1000,
         }
 
 
-async def measure(most: int, seconds: float) -> dict[str, Any]:
+async def measure(most: int, seconds: float, speakers: str) -> dict[str, Any]:
     """Grow and measure, as far as the machine carries it."""
     found: list[dict[str, float]] = []
-    async with serving("--state", "memory:") as (url, server), AsyncExitStack() as stack:
+    async with serving("--state", "memory:", "--speakers", speakers) as (url, server), AsyncExitStack() as stack:
         worker = min(children_of(server.process.pid))  # the spare is started later
         room = Room(url, {"server": server.process.pid, "worker": worker}, stack)
         for size in [*(size for size in SIZES if size < most), most]:
@@ -195,7 +196,8 @@ COLUMNS: Final = {
     "worker_cpu_percent": "worker, % of a core",
     "server_cpu_percent": "server, % of a core",
     "bytes_per_pair_and_s": "B/s per pair",
-    "worker_us_per_pair_and_s": "us/s per pair",
+    "kbytes_per_listener_and_s": "kB/s per listener",
+    "worker_ms_per_listener_and_s": "ms/s per listener",
 }
 
 
@@ -216,11 +218,12 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--most", type=int, default=500, metavar="N", help="microphones at last (500)")
+    parser.add_argument("--speakers", default="4", metavar="N|off", help="as of `palaver serve` (4)")
     parser.add_argument("--seconds", type=float, default=3, help="that they talk at each size (3)")
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    found = trio.run(measure, options.most, options.seconds)
+    found = trio.run(measure, options.most, options.seconds, options.speakers)
     print(json.dumps(found, indent=2) if options.json else table(found))
 
 

@@ -131,6 +131,20 @@ class CloseProducer:
 
 
 @frozen
+class PauseProducer:
+    """Forward a track to nobody for now, and do not listen who speaks on it: its sender has muted it."""
+
+    producer: str
+
+
+@frozen
+class ResumeProducer:
+    """Forward it again; video begins with a request for a keyframe."""
+
+    producer: str
+
+
+@frozen
 class CloseConsumers:
     """Close all consumers that clients have of a producer now. Pipes go on carrying it."""
 
@@ -210,10 +224,14 @@ class Ready:
 
 @frozen
 class Beat:
-    """The process lives, with so many transports and consumers open; once a second."""
+    """The process lives, with so many transports and consumers open; once a second.
+
+    `dropped` counts datagrams that were of no use, by reason, since the process began.
+    """
 
     transports: int = 0
     consumers: int = 0
+    dropped: dict[str, int] = field(factory=dict[str, int])
 
 
 @frozen
@@ -341,6 +359,8 @@ WorkerCommand: TypeAlias = (
     | AddProducer
     | AddSpeakers
     | CloseProducer
+    | PauseProducer
+    | ResumeProducer
     | CloseConsumers
     | AddConsumer
     | ResumeConsumer

@@ -52,7 +52,7 @@ async def run(fd: int, host: str, port_number: int, video_bitrate: int, pump: Pu
 
         def make_beat() -> Beat | None:
             is_done = draining.is_set() and not sfu.transports
-            return None if is_done else Beat(len(sfu.transports), len(sfu.consumers))
+            return None if is_done else Beat(len(sfu.transports), len(sfu.consumers), dict(port.dropped))
 
         channel.open(apply)
         loop = asyncio.get_running_loop()

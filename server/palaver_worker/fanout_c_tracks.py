@@ -63,6 +63,10 @@ class CTrack:
         """Say it when somebody begins to speak again."""
         self.struct.is_speaking = self.struct.run = 0
 
+    def set_paused(self, is_paused: bool) -> None:  # noqa: FBT001
+        """Whether to hear nobody on it."""
+        self.struct.is_paused = is_paused
+
     def set_group(self, group: Group) -> None:
         """Forward to these legs."""
         self._group = group  # lives as long as the pointer to it

@@ -44,8 +44,9 @@ class Producer(Source):
         self._level: int | None = None
         self.keyframe_requests = 0
         self.told: RtcpReceiverInfo | None = None  # to the sender, in our last report
+        self.is_paused = False
         self.slot: Slot | None = None
-        self.carried = -1  # the highest index when it last lost a slot
+        self.carried = -1  # the highest index that no slot is to bring along
         self.sender_info: tuple[RtcpSenderInfo, float] | None = None  # and when it arrived
         self.voice = Voice(sfu, self.router, command.producer) if command.media is MediaKind.AUDIO else None
         self._track = None if self.voice is None else transport.client.track(command, self.voice.begin)
@@ -130,7 +131,7 @@ class Producer(Source):
         self._fanout.forward(packet, self._group)
         if self.voice is None:
             self._note(packet, payload_type, now)
-        elif packet.level is not None:
+        elif packet.level is not None and not self.is_paused:
             self._level = packet.level
             self.voice.hear(packet.level, now)
 
@@ -173,11 +174,37 @@ class Producer(Source):
             self._fanout.forward(packet, group)
         return packet is not None
 
+    def pause(self) -> None:
+        """Forward nothing for now; the numbers of all who listen go on where they are."""
+        if not self.is_paused:
+            self.is_paused = True
+            if self.slot is not None:
+                self.slot.vacate()
+            if self.voice is not None:
+                self.voice.end()
+            for consumer in self.consumers:
+                consumer.leg.pause()
+            self._hush()
+
+    def resume(self) -> None:
+        """Forward from the next packet on; a picture begins with a keyframe."""
+        if self.is_paused:
+            self.is_paused = False
+            self.carried = self.reception.highest  # what came meanwhile is for nobody
+            self._hush()
+            self.request_keyframe()
+
+    def _hush(self) -> None:
+        if self._track is not None:
+            self._track.set_paused(self.is_paused)
+        self.regroup()
+
     def regroup(self) -> None:
         """Who listens has changed."""
-        legs = [each.leg for each in self.consumers if each.is_active]
+        listeners = [each for each in self.consumers if each.is_active]
         if self.slot is not None:
-            legs += [each.leg for each in self.slot.listeners(self)]
+            listeners += self.slot.listeners(self)
+        legs = [] if self.is_paused else [each.leg for each in listeners]
         self._group = self._fanout.group(legs)
         if self._track is not None:
             self._track.set_group(self._group)
@@ -214,7 +241,7 @@ class Producer(Source):
 
     @property
     def _has_listener(self) -> bool:
-        return any(not each.is_paused for each in self.consumers)
+        return not self.is_paused and any(not each.is_paused for each in self.consumers)
 
     def _send_keyframe_request(self) -> None:
         if self._wants_keyframe and self._has_listener:

@@ -143,7 +143,7 @@ static void take(struct pump *pump, void *keys, struct track *track, unsigned ch
     track->octets += packet.body_size - packet.padding;
     if (!keep(kept, &packet)) return;
     spread(pump, &packet, track->legs, track->count);
-    if (track->told > 0) return;
+    if (track->told > 0 || track->is_paused) return;
     track->level = track->told;
     hear(pump, track, now);
 }

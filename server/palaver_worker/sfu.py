@@ -25,8 +25,10 @@ from palaver_media.worker_messages import (
     OpenPipe,
     OpenTransport,
     PauseConsumer,
+    PauseProducer,
     RestartIce,
     ResumeConsumer,
+    ResumeProducer,
     WorkerCommand,
     WorkerReport,
 )
@@ -94,6 +96,12 @@ class Sfu:
                 self._add_producer(command)
             case CloseProducer(producer=id):
                 self._close_source(id)
+            case PauseProducer(producer=id):
+                if (producer := self.producers.get(id)) is not None:
+                    producer.pause()
+            case ResumeProducer(producer=id):
+                if (producer := self.producers.get(id)) is not None:
+                    producer.resume()
             case CloseConsumers(producer=id):
                 if (source := self._source(id)) is not None:
                     self._close_consumers(each for each in source.consumers if each.transport.id in self.transports)

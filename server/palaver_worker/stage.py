@@ -145,7 +145,7 @@ class Stage:
         """A person with several tracks has one slot at most, for else one could have all of them."""
         for voice in sorted(speaking, key=lambda each: each.level, reverse=True):
             producer = self._sfu.producers[voice.producer]
-            if producer.slot is not None:
+            if producer.slot is not None or producer.is_paused:
                 continue
             own = [slot for slot in self.slots if slot.holder is not None and slot.holder.seat == producer.seat]
             worst = min(own or self.slots, key=lambda slot: _claim(slot, speaking, now))

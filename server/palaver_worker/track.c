@@ -24,6 +24,7 @@ struct track {
     int64_t first, highest, received, octets;
     double jitter, transit;
     int told, level;                    /* dBov that this packet tells, and the last that did; 1: none */
+    int is_paused;                      /* muted: nobody is to be heard on it */
     int run, is_speaking;               /* loud packets in a row; whether a conversation knows of it */
     double loudness, heard;
     struct kept ring[KEPT];
@@ -41,10 +42,11 @@ static unsigned char *map_element(struct track *track, unsigned char *to, int id
     int mapped = track->extensions[id];
     unsigned char send_time[3];
     if (mapped == 0 || mapped == MID || size < 1 || size > 16) return to;
+    if (mapped == SEND_TIME && size != 3) return to; /* so nothing becomes longer than it was */
     if (mapped == SEND_TIME) { /* this hop's: the listener's estimate is about the path from here */
         uint32_t fixed = (uint32_t)((int64_t)(now * (1 << 18)) & 0xFFFFFF);
         send_time[0] = fixed >> 16, send_time[1] = fixed >> 8, send_time[2] = fixed;
-        value = send_time, size = 3;
+        value = send_time;
     }
     if (mapped == AUDIO_LEVEL) track->told = -(value[0] & 0x7F);
     *to++ = mapped << 4 | (size - 1);

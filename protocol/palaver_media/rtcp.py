@@ -170,7 +170,7 @@ class Reception:
     highest: int = field(default=-1, init=False)  # extended sequence number: cycles << 16 | sequence
     _first: int = field(default=0, init=False)
     _jitter: float = field(default=0.0, init=False)  # in units of the clock
-    _transit: float | None = field(default=None, init=False)
+    transit: float | None = field(default=None, init=False)  # of the last packet: its arrival less its timestamp
     _reported: tuple[int, int] = field(default=(0, 0), init=False)  # expected, received at the last report
     _sender_report: tuple[int, float] | None = field(default=None, init=False)  # short NTP, arrival
 
@@ -186,10 +186,10 @@ class Reception:
             self._first = index
         self.received += 1
         transit = now * self.clock_rate - timestamp
-        if self._transit is not None:
-            change = (transit - self._transit + 0x8000_0000) % 0x1_0000_0000 - 0x8000_0000
+        if self.transit is not None:
+            change = (transit - self.transit + 0x8000_0000) % 0x1_0000_0000 - 0x8000_0000
             self._jitter += (abs(change) - self._jitter) / 16
-        self._transit = transit
+        self.transit = transit
         return index
 
     def extend(self, sequence: int) -> int:

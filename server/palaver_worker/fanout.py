@@ -101,10 +101,15 @@ class Track(Protocol):
         """A packet's, if it is still kept."""
         ...
 
+    @property
+    def transit(self) -> float:
+        """The last packet's arrival less its timestamp, in units of the latter."""
+        ...
+
     def fall_silent(self) -> None:
         """Say it when somebody begins to speak again."""
 
-    def set_paused(self, is_paused: bool) -> None:  # noqa: FBT001
+    def set_paused(self, is_paused: bool) -> None:
         """Whether to hear nobody on it; to whom it is forwarded is told by `set_group`."""
 
     def set_group(self, group: Any) -> None:

@@ -28,8 +28,8 @@ int forward(struct block *block, struct leg **legs, int at, int count, int first
             int csrcs_size, const unsigned char *body, int body_size, int padding);
 
 struct track { uint32_t ssrc; int number; unsigned char payload_types[128], extensions[256];
-               struct leg **legs; int count; double clock_rate; int64_t first, highest, received, octets; double jitter;
-               int told, level, run, is_speaking, is_paused; double loudness, heard; ...; };
+               struct leg **legs; int count; double clock_rate; int64_t first, highest, received, octets;
+               double jitter, transit; int told, level, run, is_speaking, is_paused; double loudness, heard; ...; };
 struct client { void *keys; struct track **tracks; int count; };
 struct door { unsigned char name[28]; struct client *client; ...; };
 struct pump { int udp, others, name_size; uint32_t seed; struct mmsghdr *incoming; struct block *outgoing;

@@ -59,11 +59,16 @@ class CTrack:
         found = int(lib.timestamp_of(self.struct, index))
         return None if found < 0 else found
 
+    @property
+    def transit(self) -> float:
+        """The last packet's arrival less its timestamp."""
+        return float(self.struct.transit)
+
     def fall_silent(self) -> None:
         """Say it when somebody begins to speak again."""
         self.struct.is_speaking = self.struct.run = 0
 
-    def set_paused(self, is_paused: bool) -> None:  # noqa: FBT001
+    def set_paused(self, is_paused: bool) -> None:
         """Whether to hear nobody on it."""
         self.struct.is_paused = is_paused
 

@@ -16,6 +16,7 @@ from palaver_media.rtp import (
 )
 
 RTP_HEADER: Final = 12  # bytes
+SEND_TIME_SIZE: Final = 3  # bytes
 MARKER: Final = 0x80  # in the second byte, beside the payload type
 _HEADER: Final = struct.Struct("!BBHI")
 _EXTENSION: Final = struct.Struct("!HH")
@@ -112,7 +113,7 @@ class Packet:
 
     def _mapped(self, number: int, value: bytes, now: float) -> bytes:
         """The element under the router's id; each listener has a mid of its own, so there is none here."""
-        if number == MID:
+        if number == MID or (number == ABS_SEND_TIME and len(value) != SEND_TIME_SIZE):
             return b""
         if number == ABS_SEND_TIME:
             value = write_send_time(now)

@@ -153,18 +153,16 @@ class Producer(Source):
             return self._track.timestamp_of(index)
         return None if (packet := self.find(index)) is None else packet.timestamp
 
-    def recent(self, count: int, frame: int) -> tuple[int, int]:
-        """Index and timestamp of the first of the last packets, at most `count`, that are kept and were on no slot.
+    @property
+    def transit(self) -> int:
+        """What to add to a timestamp of the sender's for the time of its arrival, in units of the former."""
+        return int((self._reception.transit or 0.0) if self._track is None else self._track.transit)
 
-        If there is none: of the next one, which is a `frame` later than the last.
-        """
+    def recent(self, count: int) -> list[int]:
+        """The indices of the last packets, at most `count`, that are kept and were on no slot."""
         highest = self.reception.highest
-        first, timestamp = highest + 1, (self.timestamp_of(highest) or 0) + frame
-        for index in range(highest, max(highest - count, self.carried), -1):
-            if (found := self.timestamp_of(index)) is None:
-                break
-            first, timestamp = index, found
-        return first, timestamp
+        lately = range(max(highest - count, self.carried) + 1, highest + 1)
+        return [index for index in lately if self.timestamp_of(index) is not None]
 
     def resend(self, index: int, group: Any) -> bool:
         """Send a packet again on these legs, if it is still kept; whether it is."""

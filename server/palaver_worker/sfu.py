@@ -185,7 +185,6 @@ class Sfu:
         stage = self.stages[slot.router]
         stage.remove(slot)
         if not stage.slots:
-            stage.close()
             del self.stages[slot.router]
 
     def _close_source(self, id: str) -> None:

@@ -6,6 +6,7 @@ on the worker's clock. A voice that takes a slot brings along its last packets, 
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .sfu import Sfu
 
 STAY: Final = 2.0  # s a voice has its slot before a louder one may take it
-LINGER: Final = 5.0  # s of silence for which it keeps one that nobody else needs
+FATIGUE: Final = 0.2  # dB/s by which its claim falls, lest those who shout have the slots for ever
 FRAME: Final = 0.02  # s by which two voices on one slot are apart at least
 EARLIER: Final = ONSET + 2  # packets that a voice brings along: what made it count, and how the word began
 
@@ -47,22 +48,30 @@ class Slot(Source):
         """Ours at this time."""
         return (int(now * self.clock_rate) + self._begin) & 0xFFFF_FFFF
 
+    def claim(self, now: float) -> float:
+        """How loud (dBov) the holder counts for; of an empty slot, so little that anybody is louder."""
+        if self.holder is None or self.holder.voice is None:
+            return -math.inf
+        return self.holder.voice.level - FATIGUE * (now - self.taken)
+
     def give(self, holder: Producer, now: float) -> None:
-        """Let everybody hear this voice from now on, with its last words."""
+        """Let everybody hear this voice from now on, with those of its last words that nothing else was heard over.
+
+        Its packets are put when they arrive, or as soon after that as what was heard here ends; so the delay of whoever
+        listens stays what it is, however often voices change.
+        """
         self.vacate()
         self.holder, holder.slot, self.taken = holder, self, now
-        frame = int(FRAME * self.clock_rate)
-        first, theirs = holder.recent(EARLIER, frame)
-        ours = self.timestamp(now)
-        if self._free_from is not None and (ours - self._free_from) & 0x8000_0000:
-            ours = self._free_from
-        self.shift = (ours - theirs) & 0xFFFF_FFFF
+        shift = holder.transit + self._begin
+        following = (holder.timestamp_of(holder.reception.highest) or 0) + int(FRAME * self.clock_rate)
+        self.shift = (shift + max(0, self._after(following + shift))) & 0xFFFF_FFFF
         for consumer in self.consumers:
             consumer.leg.shift_by(self.shift)
         holder.regroup()
         group = self._fanout.group([each.leg for each in self.listeners(holder)])
-        for index in range(first, holder.reception.highest + 1):
-            holder.resend(index, group)
+        for index in holder.recent(EARLIER):
+            if self._after((holder.timestamp_of(index) or 0) + self.shift) <= 0:
+                holder.resend(index, group)
 
     def vacate(self) -> None:
         """Carry nobody."""
@@ -70,9 +79,16 @@ class Slot(Source):
             holder.carried = holder.reception.highest
             last = holder.timestamp_of(holder.carried)
             if last is not None:
-                self._free_from = (last + self.shift + int(FRAME * self.clock_rate)) & 0xFFFF_FFFF
+                self._free_from = last + self.shift + int(FRAME * self.clock_rate)
             self.holder = holder.slot = None
             holder.regroup()
+
+    def _after(self, timestamp: int) -> int:
+        """By how much the first free timestamp is after this one; negative when it is before."""
+        if self._free_from is None:
+            return -1
+        ahead = (self._free_from - timestamp) & 0xFFFF_FFFF
+        return ahead - (1 << 32) if ahead >> 31 else ahead
 
     def listeners(self, holder: Producer) -> list[Consumer]:
         """Who hears the holder here: not he himself, and nobody who consumes him by name. Those begin anew later."""
@@ -112,22 +128,17 @@ class Slot(Source):
 
 
 class Stage:
-    """A room's slots, and who has them."""
+    """A room's slots, and who has them: each of them somebody who speaks, or nobody."""
 
     def __init__(self, sfu: Sfu, command: AddSpeakers) -> None:
         self.router = command.router
         self.slots = [Slot(sfu, id, command.router, command.clock_rate) for id in command.producers]
         self._sfu = sfu
-        self._alarm = sfu.alarm(self.review)
 
     def remove(self, slot: Slot) -> None:
         """One slot less."""
         slot.vacate()
         self.slots.remove(slot)
-
-    def close(self) -> None:
-        """Look no more; there are no slots any more."""
-        self._alarm.set(None)
 
     def review(self) -> None:
         """Give the slots to those who should have them."""
@@ -135,11 +146,9 @@ class Stage:
         conversation = self._sfu.conversations.get(self.router)
         speaking = [] if conversation is None else conversation.voices
         for slot in self.slots:
-            if slot.holder is not None and _silence(slot, speaking, now) > LINGER:
+            if slot.holder is not None and slot.holder.voice not in speaking:
                 slot.vacate()
         self._seat(speaking, now)
-        is_waiting = any(slot.holder is not None and _silence(slot, speaking, now) > 0 for slot in self.slots)
-        self._alarm.set(now + LINGER if is_waiting else None)
 
     def _seat(self, speaking: Iterable[Voice], now: float) -> None:
         """A person with several tracks has one slot at most, for else one could have all of them."""
@@ -148,27 +157,9 @@ class Stage:
             if producer.slot is not None or producer.is_paused:
                 continue
             own = [slot for slot in self.slots if slot.holder is not None and slot.holder.seat == producer.seat]
-            worst = min(own or self.slots, key=lambda slot: _claim(slot, speaking, now))
-            if _may_take(voice, worst, speaking, now):
-                worst.give(producer, now)
+            weakest = min(own or self.slots, key=lambda slot: slot.claim(now))
+            may_go = weakest.holder is None or now - weakest.taken > STAY
+            if may_go and voice.level > weakest.claim(now) + LEAD:
+                weakest.give(producer, now)
             elif not own:  # nor may any quieter one
                 return
-
-
-def _silence(slot: Slot, speaking: Iterable[Voice], now: float) -> float:
-    """For how long the holder has not spoken, in s; 0 while he does."""
-    voice = None if slot.holder is None else slot.holder.voice
-    return 0.0 if voice is None or voice in speaking else now - voice.heard
-
-
-def _claim(slot: Slot, speaking: Iterable[Voice], now: float) -> tuple[int, float]:
-    """How good the claim of the holder is, to compare: nobody, who is silent (the longer, the less), who speaks."""
-    if slot.holder is None or slot.holder.voice is None:
-        return 0, 0.0
-    silence = _silence(slot, speaking, now)
-    return (1, -silence) if silence > 0 else (2, slot.holder.voice.level)
-
-
-def _may_take(voice: Voice, slot: Slot, speaking: Iterable[Voice], now: float) -> bool:
-    rank, level = _claim(slot, speaking, now)
-    return rank < 2 or (voice.level > level + LEAD and now - slot.taken > STAY)

@@ -100,7 +100,7 @@ def test_authentic_nonsense_costs_only_itself(media, count):
         mutations = Mutations(4, RTP + RTCP)
         told = 0
         for each in range(count):
-            packet = bytearray(mutations.make()[:1300])
+            packet = bytearray(mutations.make()[:1900])
             if rtp.is_rtcp(bytes(packet.ljust(2, b"\0"))):
                 packet[4:8] = bytes(3) + bytes([1 + each % 8])  # few senders, or they are too many for the unit
             elif each % 3:

@@ -2,11 +2,12 @@
 
 import asyncio
 import select
+import struct
 from contextlib import suppress
 from socket import socketpair
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from media.inside import Client, Inside, run
@@ -72,6 +73,40 @@ def test_listeners_and_statistics_see_no_difference(said, first):
         producer = inside.sfu.producers["p"]
         counted = producer.reception
         seen.append((got, counted.received, counted.highest, counted.expected, producer.octets, producer.level))
+        speaker.socket.close()
+        listener.socket.close()
+
+    run(scenario)
+    assert seen[0] == seen[1]
+
+
+elements = st.one_of(
+    st.integers(0, 255).map(lambda head: bytes([head]) + bytes(head & 15)),
+    st.binary(max_size=20),
+)
+blocks = st.tuples(st.sampled_from([0xBEDE, 0x1000, 0x100F, 7]), st.lists(elements, max_size=8), st.integers(1, 100))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(blocks, min_size=1, max_size=6))
+@example([(0xBEDE, [b"\x20\0"], 520)])  # times of sending that are too short: nothing may become longer by them
+@example([(0x1000, [b"\2\1\0"], 400)])
+def test_no_block_of_extensions_is_too_long_for_either_core(said):
+    seen = []
+
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = Client(inside), Client(inside)
+        speaker.connect()
+        listener.connect()
+        talk(inside, speaker, listener)
+        came: list[bytes] = []
+        for number, (profile, parts, times) in enumerate(said):
+            block = (b"".join(parts) * times)[:1_800]
+            block += bytes(-len(block) % 4)
+            header = struct.pack("!BBHIIHH", 0x90, 111, 500 + number, 960 * number, 1, profile, len(block) // 4)
+            speaker.send(speaker.dtls.protect_rtp(header + block + b"sound"))
+            came += listener.receive()
+        seen.append(([each.write() for each in heard(listener, came)], inside.port.dropped["ValueError"]))
         speaker.socket.close()
         listener.socket.close()
 

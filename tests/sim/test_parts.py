@@ -404,7 +404,7 @@ def check(w, fleet):
             consumers |= {(here, key) for key in seat.consumers}
             for part, number in enumerate(numbers):
                 consumers |= {(here, f"{key}>{part}") for key in seat.producers if number != here}
-        speakers |= {(number, key) for key in room.state.talk.stage.slots for number in numbers}
+        speakers |= {(number, key) for key in room.state.talk.big.slots for number in numbers}
     having = [(number, fleet[number]) for number in sorted(fleet.books)]
     assert {(number, key) for number, books in having for key in books.transports} == transports
     assert {(number, key) for number, books in having for key in books.producers} == producers
@@ -456,7 +456,7 @@ class Walk:
 
     def any_track(self, room):
         tracks = [key for seat in room.state.seats.values() for key in seat.producers]
-        tracks += room.state.talk.stage.slots
+        tracks += room.state.talk.big.slots
         return self.dice.choice(tracks) if tracks else None
 
     async def ask(self, name, event, **payload):
@@ -534,7 +534,7 @@ async def walk(clock, seed, steps):
         walking = Walk(w, fleet, people, clock, dice)
         for _ in range(steps):
             await walking.step()
-            states = [room.state for room in w.exchange.rooms.open.values() if room.state.talk.stage.slots]
+            states = [room.state for room in w.exchange.rooms.open.values() if room.state.talk.big.slots]
             most = max([most, *(len(state.media.parts.places) for state in states)])
         for name in Walk.NAMES:
             await walking.leaves(name)

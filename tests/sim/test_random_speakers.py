@@ -59,7 +59,7 @@ async def act(s: Scene, party: Listener, what: str) -> None:
         case "send anew":
             ack = await party.ask("createTransport", roomId=party.room, direction="send")
             party.sending = ack["params"]["id"]
-        case "listen to" if room.talk.stage.slots:
+        case "listen to" if room.talk.big.slots:
             for other in room.seats.values():
                 for voice in other.voices if other is not seat else ():
                     party.named.add(voice)
@@ -75,7 +75,7 @@ async def follow(s: Scene) -> None:
 def check(s: Scene) -> None:
     """All hear whom they should, and the worker holds what the server believes."""
     for room in s.exchange.rooms.open.values():
-        stage, seats = room.state.talk.stage, room.state.seats
+        stage, seats = room.state.talk.big, room.state.seats
         microphones = sum(
             not seat.is_muted and is_voice(plan) for seat in seats.values() for plan in seat.producers.values()
         )
@@ -92,7 +92,7 @@ def check(s: Scene) -> None:
 
 
 def check_ears(room, party: Listener) -> None:
-    seat, slots = room.seats[party.user_id], room.talk.stage.slots
+    seat, slots = room.seats[party.user_id], room.talk.big.slots
     others = [other for other in room.seats.values() if other is not seat]
     announced = {
         key for other in others for key, plan in other.producers.items() if not (slots and is_voice(plan))

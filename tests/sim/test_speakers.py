@@ -35,7 +35,7 @@ def tracks(person):
 
 
 def slots(w, room_id):
-    return list(w.state(room_id).talk.stage.slots)
+    return list(w.state(room_id).talk.big.slots)
 
 
 async def crowd(w, number=5):
@@ -277,7 +277,7 @@ async def test_a_failed_transport_closes_its_microphones(autojump_clock):
             (transport,) = room.state.seats[person.welcome.data["userId"]].transports
             room.reported(worker.TransportFailed(room_id, transport, "consent"))
         assert not slots(w, room_id)
-        assert room.state.talk.stage.microphones == 3
+        assert room.state.talk.big.microphones == 3
 
 
 async def test_when_the_worker_dies_the_speakers_are_gone_and_come_again_with_the_microphones(autojump_clock):

@@ -101,7 +101,7 @@ class RoomSpeakers:
                 if voice in self.old_voices:
                     self.end_voice(owner, voice, wishes.get(voice, set()))
         for seat in self.seats.values():
-            for consumer in self.old_consumers & seat.consumers.keys():
+            for consumer in [key for key in seat.consumers if key in self.old_consumers]:
                 if seat.consumers[consumer] in wishes:
                     self.media.parts.tell(seat, CloseConsumer(consumer))
                 del seat.consumers[consumer]

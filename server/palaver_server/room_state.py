@@ -153,6 +153,7 @@ class RoomState:
         self.talk.close_seat(seat)
         seat.connection, seat.socket_id, seat.address, seat.name = by.connection, by.socket_id, by.address, by.name
         self.talk.tell_speakers(seat)
+        self.talk.forget_state(seat, by)
         self.set_away(seat, is_away=False)
 
     def tell_moved(self, seat: Seat) -> None:

@@ -111,6 +111,13 @@ class RoomTalk:
         self.big.count(seat)
         return Done()
 
+    def forget_state(self, seat: Seat, by: By) -> None:
+        """A new connection has the seat: until it says something else it is not muted, as any that comes."""
+        if seat.is_muted or seat.is_video_enabled:
+            seat.is_muted = seat.is_video_enabled = False
+            seat.media_state_updated_at = by.wall
+            self.tell_state(seat)
+
     def tell_state(self, seat: Seat) -> None:
         """Tell the others how somebody is: muted, in the picture, away."""
         state = ParticipantMediaStateUpdated(

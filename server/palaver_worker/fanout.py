@@ -104,7 +104,7 @@ class Track(Protocol):
     def fall_silent(self) -> None:
         """Say it when somebody begins to speak again."""
 
-    def set_paused(self, is_paused: bool) -> None:  # noqa: FBT001
+    def set_paused(self, is_paused: bool) -> None:
         """Whether to hear nobody on it; to whom it is forwarded is told by `set_group`."""
 
     def set_group(self, group: Any) -> None:

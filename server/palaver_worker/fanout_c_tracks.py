@@ -63,7 +63,7 @@ class CTrack:
         """Say it when somebody begins to speak again."""
         self.struct.is_speaking = self.struct.run = 0
 
-    def set_paused(self, is_paused: bool) -> None:  # noqa: FBT001
+    def set_paused(self, is_paused: bool) -> None:
         """Whether to hear nobody on it."""
         self.struct.is_paused = is_paused
 

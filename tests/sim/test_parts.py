@@ -104,7 +104,7 @@ async def test_no_more_workers_than_are_in_use_are_taken(autojump_clock):
         await open_media(bob, room_id, "receive")
         await hear(bob, room_id, *tracks)
         assert await port_of(eve, room_id) == 40000
-        assert await port_of(ida, room_id) == 40000
+        assert await port_of(ida, room_id) == 40001  # eve will hear as many
         assert not fleet[2].told
 
 
@@ -392,7 +392,7 @@ async def test_a_room_that_ends_leaves_nothing_on_any_worker(autojump_clock):
 # -- whatever happens --------------------------------------------------------------------------------------------------
 def check(w, fleet):
     """What the workers have is what the rooms believe: no more and no less."""
-    transports, producers, consumers, speakers = set(), set(), set(), set()
+    transports, producers, consumers, speakers, held = set(), set(), set(), set(), set()
     for room in w.exchange.rooms.open.values():
         parts = room.state.media.parts
         numbers = [] if room.router is None else [share.place.port - 40000 for share in room.router.shares]
@@ -402,15 +402,22 @@ def check(w, fleet):
             transports |= {(here, key) for key in seat.transports}
             producers |= {(number, key) for key in seat.producers for number in numbers}
             consumers |= {(here, key) for key in seat.consumers}
+            held |= {(here, key) for key in seat.producers if seat.is_muted}
             for part, number in enumerate(numbers):
                 consumers |= {(here, f"{key}>{part}") for key in seat.producers if number != here}
-        speakers |= {(number, key) for key in room.state.talk.big.slots for number in numbers}
+        speakers |= {(number, key) for key in slots_of(room.state) for number in numbers}
     having = [(number, fleet[number]) for number in sorted(fleet.books)]
     assert {(number, key) for number, books in having for key in books.transports} == transports
     assert {(number, key) for number, books in having for key in books.producers} == producers
     assert {(number, key) for number, books in having for key in books.consumers} == consumers
     assert {(number, key) for number, books in having for key in books.speakers} == speakers
+    assert {(number, key) for number, books in having for key in books.held} == held
     check_pipes(fleet)
+
+
+def slots_of(state):
+    """The tracks that carry whoever speaks, also those that are about to end."""
+    return [*state.talk.big.slots, *state.talk.big.old_slots]
 
 
 def check_pipes(fleet):
@@ -456,7 +463,7 @@ class Walk:
 
     def any_track(self, room):
         tracks = [key for seat in room.state.seats.values() for key in seat.producers]
-        tracks += room.state.talk.big.slots
+        tracks += slots_of(room.state)
         return self.dice.choice(tracks) if tracks else None
 
     async def ask(self, name, event, **payload):

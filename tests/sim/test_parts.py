@@ -4,6 +4,7 @@ import random
 from functools import partial
 
 import pytest
+from attrs import evolve
 from trio.testing import wait_all_tasks_blocked
 
 from palaver_media import worker_messages as worker
@@ -142,6 +143,49 @@ async def test_a_part_is_on_the_least_loaded_worker(autojump_clock):
         assert fleet.pool.workers[2].load > 0  # at once
         await w.room(eve, name="attic")
         assert [len(each.rooms) for each in fleet.pool.workers] == [1, 0, 1, 1]
+
+
+async def test_people_who_open_transports_before_anybody_consumes_are_spread(autojump_clock):
+    fleet = fleet_of(3)
+    async with world(policy=POLICY, pool=fleet.pool) as w:
+        ann, *others = await w.people("ann", *(f"p{number}" for number in range(10)))
+        room_id = await w.room(ann, *others)
+        await talk(ann, room_id)
+        for person in others:
+            await open_media(person, room_id, "receive")
+        parts = [seat.part for seat in w.state(room_id).seats.values()]
+        assert parts == [0, 0, 0, 0, 1, 1, 1, 1, 0, 1, 0]
+
+
+async def test_slots_and_pictures_are_what_there_is_to_hear_in_a_big_room(autojump_clock):
+    fleet = fleet_of(3)
+    async with world(policy=evolve(POLICY, speakers=1, speakers_above=1, spread_above=9), pool=fleet.pool) as w:
+        people = await w.people("ann", "bob", "cem")
+        room_id = await w.room(*people)
+        state = w.state(room_id)
+        await talk(people[0], room_id)
+        assert state.talk.to_hear() == 1
+        await talk(people[1], room_id)
+        await talk(people[2], room_id)
+        assert state.talk.big.slots
+        assert state.talk.to_hear() == 1
+        (sent,) = state.seats["cem"].transports
+        await people[2].does("produce", roomId=room_id, transportId=sent, kind="video", rtpParameters=VP8)
+        assert state.talk.to_hear() == 2
+        assert state.media.parts.load(state.talk.to_hear()) == [6]
+
+
+async def test_a_room_of_thirty_who_all_talk_and_show_themselves_is_on_one_worker(autojump_clock):
+    fleet = fleet_of(3)
+    async with world(pool=fleet.pool) as w:
+        people = await w.people(*(f"p{number}" for number in range(30)))
+        room_id = await w.room(*people)
+        for person in people:
+            await talk(person, room_id)
+            (sent,) = w.state(room_id).seats[person.welcome.data["userId"]].transports
+            await person.does("produce", roomId=room_id, transportId=sent, kind="video", rtpParameters=VP8)
+            await open_media(person, room_id, "receive")
+        assert len(w.state(room_id).media.parts.places) == 1
 
 
 # -- what the workers are told -----------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ async def test_voices_go_on_until_everybody_has_had_time_for_the_slots(autojump_
 async def test_whom_somebody_asks_for_meanwhile_he_keeps(autojump_clock):
     async with world(policy=BIG) as w:
         people, room_id, voices = await crowd(w, 4)
-        ann, bob, cem, dan, eve = people
+        ann, bob, cem, _, eve = people
         for person in (ann, bob, cem):
             await open_media(person, room_id, "receive")
         for person in (ann, bob):
@@ -215,6 +215,6 @@ async def test_nothing_is_left_where_a_room_ends_between_the_old_and_the_new(aut
             await people[0].expect("mediaReset")
         assert state.deadline() == float("inf")
         big = state.talk.big
-        assert not (big.slots or big.old_slots or big.old_voices or big.old_consumers)
+        assert not any((big.slots, big.old_slots, big.old_voices, big.old_consumers))
         await after(LINGER + OVERLAP)
         assert not ended(people[4])

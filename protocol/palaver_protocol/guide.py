@@ -248,17 +248,21 @@ capabilities and parameters have it, otherwise under the sequence number that it
     "Speakers": """\
 When more microphones are open in a room than `speakersAbove`, the room is big: it gets `speakers` tracks that nobody
 sends, and on each of them now one and now another of those who speak loudest. A client needs to know nothing of it. It
-hears `newProducer` of `speaker-1`, `speaker-2`, ... and then `producerClosed` of the voices that these stand for. When
-no more than three quarters of `speakersAbove` are open, the voices begin again, and then the speakers end. Who joins
+hears `newProducer` of `speaker-1`, `speaker-2`, ... and 2 s later `producerClosed` of the voices that these stand for.
+When no more than three quarters of `speakersAbove` have been open for 10 s, the voices are announced again, and the
+speakers end 2 s later: there is time to consume what is new while the old goes on, and nobody is heard twice. Who joins
 a big room hears `newProducer` of its speakers, too, and finds them in `RoomView.speakerIds`. Nobody hears himself on
 them. No person can have the id of a speaker.
 
-A microphone is open while somebody sends sound and has not said that he is muted (`mediaStateChanged`). The voices are
+A microphone is open while somebody sends sound and has not said that he is muted (`mediaStateChanged`); all that one
+person sends is one microphone. While he is muted his sound is forwarded to nobody, nor is his video from when he says
+that it is off until he says that it is on. Over another connection all begin unmuted. The voices are
 those tracks of sound that say how loud they are (`urn:ietf:params:rtp-hdrext:ssrc-audio-level`): others, and video,
 are announced and forwarded in a big room, too.
 
 To hear one person always, `consume` the `producerId` of his that `activeSpeakers` names, in a big room as in any other;
-the speakers then leave him out for you. `producerClosed` says when that ends: with his track, or when the room becomes
-big, and then he can be asked for again. So a client should not consume what `producerClosed` has named since the answer
-that listed it: it would hear that voice by name, and have a track more. After `mediaReset` no room is big at first.""",
+the speakers then leave him out for you. `producerClosed` says when that ends: with his track, or 2 s after the room has
+become big, unless he was asked for in these 2 s. So a client should not consume what `producerClosed` has named since
+the answer that listed it: it would hear that voice by name, and have a track more. After `mediaReset` no room is big at
+first.""",
 }

@@ -292,7 +292,10 @@ class TransferHost(ToRoom[RoomAck]):
 @request("mediaStateChanged", who=Standing.MEMBER)
 @frozen
 class MediaStateChanged(ToRoom[Done]):
-    """Tell whether one's microphone is muted and one's camera on; the others get `participantMediaStateUpdated`."""
+    """Tell whether one's microphone is muted and one's camera on; the others get `participantMediaStateUpdated`.
+
+    The sound of who is muted is forwarded to nobody, nor is video from when it was said to be off until it is on again.
+    """
 
     is_muted: bool
     is_video_enabled: bool

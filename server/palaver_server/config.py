@@ -280,12 +280,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="tracks that are sent to everybody in a big room, of whoever speaks loudest, in place of all voices (4); "
         "off = always all voices",
     )
-    add("--speakers-above", metavar="N", help="microphones that are open in a big room: more than this (12)")
+    add("--speakers-above", metavar="N", help="a room is big when more microphones than this are open (12)")
     add(
         "--spread-above",
         metavar="N",
         help="consumers of a room on one worker (one is a track to one listener) above which newcomers are placed on "
-        "another (1000)",
+        "another (1000); nobody who is seated moves",
     )
     add("--insecure", action="store_true", default=None, help="listen beyond loopback, unprotected as it is")
     add(

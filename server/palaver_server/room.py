@@ -117,6 +117,7 @@ class Room:
 
     def do(self, change: Callable[[], T]) -> T:
         """Change the state and carry out what follows: synchronous, hence atomic, so a room needs no lock or queue."""
+        self.state.now = trio.current_time()
         try:
             return change()
         except Refusal:

@@ -23,6 +23,7 @@ from palaver_protocol.rtp_models import (
     Fingerprint,
     IceCandidate,
     IceParameters,
+    Kind,
     TransportParams,
 )
 from palaver_protocol.table import Code, refusal
@@ -56,11 +57,11 @@ class RoomMedia:
         """Have all workers of the room do something; speakers will be on those that come later, too."""
         self.parts.tell_all(command)
 
-    def open_transport(self, seat: Seat, direction: Direction) -> TransportParams:
+    def open_transport(self, seat: Seat, direction: Direction, to_hear: Callable[[], int]) -> TransportParams:
         """A new transport of a seat. Close the seat's older one of that direction first."""
         if not self.parts.places:
             raise unavailable()
-        place = self.parts.place(seat)
+        place = self.parts.place(seat, to_hear)
         transport = TransportId(str(uuid4()))
         ice = new_credentials()
         seat.transports[transport] = Transport(direction)
@@ -143,8 +144,17 @@ class RoomMedia:
                 plan.rtx_payload_types,
             ),
         )
+        if seat.is_muted and plan.kind is Kind.AUDIO:  # a picture is not held: some never tell that there is one
+            self.parts.tell(seat, worker.PauseProducer(producer))
         self.parts.carry(seat, producer)
         return producer
+
+    def hold(self, seat: Seat, kind: Kind, *, is_held: bool) -> None:
+        """Forward a seat's sound, or its picture, to nobody for now; or forward it again."""
+        command = worker.PauseProducer if is_held else worker.ResumeProducer
+        for producer, plan in seat.producers.items():
+            if plan.kind is kind:
+                self.parts.tell(seat, command(producer))
 
     def close_producer(self, seat: Seat, producer: ProducerId) -> None:
         """End one of the seat's own producers."""

@@ -36,21 +36,24 @@ class RoomParts:
     places: list[Place] = field(factory=list[Place])
     speakers: AddSpeakers | None = None  # what each part has in place of voices
 
-    def place(self, seat: Seat) -> Place:
+    def place(self, seat: Seat, to_hear: Callable[[], int]) -> Place:
         """Where a seat's transports are: the emptiest part, unless it has some already."""
         if not seat.transports:
-            load = self.load()
+            load = self.load(to_hear())
             seat.part = min(range(len(load)), key=load.__getitem__)
             if load[seat.part] > self.spread_above:
                 self.effect(Spread())
         return self.places[seat.part]
 
-    def load(self) -> list[int]:
-        """The consumers on each part; a seat that begins anew will soon have as many as before."""
+    def load(self, to_hear: int) -> list[int]:
+        """The consumers on each part: those that there are, or those that are still to come.
+
+        Soon a seat will hear what there is to hear, or, where all begin anew, as much as before.
+        """
         load = [0] * len(self.places)
         for seat in self.seats.values():
             if seat.transports:
-                load[seat.part] += max(len(seat.consumers), seat.expected)
+                load[seat.part] += max(len(seat.consumers), seat.expected, to_hear)
         return load
 
     def add(self, place: Place) -> None:

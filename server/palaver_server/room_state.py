@@ -81,6 +81,7 @@ class RoomState:
     placing_ends: float = math.inf  # s, monotonic: a call without media ends then
     has_lost_media: bool = False
     is_ended: bool = False
+    now: float = 0.0  # s, monotonic: when what happens happens; whoever makes a change says so
     effects: list[Effect] = field(factory=list[Effect])
     host: RoomHost = field(init=False)
     chat: RoomChat = field(init=False)
@@ -92,7 +93,7 @@ class RoomState:
         self.host = RoomHost(self.room_id, *who, self.policy, self.tell, self.effect, self.end)
         self.chat = RoomChat(self.tell, lambda message_id: self.effect(Kept(message_id)))
         self.media = RoomMedia(self.room_id, self.seats, self.effect, self.policy.spread_above)
-        self.talk = RoomTalk(self.media, self.seats, self.tell, self.effect, self.policy)
+        self.talk = RoomTalk(self.media, self.seats, self.tell, self.effect, self.policy, lambda: self.now)
 
     # -- what may be asked ---------------------------------------------------------------------------------------------
     def standing(self, by: By) -> Standing:
@@ -152,6 +153,7 @@ class RoomState:
         self.talk.close_seat(seat)
         seat.connection, seat.socket_id, seat.address, seat.name = by.connection, by.socket_id, by.address, by.name
         self.talk.tell_speakers(seat)
+        self.talk.forget_state(seat, by)
         self.set_away(seat, is_away=False)
 
     def tell_moved(self, seat: Seat) -> None:
@@ -259,7 +261,7 @@ class RoomState:
     # -- time ----------------------------------------------------------------------------------------------------------
     def deadline(self) -> float:
         """When `expire` is to be called: the earliest of what the room waits for."""
-        return min(self.host.waits_until, self.placing_ends)
+        return min(self.host.waits_until, self.placing_ends, self.talk.big.deadline())
 
     def expire(self, now: float) -> None:
         """Do what is due."""
@@ -267,6 +269,8 @@ class RoomState:
             self.end(None, EndReason.ERROR)
         if now >= self.host.waits_until:
             self.host.vacate(f"{self.host.name} did not come back; everybody may end the call now.")
+        if not self.is_ended:
+            self.talk.big.expire(now)
 
     # -- the end -------------------------------------------------------------------------------------------------------
     def unseat(self, seat: Seat) -> None:
@@ -275,7 +279,7 @@ class RoomState:
         del self.seats[seat.user_id]
         self.effects += Moved(seat.user_id, is_seated=False), Listed()
         self.tell(UserLeft(seat.user_id, self.room_id))
-        self.talk.stage.count(seat)
+        self.talk.big.count(seat)
         if not self.seats:
             self.finish()
 
@@ -294,6 +298,7 @@ class RoomState:
         self.is_ended = True
         self.placing_ends = math.inf
         self.host.wait_no_longer()
+        self.talk.big.forget()
         self.invited.clear()
         self.chat.history.clear()
         self.effect(Listed())
@@ -318,7 +323,7 @@ class RoomState:
 
     def view(self) -> RoomView:
         """The room, as its members see it."""
-        host, slots = None if self.host.is_vacant else self.host.user_id, self.talk.stage.slots
+        host, slots = None if self.host.is_vacant else self.host.user_id, self.talk.big.slots
         return RoomView(
             self.room_id,
             self.kind,

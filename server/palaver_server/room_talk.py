@@ -38,6 +38,7 @@ from palaver_protocol.requests import (
     SetRecording,
     TransportAck,
 )
+from palaver_protocol.rtp_models import Kind
 from palaver_protocol.table import Ack, answer
 
 from .policy import Policy
@@ -56,11 +57,12 @@ class RoomTalk:
     tell: TellAll
     effect: Callable[[Effect], None]
     policy: Policy
+    now: Callable[[], float]  # s, monotonic
     speakers: tuple[Speaker, ...] = ()  # who speaks, as it was told
-    stage: RoomSpeakers = field(init=False)
+    big: RoomSpeakers = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.stage = RoomSpeakers(self.media, self.seats, self.tell, self.effect, self.policy)
+        self.big = RoomSpeakers(self.media, self.seats, self.tell, self.effect, self.policy, self.now)
 
     def apply(self, by: By, asked: MediaRequest) -> Ack:
         """The answer to a permitted request. Raises Refusal."""
@@ -84,7 +86,7 @@ class RoomTalk:
                 self.lose_producers(seat, [asked.producer_id])
                 return answer(asked, Done())
             case Consume():
-                talker = self.stage.slots.get(asked.producer_id) or owner_of(self.seats, asked.producer_id)
+                talker = self.big.find(asked.producer_id) or owner_of(self.seats, asked.producer_id)
                 return answer(asked, ConsumerAck(self.media.consume(seat, talker, asked)))
             case ResumeConsumer():
                 self.media.resume(seat, asked.consumer_id)
@@ -99,11 +101,22 @@ class RoomTalk:
 
     def change_state(self, seat: Seat, by: By, asked: MediaStateChanged) -> Done:
         """Note what a person's microphone and camera do, and tell the others."""
+        if seat.is_muted != asked.is_muted:
+            self.media.hold(seat, Kind.AUDIO, is_held=asked.is_muted)
+        if seat.is_video_enabled != asked.is_video_enabled:
+            self.media.hold(seat, Kind.VIDEO, is_held=not asked.is_video_enabled)
         seat.is_muted, seat.is_video_enabled = asked.is_muted, asked.is_video_enabled
         seat.media_state_updated_at = by.wall
         self.tell_state(seat)
-        self.stage.count(seat)
+        self.big.count(seat)
         return Done()
+
+    def forget_state(self, seat: Seat, by: By) -> None:
+        """A new connection has the seat: until it says something else it is not muted, as any that comes."""
+        if seat.is_muted or seat.is_video_enabled:
+            seat.is_muted = seat.is_video_enabled = False
+            seat.media_state_updated_at = by.wall
+            self.tell_state(seat)
 
     def tell_state(self, seat: Seat) -> None:
         """Tell the others how somebody is: muted, in the picture, away."""
@@ -122,16 +135,23 @@ class RoomTalk:
     def create_transport(self, seat: Seat, asked: CreateTransport) -> TransportAck:
         """Open one direction; an older transport of the same direction makes way."""
         older = seat.transport(asked.direction)
-        params = self.media.open_transport(seat, asked.direction)
+        params = self.media.open_transport(seat, asked.direction, self.to_hear)
         if older is not None:
             self.lose_producers(seat, self.media.close_transport(seat, older))
         return TransportAck(params)
 
+    def to_hear(self) -> int:
+        """How many tracks somebody who comes is about to consume."""
+        tracks = [plan for seat in self.seats.values() for plan in seat.producers.values()]
+        if slots := len(self.big.slots):
+            return slots + sum(not is_voice(plan) for plan in tracks)
+        return len(tracks)
+
     def produce(self, seat: Seat, asked: Produce) -> ProducerAck:
         """A new track, for everybody to consume, unless slots stand for it."""
         producer = self.media.produce(seat, asked)
-        self.stage.count(seat, untold=producer)
-        if not (self.stage.slots and is_voice(seat.producers[producer])):
+        self.big.count(seat, untold=producer)
+        if not (self.big.slots and is_voice(seat.producers[producer])):
             self.tell(NewProducer(producer, seat.user_id, asked.kind), but=seat.user_id)
         return ProducerAck(producer)
 
@@ -140,7 +160,7 @@ class RoomTalk:
         for producer in producers:
             self.media.forget_producer(self.seats.values(), producer)
             self.tell(ProducerClosed(producer, seat.user_id), but=seat.user_id)
-        self.stage.count(seat)
+        self.big.count(seat)
 
     def close_seat(self, seat: Seat) -> None:
         """Close all that a seat has sent and received."""
@@ -155,7 +175,7 @@ class RoomTalk:
 
     def tell_speakers(self, seat: Seat) -> None:
         """Tell one who has just come who speaks, and what carries it in a big room; the others know."""
-        self.stage.tell_slots(seat)
+        self.big.tell_slots(seat)
         if self.speakers:
             self.effect(Tell((seat.connection,), ActiveSpeakers(self.media.router, self.speakers)))
 
@@ -174,4 +194,4 @@ class RoomTalk:
         self.speakers_changed(())
         for seat in self.seats.values():
             self.media.forget_seat(seat)
-        self.stage.forget()
+        self.big.forget()

@@ -88,7 +88,7 @@ class Seat:
     cname: str = field(factory=lambda: secrets.token_hex(8))
     first_ssrc: int = field(factory=lambda: 2 + secrets.randbelow(2**31))  # 1 is the worker's, for its own reports
     consumed: int = 0  # consumers ever made, so that no SSRC and mid is used twice
-    microphones: int = 0  # open ones, as the room's speakers have counted them
+    has_open_microphone: bool = False  # as the room's speakers have counted it
     part: int = 0  # of the room, where its transports are
     expected: int = 0  # consumers that it had when it last lost its media
 

@@ -26,9 +26,11 @@ from palaver_media.worker_messages import (
     OpenPipe,
     OpenTransport,
     PauseConsumer,
+    PauseProducer,
     Ready,
     RestartIce,
     ResumeConsumer,
+    ResumeProducer,
     WorkerCommand,
 )
 from palaver_server.pipes import Process
@@ -46,6 +48,7 @@ class Books:
     producers: dict[str, AddProducer] = field(factory=dict)
     speakers: dict[str, str] = field(factory=dict)  # router
     consumers: dict[str, AddConsumer] = field(factory=dict)
+    held: set[str] = field(factory=set)  # producers
     spent: set[tuple[str, int]] = field(factory=set)  # SSRCs of pipes
 
     def read(self) -> list[WorkerCommand]:
@@ -88,6 +91,12 @@ class Books:
                 self.speakers |= dict.fromkeys(producers, router)
             case CloseProducer(id):
                 self.close_producer(id)
+            case PauseProducer(id):
+                assert self.producers[id].transport not in self.pipes
+                self.held.add(id)
+            case ResumeProducer(id):
+                assert self.producers[id].transport not in self.pipes
+                self.held.discard(id)
             case CloseConsumers(id):
                 for consumer in [key for key, of in self.consumers.items() if of.producer == id]:
                     if self.consumers[consumer].transport not in self.pipes:
@@ -142,6 +151,7 @@ class Books:
     def close_producer(self, id: str) -> None:
         self.close_consumers(producer=id)
         self.producers.pop(id, None)
+        self.held.discard(id)
         self.speakers.pop(id, None)
 
     def close_consumers(self, producer: str) -> None:

@@ -88,6 +88,7 @@ class Worker:
 
     consumers: dict[str, str] = field(factory=dict)  # -> producer
     slots: set[str] = field(factory=set)
+    held: set[str] = field(factory=set)  # producers
     _seats: dict[str, str] = field(factory=dict)  # transport -> seat
     _producers: dict[str, str] = field(factory=dict)  # -> transport
     _transports: dict[str, str] = field(factory=dict)  # consumer -> transport
@@ -112,6 +113,12 @@ class Worker:
             case worker.CloseConsumers():
                 assert command.producer in self._producers
                 self._drop({command.producer})
+            case worker.PauseProducer():
+                assert command.producer in self._producers
+                self.held.add(command.producer)
+            case worker.ResumeProducer():
+                assert command.producer in self._producers
+                self.held.discard(command.producer)
             case worker.CloseProducer():
                 assert command.producer in self._producers.keys() | self.slots
                 self._close({command.producer})
@@ -129,6 +136,7 @@ class Worker:
     def _close(self, producers: set[str]) -> None:
         self._drop(producers)
         self.slots -= producers
+        self.held -= producers
         self._producers = {key: path for key, path in self._producers.items() if key not in producers}
 
     def _drop(self, producers: set[str]) -> None:

@@ -4,6 +4,7 @@ import random
 from functools import partial
 
 import pytest
+from attrs import evolve
 from trio.testing import wait_all_tasks_blocked
 
 from palaver_media import worker_messages as worker
@@ -104,7 +105,7 @@ async def test_no_more_workers_than_are_in_use_are_taken(autojump_clock):
         await open_media(bob, room_id, "receive")
         await hear(bob, room_id, *tracks)
         assert await port_of(eve, room_id) == 40000
-        assert await port_of(ida, room_id) == 40000
+        assert await port_of(ida, room_id) == 40001  # eve will hear as many
         assert not fleet[2].told
 
 
@@ -142,6 +143,49 @@ async def test_a_part_is_on_the_least_loaded_worker(autojump_clock):
         assert fleet.pool.workers[2].load > 0  # at once
         await w.room(eve, name="attic")
         assert [len(each.rooms) for each in fleet.pool.workers] == [1, 0, 1, 1]
+
+
+async def test_people_who_open_transports_before_anybody_consumes_are_spread(autojump_clock):
+    fleet = fleet_of(3)
+    async with world(policy=POLICY, pool=fleet.pool) as w:
+        ann, *others = await w.people("ann", *(f"p{number}" for number in range(10)))
+        room_id = await w.room(ann, *others)
+        await talk(ann, room_id)
+        for person in others:
+            await open_media(person, room_id, "receive")
+        parts = [seat.part for seat in w.state(room_id).seats.values()]
+        assert parts == [0, 0, 0, 0, 1, 1, 1, 1, 0, 1, 0]
+
+
+async def test_slots_and_pictures_are_what_there_is_to_hear_in_a_big_room(autojump_clock):
+    fleet = fleet_of(3)
+    async with world(policy=evolve(POLICY, speakers=1, speakers_above=1, spread_above=9), pool=fleet.pool) as w:
+        people = await w.people("ann", "bob", "cem")
+        room_id = await w.room(*people)
+        state = w.state(room_id)
+        await talk(people[0], room_id)
+        assert state.talk.to_hear() == 1
+        await talk(people[1], room_id)
+        await talk(people[2], room_id)
+        assert state.talk.big.slots
+        assert state.talk.to_hear() == 1
+        (sent,) = state.seats["cem"].transports
+        await people[2].does("produce", roomId=room_id, transportId=sent, kind="video", rtpParameters=VP8)
+        assert state.talk.to_hear() == 2
+        assert state.media.parts.load(state.talk.to_hear()) == [6]
+
+
+async def test_a_room_of_thirty_who_all_talk_and_show_themselves_is_on_one_worker(autojump_clock):
+    fleet = fleet_of(3)
+    async with world(pool=fleet.pool) as w:
+        people = await w.people(*(f"p{number}" for number in range(30)))
+        room_id = await w.room(*people)
+        for person in people:
+            await talk(person, room_id)
+            (sent,) = w.state(room_id).seats[person.welcome.data["userId"]].transports
+            await person.does("produce", roomId=room_id, transportId=sent, kind="video", rtpParameters=VP8)
+            await open_media(person, room_id, "receive")
+        assert len(w.state(room_id).media.parts.places) == 1
 
 
 # -- what the workers are told -----------------------------------------------------------------------------------------
@@ -392,7 +436,7 @@ async def test_a_room_that_ends_leaves_nothing_on_any_worker(autojump_clock):
 # -- whatever happens --------------------------------------------------------------------------------------------------
 def check(w, fleet):
     """What the workers have is what the rooms believe: no more and no less."""
-    transports, producers, consumers, speakers = set(), set(), set(), set()
+    transports, producers, consumers, speakers, held = set(), set(), set(), set(), set()
     for room in w.exchange.rooms.open.values():
         parts = room.state.media.parts
         numbers = [] if room.router is None else [share.place.port - 40000 for share in room.router.shares]
@@ -402,15 +446,22 @@ def check(w, fleet):
             transports |= {(here, key) for key in seat.transports}
             producers |= {(number, key) for key in seat.producers for number in numbers}
             consumers |= {(here, key) for key in seat.consumers}
+            held |= {(here, key) for key in seat.producers if seat.is_muted}
             for part, number in enumerate(numbers):
                 consumers |= {(here, f"{key}>{part}") for key in seat.producers if number != here}
-        speakers |= {(number, key) for key in room.state.talk.stage.slots for number in numbers}
+        speakers |= {(number, key) for key in slots_of(room.state) for number in numbers}
     having = [(number, fleet[number]) for number in sorted(fleet.books)]
     assert {(number, key) for number, books in having for key in books.transports} == transports
     assert {(number, key) for number, books in having for key in books.producers} == producers
     assert {(number, key) for number, books in having for key in books.consumers} == consumers
     assert {(number, key) for number, books in having for key in books.speakers} == speakers
+    assert {(number, key) for number, books in having for key in books.held} == held
     check_pipes(fleet)
+
+
+def slots_of(state):
+    """The tracks that carry whoever speaks, also those that are about to end."""
+    return [*state.talk.big.slots, *state.talk.big.old_slots]
 
 
 def check_pipes(fleet):
@@ -456,7 +507,7 @@ class Walk:
 
     def any_track(self, room):
         tracks = [key for seat in room.state.seats.values() for key in seat.producers]
-        tracks += room.state.talk.stage.slots
+        tracks += slots_of(room.state)
         return self.dice.choice(tracks) if tracks else None
 
     async def ask(self, name, event, **payload):
@@ -534,7 +585,7 @@ async def walk(clock, seed, steps):
         walking = Walk(w, fleet, people, clock, dice)
         for _ in range(steps):
             await walking.step()
-            states = [room.state for room in w.exchange.rooms.open.values() if room.state.talk.stage.slots]
+            states = [room.state for room in w.exchange.rooms.open.values() if room.state.talk.big.slots]
             most = max([most, *(len(state.media.parts.places) for state in states)])
         for name in Walk.NAMES:
             await walking.leaves(name)

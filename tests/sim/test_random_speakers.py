@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import hypothesis.strategies as st
 import pytest
 import trio
@@ -9,8 +11,10 @@ from attrs import evolve
 from hypothesis import HealthCheck, given, note, settings
 from trio.testing import MockClock
 
+from palaver_protocol.rtp_models import Kind
 from palaver_server.policy import DEFAULT
 from palaver_server.room_media import Direction
+from palaver_server.room_speakers import LINGER, OVERLAP
 from palaver_server.seat import is_voice
 from sim.listeners import PLAIN, VIDEO, Listener, Worker
 from sim.orderings import Scene, scene
@@ -22,6 +26,9 @@ BIG = evolve(DEFAULT, speakers=2, speakers_above=3)
 
 async def step(s: Scene, who: str, what: str) -> None:
     """Somebody does something, or something is done to him."""
+    if what in WAITS:
+        await s.pass_time(WAITS[what])
+        return
     party = s.parties[who]
     assert isinstance(party, Listener)
     if what == "come":
@@ -59,7 +66,7 @@ async def act(s: Scene, party: Listener, what: str) -> None:
         case "send anew":
             ack = await party.ask("createTransport", roomId=party.room, direction="send")
             party.sending = ack["params"]["id"]
-        case "listen to" if room.talk.stage.slots:
+        case "listen to" if room.talk.big.slots:
             for other in room.seats.values():
                 for voice in other.voices if other is not seat else ():
                     party.named.add(voice)
@@ -75,24 +82,31 @@ async def follow(s: Scene) -> None:
 def check(s: Scene) -> None:
     """All hear whom they should, and the worker holds what the server believes."""
     for room in s.exchange.rooms.open.values():
-        stage, seats = room.state.talk.stage, room.state.seats
-        microphones = sum(
-            not seat.is_muted and is_voice(plan) for seat in seats.values() for plan in seat.producers.values()
-        )
-        assert stage.microphones == microphones
-        assert microphones > 2 if stage.slots else microphones <= 3
+        big, seats = room.state.talk.big, room.state.seats
+        microphones = sum(not seat.is_muted and any(map(is_voice, seat.producers.values())) for seat in seats.values())
+        assert big.microphones == microphones
+        assert big.slots or microphones <= 3
+        assert (big.lingers_until < math.inf) == (bool(big.slots) and microphones <= 2)
+        assert (big.overlaps_until < math.inf) >= bool(big.old_slots or big.old_voices)
+        assert big.deadline() > trio.current_time()
         held = Worker()
         for command in room.router.commands:
             held.take(command)
         assert held.consumers == {key: of for seat in seats.values() for key, of in seat.consumers.items()}
-        assert held.slots == set(stage.slots)
+        assert held.slots == {*big.slots, *big.old_slots}
+        assert held.held == held_of(seats.values())
         for party in s.parties.values():
             if party.room == room.state.room_id and party.connection is not None:
                 check_ears(room.state, party)
 
 
+def held_of(seats) -> set[str]:
+    """The sound of those who are muted."""
+    return {key for seat in seats if seat.is_muted for key, plan in seat.producers.items() if plan.kind is Kind.AUDIO}
+
+
 def check_ears(room, party: Listener) -> None:
-    seat, slots = room.seats[party.user_id], room.talk.stage.slots
+    seat, slots = room.seats[party.user_id], room.talk.big.slots
     others = [other for other in room.seats.values() if other is not seat]
     announced = {
         key for other in others for key, plan in other.producers.items() if not (slots and is_voice(plan))
@@ -100,7 +114,9 @@ def check_ears(room, party: Listener) -> None:
     heard = list(seat.consumers.values())
     assert set(heard) == set(party.voices)
     assert len(heard) == len(set(heard))
-    assert announced <= set(heard) <= announced | party.named
+    assert (
+        announced <= set(heard) <= announced | party.named | room.talk.big.old_voices | room.talk.big.old_slots.keys()
+    )
     assert seat.transport(Direction.RECEIVE) is not None
 
 
@@ -135,7 +151,11 @@ COMMON, RARE = (
         "the worker dies",
     ),
 )
-steps = st.tuples(st.sampled_from(NAMES), st.one_of(st.just("speak"), st.sampled_from(COMMON), st.sampled_from(RARE)))
+WAITS = {"a moment passes": OVERLAP / 2, "time passes": OVERLAP, "much time passes": LINGER}  # s
+steps = st.tuples(
+    st.sampled_from(NAMES),
+    st.one_of(st.just("speak"), st.sampled_from(COMMON), st.sampled_from(RARE), st.sampled_from(list(WAITS))),
+)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])

@@ -11,6 +11,7 @@ from palaver_media import worker_messages as worker
 from palaver_protocol.negotiate import EXTENSION_IDS, MID, OPUS_PAYLOAD_TYPE
 from palaver_server import room_media
 from palaver_server.policy import DEFAULT
+from palaver_server.room_speakers import LINGER, OVERLAP
 from sim.listeners import PLAIN, VIDEO
 from world import CAPABILITIES, OPUS, cut, open_media, talk, world
 
@@ -35,7 +36,7 @@ def tracks(person):
 
 
 def slots(w, room_id):
-    return list(w.state(room_id).talk.stage.slots)
+    return list(w.state(room_id).talk.big.slots)
 
 
 async def crowd(w, number=5):
@@ -58,6 +59,7 @@ async def test_a_microphone_too_many_and_everybody_is_told_of_speakers_before_th
         for person in people:
             person.deaf()
         last = await talk(eve, room_id)
+        await trio.sleep(OVERLAP)
         await wait_all_tasks_blocked()
         made = slots(w, room_id)
         for person, own in zip(people, [*voices, last], strict=True):
@@ -82,13 +84,18 @@ async def test_a_room_stays_big_until_a_quarter_of_the_microphones_is_closed(aut
         made = slots(w, room_id)
         await open_media(ann, room_id, "receive")
         assert (await consume(ann, room_id, made[0]))["success"]
+        await trio.sleep(OVERLAP)
+        await wait_all_tasks_blocked()
         for person in people:
             person.deaf()
         await mute(ann, room_id)
         await mute(ann, room_id)
         assert slots(w, room_id) == made
         await mute(bob, room_id)
+        await trio.sleep(LINGER)
+        await wait_all_tasks_blocked()
         assert slots(w, room_id) == []
+        await trio.sleep(OVERLAP)
         await wait_all_tasks_blocked()
         for person, own in zip(people, voices, strict=True):
             assert tracks(person) == [
@@ -252,10 +259,13 @@ async def test_people_who_leave_make_a_room_small_and_the_last_one_ends_it(autoj
     async with world(policy=BIG) as w:
         (ann, bob, cem, dan, eve), room_id, voices = await crowd(w)
         made = slots(w, room_id)
+        await trio.sleep(OVERLAP)
+        await wait_all_tasks_blocked()
         ann.deaf()
         await eve.does("leaveRoom", roomId=room_id)
         assert slots(w, room_id) == made
         await dan.does("leaveRoom", roomId=room_id)
+        await trio.sleep(LINGER + OVERLAP)
         await wait_all_tasks_blocked()
         assert [name for name, _ in ann.notices if name in ("userLeft", "newProducer", "producerClosed")] == [
             *["userLeft"] * 2,
@@ -276,8 +286,10 @@ async def test_a_failed_transport_closes_its_microphones(autojump_clock):
         for person in people[:2]:
             (transport,) = room.state.seats[person.welcome.data["userId"]].transports
             room.reported(worker.TransportFailed(room_id, transport, "consent"))
+        assert room.state.talk.big.microphones == 3
+        await trio.sleep(LINGER)
+        await wait_all_tasks_blocked()
         assert not slots(w, room_id)
-        assert room.state.talk.stage.microphones == 3
 
 
 async def test_when_the_worker_dies_the_speakers_are_gone_and_come_again_with_the_microphones(autojump_clock):

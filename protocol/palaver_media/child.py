@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from .codec import Codec, Frames
 
 C = TypeVar("C")
 R = TypeVar("R")
+
+log = logging.getLogger(__name__)
 
 BEAT: Final = 1.0  # s between beats
 NICE: Final = -10
@@ -56,9 +59,16 @@ class Channel(Generic[C, R]):
             if not data:
                 self.close()
                 return
-            assert self._command is not None
             for body in self._frames.feed(data):
-                self._command(self._codec.read_command(body))
+                self._take(body)
+
+    def _take(self, body: bytes) -> None:
+        """Call for one command. When that fails, it costs nothing but this command: the next ones are others' calls."""
+        assert self._command is not None
+        try:
+            self._command(self._codec.read_command(body))
+        except Exception:
+            log.exception("a command failed")
 
     def report(self, report: R) -> None:
         """Tell the owner something. Never blocks."""

@@ -240,7 +240,9 @@ then `resumeConsumer`.
 `consume` names no transport, it is the participant's receive transport. The server is ICE-lite: it answers binding
 requests from `createTransport` on. `connectTransport` is answered before DTLS is done. Role `client` or `auto`
 makes the server the DTLS server; role `server` the client. The certificate may be named by sha-256, sha-384 or
-sha-512. After `transportFailed` or `mediaReset` negotiate again; the seat stays.
+sha-512. After `transportFailed` or `mediaReset` negotiate again; the seat stays. A large room may be spread over
+several media workers: the ICE candidates of two people in it may then have different ports, and there is nothing
+else to know of it.
 
 Opus, VP8 and H.264 (constrained baseline, `packetization-mode` 1) are passed on as they come, each to those who can
 play it. Video that was lost on the way is asked for and sent again: as RTX (RFC 4588) to and from those whose

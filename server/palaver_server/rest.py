@@ -69,13 +69,14 @@ class UsersAnswer(Ack):
 class WorkerStats:
     """One media worker; `transports` is what it told in its last beat, `pid` is absent while it is not up.
 
-    `media` is about all its rooms.
+    `media` is about all its rooms. `dropped` counts datagrams that were of no use, by reason, since this process began.
     """
 
     is_up: bool
     transports: int
     rooms: int
     media: MediaStats
+    dropped: dict[str, int]
     pid: int | None = None
 
 
@@ -206,8 +207,8 @@ def worker_stats(worker: Worker) -> WorkerStats:
     shares = worker.rooms.values()
     rooms, media = len(shares), add_up(x for room, part in shares for x in transports_of(room.state, part))
     if worker.process is None or worker.process.dead.is_set():
-        return WorkerStats(is_up=False, transports=0, rooms=rooms, media=media)
-    return WorkerStats(is_up=True, transports=worker.transports, rooms=rooms, media=media, pid=worker.process.pid)
+        return WorkerStats(is_up=False, transports=0, rooms=rooms, media=media, dropped={})
+    return WorkerStats(True, worker.transports, rooms, media, dict(worker.dropped), worker.process.pid)
 
 
 def resident_memory() -> int:

@@ -7,7 +7,7 @@ successor takes its port, and is the spare from then on. A large room has parts 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -61,6 +61,7 @@ class Worker:
     rooms: dict[str, tuple[Room, int]] = field(factory=dict[str, "tuple[Room, int]"])  # by router, and which part
     transports: int = 0  # at its last beat
     load: int = 0
+    dropped: Mapping[str, int] = field(factory=dict[str, int])  # datagrams of no use to its process, by reason
     is_draining: bool = False
 
     @property
@@ -77,7 +78,7 @@ class Worker:
         """Give a report to the room it is about."""
         match report:
             case Ready():
-                self.core, self.load, self.is_draining = report.core, 0, False
+                self.core, self.load, self.dropped, self.is_draining = report.core, 0, {}, False
                 self.place = Place(self.announce, report.port, report.fingerprint)
             case Draining():
                 log.warning("a media worker was asked to end, and takes no more rooms")
@@ -90,7 +91,7 @@ class Worker:
                 for router in report.rooms.keys() & self.rooms.keys():
                     keep(report.rooms[router], self.rooms[router][0].state)
             case Beat():
-                self.transports, self.load = report.transports, report.consumers
+                self.transports, self.load, self.dropped = report.transports, report.consumers, report.dropped
 
     def open_share(self, room: Room, part: int) -> Share:
         """A part of a room. All people of a room are expected on its first one, and newcomers on another."""

@@ -23,8 +23,6 @@ from .pump import PumpSelector
 from .sfu import Sfu
 from .statistics import Statistics
 
-log = logging.getLogger(__name__)
-
 
 async def run(fd: int, host: str, port_number: int, video_bitrate: int, pump: PumpSelector | None) -> None:
     """Serve until the channel closes, or until a drain is done; `video_bitrate` in bit/s.
@@ -70,7 +68,6 @@ async def run(fd: int, host: str, port_number: int, video_bitrate: int, pump: Pu
         statistics.close()
         sfu.close()
         port.flush()
-        log.info("dropped: %s", dict(port.dropped))
 
 
 def main() -> int:

@@ -93,12 +93,17 @@ class Notebook(Engine):
 
 @define
 class MediaServer:
-    """Answers all media requests; `before` may hold an answer back, `refused` names events to refuse and how often."""
+    """Answers all media requests; `held` may hold an answer back, `refused` names events to refuse and how often.
+
+    `code` and `no` say what such a refusal is.
+    """
 
     room: RoomView
     asked: list[tuple[float, str, dict[str, Any]]] = field(factory=list)
     refused: dict[str, int] = field(factory=dict)
     held: dict[str, trio.Event] = field(factory=dict)
+    code: str = "mediaUnavailable"
+    no: dict[str, Any] = field(factory=dict)
     server: Server | None = None
     _made: int = 0
 
@@ -123,7 +128,7 @@ class MediaServer:
             await self.held[key].wait()
         if self.refused.get(event, 0) > 0:
             self.refused[event] -= 1
-            await server.refuse(ack_id, "mediaUnavailable")
+            await server.refuse(ack_id, self.code, **self.no)
             return
         await server.answer(ack_id, **self.fields(event, payload))
 

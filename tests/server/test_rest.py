@@ -15,9 +15,11 @@ from attrs import evolve
 from http_peer import Peer
 from palaver_media.worker_messages import (
     AddressFamily,
+    Beat,
     ConsumerStatistics,
     MediaKind,
     ProducerStatistics,
+    Ready,
     StatisticsTaken,
     TransportStatistics,
 )
@@ -138,6 +140,7 @@ async def test_stats_count(url):
         assert stats["workers"][0]["isUp"] is True
         assert stats["uptime"] > before["uptime"]
         assert stats["cpuTime"] > before["cpuTime"]
+        assert [each["dropped"] for each in stats["workers"]] == [{}, {}]
         assert 10_000_000 < stats["memory"] < 1_000_000_000
 
 
@@ -292,6 +295,27 @@ async def test_stats_of_a_call():
             schema["additionalProperties"] = False
         check(document, "/api/stats", await ask(url, "/api/stats"))
         check(document, "/api/stats/{roomId}", await ask(url, f"/api/stats/{room['roomId']}"))
+
+
+async def test_a_worker_tells_what_it_dropped_and_its_successor_begins_anew(autojump_clock):
+    async with world() as w:
+        worker = Worker("127.0.0.1", (), 0)
+        worker.process = worker.make()
+        rest = Rest(w.exchange, Pool([worker]))
+
+        def shown():
+            [one] = get(rest, "/api/stats")["workers"]
+            return one["dropped"]
+
+        assert shown() == {}
+        for strangers in (3, 7):
+            worker.reported(Beat(dropped={"stranger": strangers, "unprotected": 1}))
+        assert shown() == {"stranger": 7, "unprotected": 1}
+        worker.process.dead.set()
+        assert shown() == {}
+        worker.process = worker.make()
+        worker.reported(Ready(40000, "AA:BB"))
+        assert shown() == {}
 
 
 async def test_a_worker_that_is_not_up_has_no_pid(autojump_clock):

@@ -9,7 +9,7 @@ import logging
 import random
 import secrets
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 from attrs import define, evolve, field
@@ -40,11 +40,13 @@ from palaver_protocol.rtp_models import (
     RtpCapabilities,
     RtpParameters,
 )
-from palaver_protocol.table import Code, Refusal, refusal
+from palaver_protocol.table import Ack, Code, Refusal, Request, refusal
 
 from .engine import Engine
 from .session import Session
 from .state import ClientState
+
+A = TypeVar("A", bound=Ack)
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +54,21 @@ OPUS: Final = "audio/opus"
 OPUS_PARAMETERS: Final = {"minptime": 10, "useinbandfec": 1}  # RFC 7587, section 6.1
 OUR_MID: Final = "0"
 CONNECT: Final = 15.0  # s until both transports are connected
+AT_ONCE: Final = 8  # voices that are being asked for
+LATER: Final = 1.0  # s until we ask again, when the server does not say
+SOONEST, LATEST = 0.2, 10.0  # s, whatever the server says
 
 
 @define
 class Voice:
     """Somebody's track as we hear it, or that of a speaker, which carries one person after the other.
 
-    `consumer` is None while it is being asked for, or when that was refused.
+    `consumer` is None while it is being asked for, or when that was refused for good. `wanted` ends with the track.
     """
 
     user: UserId
     consumer: ConsumerId | None = None
+    wanted: trio.CancelScope = field(factory=trio.CancelScope)
 
 
 @define(eq=False)
@@ -79,6 +85,8 @@ class Negotiation:
     _connected: set[str] = field(factory=set[str])
     _is_up: trio.Event = field(factory=trio.Event)
     _changed: trio.Event = field(factory=trio.Event)
+    _turns: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(AT_ONCE))
+    _not_before: float = 0.0  # on Trio's clock: the server wants to hear of no voice until then
 
     async def run(self) -> None:
         """Negotiate, then keep hearing whoever there is to hear.
@@ -170,18 +178,47 @@ class Negotiation:
     async def _consume(
         self, transport: TransportId, producer: ProducerId, voice: Voice, understood: RtpCapabilities
     ) -> None:
-        try:
-            params = (await self._session.ask(Consume(self._room, producer, understood))).params
-            if self.voices.get(producer) is not voice:
-                return  # closed meanwhile, and the consumer with it; perhaps it is told of and asked for again already
-            voice.consumer = ConsumerId(params.id)
-            self._engine.tell(_receive(self._call, transport, params))
-            await self._session.ask(ResumeConsumer(self._room, voice.consumer))
-        except Refusal as no:  # one voice less; if the track has gone, a notice says so too
-            log.info("cannot hear %s: %s", producer, no)
+        """Hear a voice when it has its turn, which it keeps until it is heard: better some soon than all late."""
+        with voice.wanted:
+            async with self._turns:
+                try:
+                    await self._hear(transport, producer, voice, understood)
+                except Refusal as no:  # one voice less; if the track has gone, a notice says so too
+                    log.info("cannot hear %s: %s", producer, no)
+
+    async def _hear(
+        self, transport: TransportId, producer: ProducerId, voice: Voice, understood: RtpCapabilities
+    ) -> None:
+        params = (await self._insist(Consume(self._room, producer, understood))).params
+        if self.voices.get(producer) is not voice:
+            return  # closed meanwhile, and the consumer with it; perhaps it is told of and asked for again already
+        voice.consumer = ConsumerId(params.id)
+        self._engine.tell(_receive(self._call, transport, params))
+        await self._insist(ResumeConsumer(self._room, voice.consumer))
+
+    async def _insist(self, asked: Request[A]) -> A:
+        """Ask for a voice, and again as often as that is refused for now only.
+
+        Such a refusal is about our connection or about the room's media, so the other voices wait as well: a room of
+        hundreds costs more than a connection may spend at once.
+
+        Raises:
+            Refusal: the server said no for good.
+            Disconnected: the connection was lost before the answer came.
+        """
+        while True:
+            await trio.sleep_until(self._not_before)
+            try:
+                return await self._session.ask(asked)
+            except Refusal as no:
+                if not no.can_retry:
+                    raise
+                pause = LATER if no.retry_after is None else no.retry_after
+                self._not_before = trio.current_time() + min(max(pause, SOONEST), LATEST)
 
     def _stop(self, producer: ProducerId) -> None:
         voice = self.voices.pop(producer)
+        voice.wanted.cancel()
         if voice.consumer is not None:
             self._engine.tell(StopReceiving(self._call, voice.consumer))
 

@@ -23,9 +23,10 @@ from running import serving
 from world import Person, children_of, visiting
 
 SIZES: Final = (2, 4, 8, 16, 32, 64, 128, 256, 500)
-AT_ONCE: Final = 16  # people who come together
-QUIET: Final = 0.5  # s in which nobody is told of somebody's track: then all is agreed upon
+AT_ONCE: Final = 32  # people who come together
+QUIET: Final = 2.5  # s in which nobody is told of a track: then all is agreed upon, and what was replaced has ended
 LATEST: Final = 0.2  # s that a packet may be sent too late, and
+TRACKS: Final = ("newProducer", "producerClosed")
 FULL: Final = 90  # % of a core for the worker: beyond, the machine carries no larger room
 URIS: Final = ("urn:ietf:params:rtp-hdrext:sdes:mid", "urn:ietf:params:rtp-hdrext:ssrc-audio-level")
 OPUS: Final = {"mimeType": "audio/opus", "clockRate": 48000, "channels": 2}
@@ -68,9 +69,9 @@ class Guest:
     async def follow(self) -> bool:
         """Listen to what was announced meanwhile; whether there was anything."""
         notices, self._read = self.person.notices[self._read :], len(self.person.notices)
-        new = [payload["producerId"] for name, payload in notices if name == "newProducer"]
-        await self.listen(new)
-        return bool(new)
+        told = {event: [payload["producerId"] for name, payload in notices if name == event] for event in TRACKS}
+        await self.listen(each for each in told["newProducer"] if each not in told["producerClosed"])
+        return any(told.values())
 
 
 async def ask(person: Person, event: str, **payload: Any) -> dict[str, Any]:

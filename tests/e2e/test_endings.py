@@ -15,7 +15,6 @@ from palaver_client import Client, MediaState, connect
 from running import Program, running, serving
 
 pytestmark = [pytest.mark.trio, pytest.mark.timeout(120)]
-ROUNDS = 100
 TALKING = ("--room", "lobby", "--input", "tone:440", "--output", "null", "--json")
 
 
@@ -59,7 +58,8 @@ async def join_and_leave(client: Client) -> None:
                 return
 
 
-async def test_a_hundred_joins_leave_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [25, pytest.param(100, marks=pytest.mark.long)])
+async def test_joins_leave_nothing_behind(rounds: int) -> None:
     def count(server: Program) -> dict[str, int]:
         pids = {"server": server.process.pid, "us": os.getpid()}
         pids["worker"], pids["spare"] = sorted(children(server.process.pid))
@@ -79,7 +79,7 @@ async def test_a_hundred_joins_leave_nothing_behind(tmp_path: Path) -> None:
             await join_and_leave(client)
         await wait_health(url, connections=1, rooms=0, transports=0)
         before = count(server)
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             await join_and_leave(client)
         await wait_health(url, connections=1, rooms=0, transports=0)
         after = count(server)

@@ -38,9 +38,9 @@ CAPABILITIES: Final = {
 }
 
 HELP: Final = """\
-Everybody has an open microphone and talks, 50 Opus packets a second of 80 bytes, and listens to every track that the
-server announces. The sessions are light: signalling over a WebSocket, ICE, DTLS-SRTP, no sound engine; all are in one
-process. CPU is user and system time. Where the machine carries no larger room, the bench says so and stops.
+Everybody has an open microphone and talks, 50 Opus packets a second of 80 bytes (`--rate`), and listens to every track
+that the server announces. The sessions are light: signalling over a WebSocket, ICE, DTLS-SRTP, no sound engine; all are
+in one process. CPU is user and system time. Where the machine carries no larger room, the bench says so and stops.
 Read the last columns: what a listener costs grows with the talkers while everybody hears everybody, and stays where it
 is once only the loudest are forwarded, because then the room costs N x listeners. `--speakers off` shows it without.
 """
@@ -152,12 +152,12 @@ class Room:
     async def _follow(self, guest: Guest, news: list[bool]) -> None:
         news.append(await guest.follow())
 
-    def talk(self, seconds: float) -> dict[str, float]:
-        """Everybody talks for so long: what it took, per second."""
+    def talk(self, rate: float, seconds: float) -> dict[str, float]:
+        """Everybody talks for so long, with so many packets a second: what it took, per second."""
         listeners = [guest.receiving for guest in self.guests]
         run = Run(self._inbox, [*listeners, *(guest.sending for guest in self.guests)], listeners, self._number)
         before = {name: cpu_seconds(pid) for name, pid in self._pids.items()}
-        run.talk(self._talkers, 50, seconds)
+        run.talk(self._talkers, rate, seconds)
         cpu = {name: cpu_seconds(pid) - before[name] for name, pid in self._pids.items()}
         self._number += len(run.sent)
         size, pairs = len(self.guests), len(self.guests) * (len(self.guests) - 1)
@@ -174,7 +174,7 @@ class Room:
         }
 
 
-async def measure(most: int, seconds: float, speakers: str) -> dict[str, Any]:
+async def measure(most: int, rate: float, seconds: float, speakers: str) -> dict[str, Any]:
     """Grow and measure, as far as the machine carries it."""
     found: list[dict[str, float]] = []
     async with serving("--state", "memory:", "--speakers", speakers) as (url, server), AsyncExitStack() as stack:
@@ -183,7 +183,7 @@ async def measure(most: int, seconds: float, speakers: str) -> dict[str, Any]:
         for size in [*(size for size in SIZES if size < most), most]:
             print(f"{size} microphones ...", file=sys.stderr)
             await room.grow(size)
-            figures = room.talk(seconds)
+            figures = room.talk(rate, seconds)
             found.append(figures)
             if figures["late_ms"] > 1000 * LATEST or figures["worker_cpu_percent"] > FULL:
                 return {"sizes": found, "stopped": f"this machine carries no more than {size} who all talk"}
@@ -219,12 +219,13 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--most", type=int, default=500, metavar="N", help="microphones at last (500)")
+    parser.add_argument("--rate", type=float, default=50, metavar="N", help="packets of each talker and second (50)")
     parser.add_argument("--speakers", default="4", metavar="N|off", help="as of `palaver serve` (4)")
     parser.add_argument("--seconds", type=float, default=3, help="that they talk at each size (3)")
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    found = trio.run(measure, options.most, options.seconds, options.speakers)
+    found = trio.run(measure, options.most, options.rate, options.seconds, options.speakers)
     print(json.dumps(found, indent=2) if options.json else table(found))
 
 

@@ -53,10 +53,6 @@ class RoomMedia:
     def __attrs_post_init__(self) -> None:
         self.parts = RoomParts(self.seats, self.effect, self.spread_above)
 
-    def command_all(self, command: worker.AddSpeakers | worker.CloseConsumers | worker.CloseProducer) -> None:
-        """Have all workers of the room do something; speakers will be on those that come later, too."""
-        self.parts.tell_all(command)
-
     def open_transport(self, seat: Seat, direction: Direction, to_hear: Callable[[], int]) -> TransportParams:
         """A new transport of a seat. Close the seat's older one of that direction first."""
         if not self.parts.places:

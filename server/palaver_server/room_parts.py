@@ -76,7 +76,10 @@ class RoomParts:
         self.effect(Order(seat.part, command))
 
     def tell_all(self, command: AddSpeakers | CloseConsumers | CloseProducer) -> None:
-        """Have all workers do something about the room's speakers, or about what they stand for."""
+        """Have all workers do something about the room's speakers, or about what they stand for.
+
+        Speakers will be on the parts that come later, too.
+        """
         for part in range(len(self.places)):
             self.effect(Order(part, command))
         match command:

@@ -70,7 +70,7 @@ class RoomSpeakers:
             self.tell(NewProducer(slot.producer, slot.user_id, Kind.AUDIO))
         self.end_slots()  # if it was big a moment ago; a router has slots once
         self.slots = {slot.producer: slot for slot in made}
-        self.media.command_all(AddSpeakers(self.media.router, tuple(self.slots), SLOT.codec.clock_rate))
+        self.media.parts.tell_all(AddSpeakers(self.media.router, tuple(self.slots), SLOT.codec.clock_rate))
         self.old_voices = {voice for seat in self.seats.values() for voice in seat.voices if voice != untold}
         self.old_consumers = {
             consumer
@@ -113,14 +113,14 @@ class RoomSpeakers:
         if to:
             self.effect(Tell(tuple(to), ProducerClosed(voice, owner.user_id)))
         if not wishes:  # else one by one
-            self.media.command_all(CloseConsumers(voice))
+            self.media.parts.tell_all(CloseConsumers(voice))
 
     def end_slots(self) -> None:
         """Close slots that voices have replaced."""
         slots, self.old_slots = self.old_slots, {}
         for slot in slots.values():
             self.tell(ProducerClosed(slot.producer, slot.user_id))
-            self.media.command_all(CloseProducer(slot.producer))
+            self.media.parts.tell_all(CloseProducer(slot.producer))
         if slots:
             self.media.forget_producer(self.seats.values(), *slots)
 

@@ -34,6 +34,7 @@ class Inside:
         self.port = Port(udp, loop.time, core)
         self.sfu = Sfu(CERTIFICATE, self.port, self.reports.append)
         self.loop = loop
+        self.sockets: list[socket.socket] = []  # of all clients, closed at the end
         self.address = udp.getsockname()
 
     async def pass_time(self, seconds: float) -> None:
@@ -62,6 +63,7 @@ class Client:
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind(("127.0.0.1", 0))
         udp.setblocking(False)
+        self.inside.sockets.append(udp)
         return udp
 
     def send(self, *datagrams: bytes, through: socket.socket | None = None) -> list[bytes]:
@@ -105,7 +107,11 @@ def run(scenario, cores: Sequence[type[Fanout]] = (PythonFanout, CFanout)) -> No
             loop = asyncio.get_running_loop()
             assert isinstance(loop, Loop)
             inside = Inside(loop, udp, core)
-            await scenario(inside)
+            try:
+                await scenario(inside)
+            finally:
+                for each in inside.sockets:
+                    each.close()
             inside.sfu.close()
             assert not inside.port.by_ufrag
             assert not inside.port.by_address

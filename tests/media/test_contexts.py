@@ -33,7 +33,6 @@ def test_every_producer_of_a_long_life_may_report():
             assert inside.sfu.producers["p"].sender_info is not None
             inside.sfu.apply(CloseProducer("p"))
         assert not inside.port.dropped
-        client.socket.close()
 
     run(scenario)
 
@@ -60,6 +59,5 @@ def test_a_closed_producer_is_known_for_a_while_and_then_forgotten():
             client.send(*datagrams)
             assert inside.port.dropped["SrtpError"] == replays
             inside.sfu.apply(CloseProducer("p"))
-        client.socket.close()
 
     run(scenario)

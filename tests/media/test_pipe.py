@@ -96,8 +96,8 @@ def run_pair(scenario: Callable[[Pair], Awaitable[None]]) -> None:
             assert not far.sfu.producers
             assert not far.sfu.consumers
             assert not far.port.by_address
-            pair.speaker.socket.close()
-            pair.listener.socket.close()
+            for each in far.sockets:
+                each.close()
 
     run(whole)
 

@@ -73,8 +73,6 @@ def test_listeners_and_statistics_see_no_difference(said, first):
         producer = inside.sfu.producers["p"]
         counted = producer.reception
         seen.append((got, counted.received, counted.highest, counted.expected, producer.octets, producer.level))
-        speaker.socket.close()
-        listener.socket.close()
 
     run(scenario)
     assert seen[0] == seen[1]
@@ -107,8 +105,6 @@ def test_no_block_of_extensions_is_too_long_for_either_core(said):
             speaker.send(speaker.dtls.protect_rtp(header + block + b"sound"))
             came += listener.receive()
         seen.append(([each.write() for each in heard(listener, came)], inside.port.dropped["ValueError"]))
-        speaker.socket.close()
-        listener.socket.close()
 
     run(scenario)
     assert seen[0] == seen[1]
@@ -133,8 +129,6 @@ def test_tracks_beyond_what_the_core_takes_are_heard_too():
                 speaker.send(speaker.dtls.protect_rtp(audio(ssrc, 10 + (closed or 0)).write()))
                 came += listener.receive()
             assert [each.ssrc - 100 for each in heard(listener, came)] == list(ssrcs)
-        speaker.socket.close()
-        listener.socket.close()
 
     run(scenario)
 

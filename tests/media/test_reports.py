@@ -38,8 +38,6 @@ def test_everybody_is_told_once_a_second_and_not_all_at_once():
             everybody += now
         assert all(count in (3, 4) for count in everybody.values())
         assert len(everybody) == CLIENTS
-        for client in clients:
-            client.socket.close()
 
     run(scenario)
 
@@ -52,7 +50,5 @@ def test_after_a_hold_up_everybody_is_told_once_and_who_is_gone_is_not():
         told([*clients, gone])
         await inside.pass_time(7.3 * REPORT)
         assert told([*clients, gone]) == Counter(client.id for client in clients)
-        for client in [*clients, gone]:
-            client.socket.close()
 
     run(scenario)

@@ -155,7 +155,6 @@ def test_levels_come_from_packets_and_who_is_closed_speaks_no_more():
         await inside.pass_time(INTERVAL)
         assert inside.reports[-1] == SpeakersChanged("room", ())
         assert not inside.sfu.conversations
-        client.socket.close()
 
     run(scenario)
 

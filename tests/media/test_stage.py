@@ -111,11 +111,6 @@ def check_unbroken(packets: list[RtpPacket]) -> None:
         assert other.is_marked or one.payload.split()[0] == other.payload.split()[0]
 
 
-def close(inside: Inside, *clients: Client) -> None:
-    for client in (*inside.people, *clients):
-        client.socket.close()
-
-
 def test_a_voice_takes_a_slot_with_the_words_that_made_it_count():
     async def scenario(inside: Inside) -> None:
         gather(inside, "ab")
@@ -128,7 +123,6 @@ def test_a_voice_takes_a_slot_with_the_words_that_made_it_count():
         assert listener.words(100)[-1] == "a 60023"
         assert listener.heard[100][0].is_marked
         check_unbroken(listener.heard[100])
-        close(inside, listener)
 
     run(scenario)
 
@@ -148,7 +142,6 @@ def test_voices_follow_each_other_on_one_slot_as_one_stream_that_keeps_its_delay
         check_unbroken(listener.heard[100])
         begins = [packet.payload.decode() for packet in listener.heard[100] if packet.is_marked]
         assert [each.split()[0] for each in begins] == list("abcabcabcabc")
-        close(inside, listener)
 
     run(scenario)
 
@@ -169,7 +162,6 @@ def test_voices_that_push_each_other_out_do_not_push_the_delay_up():
             leads.append(listener.heard[100][-1].timestamp - int(inside.loop.time() * RATE) & 0xFFFFFFFF)
         assert max(abs(signed(each - leads[0])) for each in leads) < 2 * FRAME * RATE
         check_unbroken(listener.heard[100])
-        close(inside, listener)
 
     run(scenario)
 
@@ -195,7 +187,6 @@ def test_who_speaks_hears_neither_himself_nor_twice_whom_he_consumes_by_name():
             numbers = [packet.sequence for packet in other.heard[ssrc]]
             assert numbers == [(numbers[0] + step) & 0xFFFF for step in range(len(numbers))]
         assert other.words(100)[-1].startswith("a") or other.words(101)[-1].startswith("a")
-        close(inside, himself, other)
 
     run(scenario)
 
@@ -213,7 +204,6 @@ def test_a_louder_voice_takes_the_place_of_the_quietest_and_one_as_loud_does_not
         assert holders == {"a", "c"}
         for ssrc in (100, 101):
             check_unbroken(listener.heard[ssrc])
-        close(inside, listener)
 
     run(scenario)
 
@@ -234,7 +224,6 @@ def test_one_person_with_several_tracks_has_one_slot():
         holders = sorted(slot.holder.id for slot in inside.sfu.slots.values() if slot.holder is not None)
         assert len(holders) == 2
         assert holders[1] == "b"
-        close(inside, listener)
 
     run(scenario)
 
@@ -251,7 +240,6 @@ def test_the_silent_cost_nothing():
         await say(inside, 10, [listener], a=20)
         assert len(listener.heard[100]) > before
         assert listener.heard[100][before].is_marked
-        close(inside, listener)
 
     run(scenario)
 
@@ -274,7 +262,6 @@ def test_who_is_muted_is_neither_heard_nor_listened_to():
         await say(inside, 10, [listener], a=20)
         assert listener.words(100) == [f"a {number}" for number in range(60_021, 60_031)]
         check_unbroken(listener.heard[300])
-        close(inside, listener)
 
     run(scenario)
 
@@ -303,7 +290,6 @@ def test_a_slot_outlives_its_voice_and_ends_when_it_is_closed():
         assert not inside.sfu.consumers
         await say(inside, 10, [listener], b=30)
         assert len(listener.heard[200]) == 10
-        close(inside, listener)
 
     run(scenario)
 
@@ -331,7 +317,6 @@ def test_what_is_missed_comes_again_byte_for_byte_until_another_has_the_slot():
             listener.dtls.protect_rtcp(write_nack(100, [first + 1, first + voice, first + voice + 1]))
         )
         assert [each for each in again if not rtp.is_rtcp(each)] == came[voice : voice + 2]
-        close(inside, listener)
 
     run(scenario)
 
@@ -377,7 +362,6 @@ def test_no_number_stands_for_two_packets_and_nobody_is_heard_twice(walk):
                 assert not [word for word in listener.words(ssrc) if word.startswith("a")]
         slots = [word for ssrc in (100, 101) for word in listener.words(ssrc)]
         assert len(slots) == len(set(slots))
-        close(inside, listener)
 
     try:
         run(scenario)

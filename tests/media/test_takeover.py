@@ -23,8 +23,6 @@ def test_nobody_is_heard_at_the_address_of_a_client_who_is_there():
         inside.sfu.apply(AddProducer(client.id, "p", MediaKind.AUDIO, 48000, 1, {111: 100}, {}))
         client.send(client.dtls.protect_rtp(audio(1, 1).write()))
         assert inside.sfu.producers["p"].reception.received == 1
-        client.socket.close()
-        thief.socket.close()
 
     run(scenario)
 
@@ -42,8 +40,6 @@ def test_the_address_of_a_client_who_is_silent_or_gone_is_the_next_ones():
         inside.sfu.close_transport(former.transport)
         last.check(through=former.socket)
         assert inside.port.by_address[address] is last.transport
-        for each in (former, successor, last):
-            each.socket.close()
 
     run(scenario)
 
@@ -55,6 +51,5 @@ def test_nobody_is_heard_at_the_address_of_another_worker():
         inside.sfu.apply(OpenPipe("pipe", host, port, "00" * 28, "11" * 28))
         client.check()
         assert inside.port.by_address == {pack((host, port)): inside.sfu.pipes["pipe"]}
-        client.socket.close()
 
     run(scenario)

@@ -36,7 +36,6 @@ def test_a_client_that_does_not_connect_in_time_is_given_up():
         assert inside.reports == [TransportFailed("room", client.id, "timeout")]
         client.check()
         assert not inside.sfu.transports
-        client.socket.close()
 
     run(scenario)
 
@@ -53,7 +52,6 @@ def test_a_client_that_stops_checking_is_gone_after_its_consent():
         await inside.pass_time(1.1)
         assert inside.reports[-1] == TransportFailed("room", client.id, "consent")
         assert not inside.sfu.transports
-        client.socket.close()
 
     run(scenario)
 
@@ -83,8 +81,6 @@ def test_an_address_taken_over_by_another_transport_stays_his():
         second.check(through=first.socket)
         inside.sfu.close_transport(first.transport)
         assert list(inside.port.by_address.values()) == [second.transport]
-        first.socket.close()
-        second.socket.close()
 
     run(scenario)
 
@@ -107,8 +103,6 @@ def test_what_cannot_be_protected_or_sent_is_not_sent():
         inside.port.send(b"to nowhere", pack(("127.0.0.1", 0)))
         inside.port.flush()
         assert any(reason.startswith("send:") for reason in inside.port.dropped)
-        speaker.socket.close()
-        listener.socket.close()
 
     run(scenario)
 
@@ -137,8 +131,6 @@ def test_one_sender_is_not_asked_for_keyframes_all_the_time():
         inside.sfu.apply(PauseConsumer("c"))
         assert await asked(KEYFRAME_PATIENCE) == 0  # nobody would see it
         assert await asked(10) == 0
-        speaker.socket.close()
-        listener.socket.close()
 
     run(scenario)
 
@@ -219,7 +211,5 @@ def test_numbers_are_gapless_over_pauses_and_keep_the_senders_gaps_over_the_wrap
         first = 65000 & 0x7FFF
         expected = [*range(600), *range(29900, 30000), *range(59900, 60000)]
         assert heard == [(first + each) & 0xFFFF for each in expected]
-        speaker.socket.close()
-        listener.socket.close()
 
     run(scenario)

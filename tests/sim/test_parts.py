@@ -337,7 +337,7 @@ async def test_speakers_are_on_all_parts_also_on_those_that_come_later(autojump_
         room_id, _ = await spread(w, ann, bob, eve)
         room = w.exchange.rooms.open[RoomId(room_id)]
         added = worker.AddSpeakers(room_id, ("s1", "s2"), 48_000)
-        room.do(partial(room.state.media.command_all, added))
+        room.do(partial(room.state.media.parts.tell_all, added))
         assert added in fleet[0].told
         assert added in fleet[1].told
         await fill(w, room_id, bob)
@@ -345,7 +345,7 @@ async def test_speakers_are_on_all_parts_also_on_those_that_come_later(autojump_
         both = {"s1", "s2"}
         assert [set(books.speakers) for books in fleet] == [both, both, both, set()]
         for speaker in both:
-            room.do(partial(room.state.media.command_all, worker.CloseProducer(speaker)))
+            room.do(partial(room.state.media.parts.tell_all, worker.CloseProducer(speaker)))
         assert not any(books.speakers for books in fleet)
         assert room.state.media.parts.speakers is None
 
@@ -361,7 +361,7 @@ async def test_a_voice_whose_listeners_are_dismissed_is_still_carried(autojump_c
 
         def dismiss():
             room.state.media.forget_producer(list(room.state.seats.values()), ProducerId(track))
-            room.state.media.command_all(worker.CloseConsumers(track))
+            room.state.media.parts.tell_all(worker.CloseConsumers(track))
 
         room.do(dismiss)
         check(w, fleet)
@@ -380,7 +380,7 @@ async def test_when_the_worker_of_any_part_dies_the_whole_room_begins_anew(autoj
         await hear(bob, room_id, *tracks)
         await talk(bob, room_id)
         room = w.exchange.rooms.open[RoomId(room_id)]
-        room.do(partial(room.state.media.command_all, worker.AddSpeakers(room_id, ("s1",), 48_000)))
+        room.do(partial(room.state.media.parts.tell_all, worker.AddSpeakers(room_id, ("s1",), 48_000)))
         fleet.die(victim)
         for person in (ann, bob, eve):
             assert (await person.expect("mediaReset"))["roomId"] == room_id

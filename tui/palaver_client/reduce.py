@@ -96,14 +96,9 @@ def reduce(state: ClientState, told: AnyNotice, now: float) -> ClientState:
         case HostChanged():
             return in_room(state, lambda room: with_host(room, told) if room.room_id == told.room_id else room)
         case NewProducer():
-            track = ProducerRef(told.producer_id, told.kind)
-            if is_speaker(told.user_id):
-                return in_room(state, lambda room: add_speaker(room, track))
-            return of_person(state, told.user_id, lambda person: add_track(person, track))
+            return _with_track(state, told)
         case ProducerClosed():
-            if is_speaker(told.user_id):
-                return in_room(state, lambda room: drop_speaker(room, told))
-            return of_person(state, told.user_id, lambda person: drop_track(person, told))
+            return _without_track(state, told)
         case ParticipantMediaStateUpdated():
             return of_person(state, told.user_id, lambda person: _with_media_state(person, told))
         case RecordingStateChanged() if _is_here(state, told):
@@ -130,6 +125,19 @@ def reduce(state: ClientState, told: AnyNotice, now: float) -> ClientState:
 
 def _is_here(state: ClientState, told: RecordingStateChanged | ActiveSpeakers | CallEnded | MediaReset) -> bool:
     return state.room is not None and state.room.room_id == told.room_id
+
+
+def _with_track(state: ClientState, told: NewProducer) -> ClientState:
+    track = ProducerRef(told.producer_id, told.kind)
+    if is_speaker(told.user_id):
+        return in_room(state, lambda room: add_speaker(room, track))
+    return of_person(state, told.user_id, lambda person: add_track(person, track))
+
+
+def _without_track(state: ClientState, told: ProducerClosed) -> ClientState:
+    if is_speaker(told.user_id):
+        return in_room(state, lambda room: drop_speaker(room, told))
+    return of_person(state, told.user_id, lambda person: drop_track(person, told))
 
 
 def _with_media_state(person: Participant, told: ParticipantMediaStateUpdated) -> Participant:

@@ -152,8 +152,8 @@ class Ice:
     def _check(self) -> None:
         for path in self._paths:
             request, transaction = stun.make_request(f"{self.ufrag}:{self._ours}", self.password, self._tie_breaker)
+            self._pending[transaction] = path, time.monotonic()  # before its answer can be here
             path.send(request)
-            self._pending[transaction] = path, time.monotonic()
         while len(self._pending) > PENDING:
             del self._pending[next(iter(self._pending))]
 

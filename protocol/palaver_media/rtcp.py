@@ -200,6 +200,10 @@ class Reception:
         """Take over what was counted elsewhere; `jitter` in units of the clock."""
         self._first, self.highest, self.received, self._jitter = first, highest, received, jitter
 
+    def take_over(self, other: Reception) -> None:
+        """Take over what another one counted."""
+        self.set_counts(other._first, other.highest, other.received, other._jitter)
+
     def note_sender_report(self, ntp: int, now: float) -> None:
         """Remember the sender's last report (its 64-bit NTP time), for LSR and DLSR."""
         self._sender_report = to_short_ntp(ntp), now

@@ -178,11 +178,11 @@ class Reception:
         """Count a packet that arrived at `now`; the answer is its extended sequence number."""
         highest = self.highest
         if highest < 0:
-            self._first = highest = sequence
+            self._first = self.highest = highest = sequence
         index = highest + ((sequence - highest + 0x8000) & 0xFFFF) - 0x8000  # as `extend` has it
-        if index > self.highest:
+        if index > highest:
             self.highest = index
-        if index < self._first:
+        elif index < self._first:
             self._first = index
         self.received += 1
         transit = now * self.clock_rate - timestamp

@@ -7,7 +7,8 @@ import select
 import struct
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any, Final
 
 from palaver_media.srtp import FFI, LIBRARY, TRAILER
@@ -99,7 +100,7 @@ class PythonFanout(Fanout):
         incoming, unpack = self.incoming, _HEADER.unpack_from
         received, self._received = self._received, 0
         for slot in range(received):
-            if incoming.sizes[slot] >= RTP_HEADER:
+            if incoming.arrived[slot] >= RTP_HEADER:
                 head = unpack(incoming.views[slot])
                 client = self._doors.get(incoming.names[incoming.places[slot]].tobytes())
                 is_rtp = head[0] >> 6 == 2 and not 192 <= head[1] <= 223
@@ -134,38 +135,40 @@ class PythonFanout(Fanout):
         self, legs: list[PythonLeg], index: int, first: int, second: int, timestamp: int, tail: bytes, octets: int
     ) -> None:
         """The innermost loop: no call, tuple or look-up in it that can be outside. `tail` follows the fixed header."""
-        rest = slice(RTP_HEADER, RTP_HEADER + len(tail))
-        fits = rest.stop + TRAILER <= SLOT
-        outgoing, size, protect, write = self.outgoing, self.size, LIBRARY.srtp_protect, _HEADER.pack_into
-        views, pointers, lengths, names, places = (
-            outgoing.views, outgoing.pointers, outgoing.lengths, outgoing.names, outgoing.places,
+        outgoing, size, protect = self.outgoing, self.size, LIBRARY.srtp_protect
+        memory, pointers, lengths, names, places = (
+            outgoing.bytes, outgoing.pointers, outgoing.lengths, outgoing.names, outgoing.places,
         )  # fmt: skip
+        write, length = writer(len(tail)), RTP_HEADER + len(tail)
+        if length + TRAILER > SLOT:
+            self.failures += len(legs)
+            return
         slot = outgoing.used
         for leg in legs:
-            if leg.first < 0 or index - leg.offset > leg.highest + FARTHEST:
-                leg.begin(index)
-            elif index < leg.first:  # late, from before a pause: its number is another's
+            number = index - leg.offset
+            if leg.first >= 0 and 0 < number - leg.highest <= FARTHEST:
+                leg.highest = number
+            elif (found := leg.number_of(index)) is not None:
+                number = found
+            else:
                 continue
             path = leg.path
             pointer = path.pointer
-            if pointer is None or not fits:
+            if pointer is None:
                 self.failures += 1
                 continue
-            number = index - leg.offset
-            if number > leg.highest:
-                leg.highest = number
-            view = views[slot]
             if leg.is_marked:  # the same whenever a packet is sent, for it may be sent again
                 marked = second | MARKER if index == leg.first else second
-                write(view, 0, first, marked, number & 0xFFFF, (timestamp + leg.shift) & 0xFFFF_FFFF, leg.ssrc)
+                later = (timestamp + leg.shift) & 0xFFFF_FFFF
+                write(memory, slot * SLOT, first, marked, number & 0xFFFF, later, leg.ssrc, tail)
             else:
-                write(view, 0, first, second, number & 0xFFFF, timestamp, leg.ssrc)
-            view[rest] = tail
-            size[0] = rest.stop
+                write(memory, slot * SLOT, first, second, number & 0xFFFF, timestamp, leg.ssrc, tail)
+            size[0] = length
             if protect(pointer, pointers[slot], size):
                 self.failures += 1
                 continue
-            names[places[slot]], lengths[slot] = path.destination, size[0]
+            names[places[slot]] = path.destination
+            lengths[slot] = size[0]
             leg.packets += 1
             leg.octets += octets
             slot += 1
@@ -174,3 +177,9 @@ class PythonFanout(Fanout):
                 outgoing.flush()
                 slot = 0
         outgoing.used = slot
+
+
+@cache
+def writer(size: int) -> Callable[..., None]:
+    """What writes a packet with so many bytes after the fixed header: at most as many as a slot has are asked for."""
+    return struct.Struct(f"!BBHII{size}s").pack_into

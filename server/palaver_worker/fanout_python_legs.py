@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from palaver_media.rtp import ONE_BYTE
 from palaver_media.srtp import Session
 
+from .fanout import FARTHEST
 from .layout import Layout
 from .packet import Packet
 from .sockaddr import Sockaddr
@@ -62,11 +63,17 @@ class PythonLeg:
         """Begin anew, with later timestamps."""
         self.first, self.shift, self.is_marked = -1, shift, True
 
-    def begin(self, index: int) -> None:
-        """Number this packet and those after it."""
-        # A stream starts below 2^15, or a listener that misses its first packets takes the wrap for a loss of sync.
-        number = self.highest + 1 if self.highest >= 0 else index & 0x7FFF
-        self.first, self.offset = index, index - number
+    def number_of(self, index: int) -> int | None:
+        """The number of any packet; None if it is late, from before a pause: for then its number is another's."""
+        number = index - self.offset
+        if self.first < 0 or number > self.highest + FARTHEST:
+            # A stream starts below 2^15, or a listener that misses its first packets takes the wrap for a loss of sync.
+            number = self.highest + 1 if self.highest >= 0 else index & 0x7FFF
+            self.first, self.offset = index, index - number
+        elif index < self.first:
+            return None
+        self.highest = max(self.highest, number)
+        return number
 
 
 class Alike:

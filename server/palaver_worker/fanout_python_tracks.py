@@ -53,7 +53,7 @@ class PythonTrack:
         """
         fanout = self._fanout
         box, incoming = fanout.size, fanout.incoming
-        box[0] = incoming.sizes[slot]
+        box[0] = incoming.arrived[slot]
         if LIBRARY.srtp_unprotect(keys, incoming.pointers[slot], box):
             fanout.outgoing.dropped["SrtpError"] += 1
             return

@@ -178,11 +178,11 @@ class Reception:
         """Count a packet that arrived at `now`; the answer is its extended sequence number."""
         highest = self.highest
         if highest < 0:
-            self._first = highest = sequence
+            self._first = self.highest = highest = sequence
         index = highest + ((sequence - highest + 0x8000) & 0xFFFF) - 0x8000  # as `extend` has it
-        if index > self.highest:
+        if index > highest:
             self.highest = index
-        if index < self._first:
+        elif index < self._first:
             self._first = index
         self.received += 1
         transit = now * self.clock_rate - timestamp
@@ -199,6 +199,10 @@ class Reception:
     def set_counts(self, first: int, highest: int, received: int, jitter: float) -> None:
         """Take over what was counted elsewhere; `jitter` in units of the clock."""
         self._first, self.highest, self.received, self._jitter = first, highest, received, jitter
+
+    def take_over(self, other: Reception) -> None:
+        """Take over what another one counted."""
+        self.set_counts(other._first, other.highest, other.received, other._jitter)
 
     def note_sender_report(self, ntp: int, now: float) -> None:
         """Remember the sender's last report (its 64-bit NTP time), for LSR and DLSR."""

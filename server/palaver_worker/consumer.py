@@ -9,8 +9,8 @@ from palaver_media.worker_messages import AddConsumer, Rtx
 
 from . import rtx
 from .packet import Packet
-from .producer import RING
 from .statistics import Hearing
+from .video_producer import RING
 
 if TYPE_CHECKING:
     from .source import Source

@@ -10,7 +10,6 @@ import os
 import socket
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any, Final
 
 import cffi
@@ -75,30 +74,21 @@ class Block:
 
 
 class Incoming(Block):
-    """What has arrived: `sizes[i]` bytes in slot i, from `source(i)`."""
+    """What has arrived: `arrived[i]` bytes in slot i, from `source(i)`."""
 
     def __init__(self, udp: socket.socket, *, has_mmsg: bool = HAS_MMSG) -> None:
         super().__init__(udp, BATCH)
-        self.sizes: list[int] = []
         self._has_mmsg = has_mmsg
 
     def receive(self, dropped: Counter[str]) -> int:
         """Take what has arrived, at most a batch; how many datagrams that are."""
         try:
-            self.sizes = self._receive_batch() if self._has_mmsg else self._receive_each()
+            return self._receive_batch() if self._has_mmsg else self._receive_each()
         except BlockingIOError:
-            self.sizes = []
+            return 0
         except OSError as why:
-            self.sizes = []
             dropped[f"receive: {why.strerror}"] += 1
-        return len(self.sizes)
-
-    def set_sizes(self, slots: Iterable[int]) -> None:
-        """Another has received: see how much is in these slots."""
-        sizes = [0] * BATCH
-        for index in slots:
-            sizes[index] = self.arrived[index]
-        self.sizes = sizes
+            return 0
 
     def source(self, index: int) -> Sockaddr:
         """Who sent the datagram in this slot."""
@@ -106,25 +96,25 @@ class Incoming(Block):
 
     def data(self, index: int) -> bytes:
         """The datagram in this slot."""
-        return bytes(self.views[index][: self.sizes[index]])
+        return bytes(self.views[index][: self.arrived[index]])
 
-    def _receive_batch(self) -> list[int]:
+    def _receive_batch(self) -> int:
         count: int = _libc.recvmmsg(self.fileno, self.headers, BATCH, 0, _ffi.NULL)
         if count < 0:
             raise OSError(_ffi.errno, os.strerror(_ffi.errno))
-        return self.arrived[:count].tolist()
+        return count
 
-    def _receive_each(self) -> list[int]:
-        sizes: list[int] = []
+    def _receive_each(self) -> int:
+        count = 0
         try:
-            for index in range(BATCH):
-                size, source = self._socket.recvfrom_into(self.views[index])
-                self.names[self.places[index]] = sockaddr.pack(source)
-                sizes.append(size)
+            while count < BATCH:
+                self.arrived[count], source = self._socket.recvfrom_into(self.views[count])
+                self.names[self.places[count]] = sockaddr.pack(source)
+                count += 1
         except OSError:
-            if not sizes:
+            if not count:
                 raise
-        return sizes
+        return count
 
 
 class Outgoing(Block):

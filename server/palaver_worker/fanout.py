@@ -23,6 +23,7 @@ from .packet import Packet
 from .sockaddr import Sockaddr
 
 FARTHEST: Final = 0x7FFF  # numbers ahead; what is farther SRTP would count to the cycle before
+KEPT: Final = 64  # packets of a voice that are kept for resends: 1.3 s
 CHOICE: Final = "PALAVER_FANOUT"  # the environment's word on which core to use: `c` or `python`
 
 
@@ -77,7 +78,7 @@ class Leg(Protocol):
 
 
 class Track(Protocol):
-    """A producer whose packets the core takes from the socket to the listeners by itself."""
+    """A producer of audio, whose packets the core takes from the socket to the listeners by itself."""
 
     def fill(self, reception: Reception) -> None:
         """Tell what was counted."""
@@ -123,15 +124,16 @@ class Track(Protocol):
         """Take no more."""
 
 
-class Client:
-    """Who may be heard on a transport's addresses. A core that takes nothing from the socket itself need not know."""
+class Client(abc.ABC):
+    """Who may be heard on a transport's addresses."""
 
+    @abc.abstractmethod
     def set_keys(self, keys: Session | None) -> None:
         """Unprotect with these keys; with None nothing is heard."""
 
-    def track(self, command: AddProducer, begin: Callable[[], None]) -> Track | None:
-        """Take this producer's packets; `begin` is called when somebody begins to speak. None: that is the caller's."""
-        return None
+    @abc.abstractmethod
+    def track(self, command: AddProducer, begin: Callable[[], None]) -> Track:
+        """Take the packets of this producer of audio; `begin` is called when somebody begins to speak."""
 
 
 class Fanout(abc.ABC):
@@ -143,9 +145,9 @@ class Fanout(abc.ABC):
         self.incoming, self.outgoing = incoming, outgoing
         self.failures = 0
 
+    @abc.abstractmethod
     def client(self) -> Client:
         """A new client, who is not heard yet."""
-        return Client()
 
     @abc.abstractmethod
     def admit(self, address: Sockaddr, client: Client) -> None:
@@ -155,13 +157,13 @@ class Fanout(abc.ABC):
     def dismiss(self, address: Sockaddr) -> None:
         """Hear nobody there."""
 
+    @abc.abstractmethod
     def receive(self, dropped: Counter[str]) -> None:
         """Take what has arrived."""
-        self.incoming.receive(dropped)
 
-    def process(self, now: float, dropped: Counter[str]) -> Iterable[int]:
-        """Act on what was received; the slots of what is the caller's."""
-        return range(len(self.incoming.sizes))
+    @abc.abstractmethod
+    def process(self, now: float, dropped: Counter[str]) -> list[int]:
+        """Forward the voices that were received, and tell who begins to speak; the slots of all else."""
 
     @abc.abstractmethod
     def path(self) -> Path:

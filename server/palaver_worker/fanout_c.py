@@ -87,7 +87,6 @@ class CFanout(Fanout):
         """After C has acted: count, and tell who begins to speak; the slots that are left."""
         pump = self.pump
         slots = list(pump.leftovers[0 : pump.left])
-        self.incoming.set_sizes(slots)
         begun, pump.begun, pump.left = list(pump.onsets[0 : pump.begun]), 0, 0
         for number in begun:
             if (begin := self._begins.get(number)) is not None:

@@ -15,7 +15,6 @@ from .fanout_c_legs import Group, address_of, ffi, group_of, lib
 if TYPE_CHECKING:
     from .fanout_c import CFanout
 
-MOST_TRACKS: Final = 256  # of one client; further ones go through Python
 NOT_NEGOTIATED: Final = 255
 
 
@@ -23,7 +22,7 @@ class CTrack:
     """A producer whose packets never see Python. Its struct is C's, and freed with this object."""
 
     def __init__(self, fanout: CFanout, client: CClient, number: int, command: AddProducer) -> None:
-        self.number = number
+        self.number, self.ssrc = number, command.ssrc
         self.struct: Any = ffi.gc(lib.new_track(), lib.forget)
         self._fanout, self._client = fanout, client
         self._group: Group = group_of([])
@@ -102,10 +101,8 @@ class CClient(Client):
         self._keys = keys  # lives as long as the pointer is used
         self.struct.keys = ffi.NULL if keys is None else ffi.cast("void *", address_of(keys.pointer))
 
-    def track(self, command: AddProducer, begin: Callable[[], None]) -> CTrack | None:
-        """Take this producer's packets, if there is room for one more."""
-        if len(self._tracks) == MOST_TRACKS:
-            return None
+    def track(self, command: AddProducer, begin: Callable[[], None]) -> CTrack:
+        """Take this producer's packets."""
         track = CTrack(self._fanout, self, self._fanout.remember(begin), command)
         self._tracks.append(track)
         self._list()
@@ -118,5 +115,6 @@ class CClient(Client):
         self._list()
 
     def _list(self) -> None:
+        self._tracks.sort(key=lambda track: track.ssrc)
         self._array = ffi.new("struct track *[]", [track.struct for track in self._tracks])
         self.struct.tracks, self.struct.count = self._array, len(self._tracks)

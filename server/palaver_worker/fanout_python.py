@@ -1,119 +1,92 @@
-"""The core in Python: libsrtp is called on the slots of the outgoing block, so nothing is copied twice."""
+"""The core in Python: libsrtp is called on the slots of the blocks, so nothing is copied twice."""
 
 from __future__ import annotations
 
 import math
 import select
 import struct
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeAlias
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any, Final
 
-from palaver_media.srtp import FFI, LIBRARY, TRAILER, Session
+from palaver_media.srtp import FFI, LIBRARY, TRAILER
 
 from .datagrams import SLOT, Incoming, Outgoing
 from .fanout import FARTHEST, Client, Fanout, mid_element
+from .fanout_python_legs import Group, PythonLeg, PythonPath, group_of
+from .fanout_python_tracks import PythonClient, PythonTrack
 from .packet import MARKER, RTP_HEADER, Packet
 from .sockaddr import Sockaddr
 
 _HEADER: Final = struct.Struct("!BBHII")
-_EXTENSION: Final = struct.Struct("!HH")
-_HAS_EXTENSION: Final = 0x10
-_ONE_BYTE: Final = 0xBEDE
-
-
-class PythonPath:
-    """Where a listener's packets go."""
-
-    __slots__ = ("destination", "keys", "pointer")
-
-    def __init__(self) -> None:
-        self.keys: Session | None = None
-        self.pointer: Any = None
-        self.destination: Sockaddr = b""
-
-    def set_keys(self, keys: Session | None) -> None:
-        """Protect with these keys."""
-        self.keys = keys  # lives as long as the pointer is used
-        self.pointer = None if keys is None else keys.pointer
-
-    def set_destination(self, destination: Sockaddr) -> None:
-        """Send there."""
-        self.destination = destination
-
-
-class PythonLeg:
-    """One listener's numbering and counters."""
-
-    __slots__ = (
-        "first",
-        "highest",
-        "is_marked",
-        "mid",
-        "octets",
-        "offset",
-        "packets",
-        "path",
-        "shift",
-        "ssrc",
-        "wanted",
-    )
-
-    def __init__(self, path: PythonPath, ssrc: int, mid: bytes, wanted: int) -> None:
-        self.path, self.ssrc, self.mid, self.wanted = path, ssrc, mid, wanted
-        self.offset = 0
-        self.first = self.highest = -1
-        self.packets = self.octets = 0
-        self.shift = 0
-        self.is_marked = False  # the packet with which it begins
-
-    def pause(self) -> None:
-        """Begin anew with the next packet."""
-        self.first = -1
-
-    def shift_by(self, shift: int) -> None:
-        """Begin anew, with later timestamps."""
-        self.first, self.shift, self.is_marked = -1, shift, True
-
-    def begin(self, index: int) -> None:
-        """Number this packet and those after it."""
-        # A stream starts below 2^15, or a listener that misses its first packets takes the wrap for a loss of sync.
-        number = self.highest + 1 if self.highest >= 0 else index & 0x7FFF
-        self.first, self.offset = index, index - number
-
-
-Group: TypeAlias = list[list[PythonLeg]]
 
 
 class PythonFanout(Fanout):
-    """Forwarding by Python and libsrtp."""
+    """Forwarding by Python and libsrtp. `size` is for libsrtp's answers, `begun` are tracks on which somebody began."""
 
     name = "python"
 
     def __init__(self, incoming: Incoming, outgoing: Outgoing) -> None:
         super().__init__(incoming, outgoing)
-        self._size: Any = FFI.new("int *")
+        self.size: Any = FFI.new("int *")
+        self.begun: list[PythonTrack] = []
+        self._doors: dict[Sockaddr, PythonClient] = {}
+        self._received = 0  # datagrams in the incoming block that were not looked at yet
+        self._left: list[int] = []  # slots that are the caller's
         self._others = -1
         self._sources, self._commands = select.poll(), select.poll()
 
+    def client(self) -> PythonClient:
+        """A new client, who is not heard yet."""
+        return PythonClient(self)
+
     def admit(self, address: Sockaddr, client: Client) -> None:
-        """Nothing to do: the port knows who is where."""
+        """Hear this client, and no other, at an address."""
+        assert isinstance(client, PythonClient)
+        self._doors[address] = client
 
     def dismiss(self, address: Sockaddr) -> None:
-        """Likewise."""
+        """Hear nobody there."""
+        self._doors.pop(address, None)
+
+    def receive(self, dropped: Counter[str]) -> None:
+        """Take what has arrived."""
+        self._received = self.incoming.receive(dropped)
+
+    def process(self, now: float, dropped: Counter[str]) -> list[int]:
+        """Act on what was received, and tell who begins to speak; the slots of what is not a voice's."""
+        self._take(now)
+        begun, self.begun = self.begun, []
+        for track in begun:
+            track.begin()
+        left, self._left = self._left, []
+        return left
 
     def wait(self, others: int, timeout: float | None) -> tuple[bool, bool]:
-        """Wait for datagrams, and take them."""
+        """Forward voices until something else is to be done."""
         self.outgoing.flush()
         if others != self._others:
             self._watch(others)
-        found = self._sources.poll(None if timeout is None else math.ceil(max(0.0, timeout) * 1000))
-        are_others = len(found) == 2 or (len(found) == 1 and found[0][0] == others)
-        if not found or found[0][0] == others:
-            return False, are_others
-        # Our socket is looked at first, so what was sent before the first datagram was seen. The others are newer.
-        received = self.incoming.receive(self.outgoing.dropped)
-        return received > 0, are_others or (received > 1 and bool(self._commands.poll(0)))
+        now = 0.0 if timeout is None else time.monotonic()
+        deadline = math.inf if timeout is None else now + max(0.0, timeout)
+        while True:
+            found = self._sources.poll(None if timeout is None else math.ceil(max(0.0, deadline - now) * 1000))
+            are_others = len(found) == 2 or (len(found) == 1 and found[0][0] == others)
+            if not found or found[0][0] == others:
+                return False, are_others
+            # Our socket is looked at first, so what was sent before the first datagram was seen. The others are newer.
+            self.receive(self.outgoing.dropped)
+            if are_others or (self._received > 1 and self._commands.poll(0)):
+                return self._received > 0, True
+            now = time.monotonic()
+            self._take(now)
+            self.outgoing.flush()
+            if self._left or self.begun:
+                return True, False
+            if now >= deadline:
+                return False, False
 
     def _watch(self, others: int) -> None:
         self._sources, self._commands = select.poll(), select.poll()
@@ -121,6 +94,22 @@ class PythonFanout(Fanout):
             self._sources.register(source, select.POLLIN)
         self._commands.register(others, select.POLLIN)
         self._others = others
+
+    def _take(self, now: float) -> None:
+        """Take voices from the incoming block; what is not one is left."""
+        incoming, unpack = self.incoming, _HEADER.unpack_from
+        received, self._received = self._received, 0
+        for slot in range(received):
+            if incoming.arrived[slot] >= RTP_HEADER:
+                head = unpack(incoming.views[slot])
+                client = self._doors.get(incoming.names[incoming.places[slot]].tobytes())
+                is_rtp = head[0] >> 6 == 2 and not 192 <= head[1] <= 223
+                if is_rtp and client is not None and client.pointer is not None:
+                    track = client.tracks.get(head[4])
+                    if track is not None:
+                        track.take(client.pointer, slot, head, now)
+                        continue
+            self._left.append(slot)
 
     def path(self) -> PythonPath:
         """A new listener's path."""
@@ -133,52 +122,53 @@ class PythonFanout(Fanout):
 
     def group(self, legs: Sequence[PythonLeg]) -> Group:
         """The legs, those together that differ in nothing but number and SSRC."""
-        alike: defaultdict[tuple[bytes, int], list[PythonLeg]] = defaultdict(list)
-        for leg in legs:
-            alike[leg.mid, leg.wanted].append(leg)
-        return list(alike.values())
+        return group_of(legs)
 
     def forward(self, packet: Packet, group: Group) -> None:
         """Send a packet on all these legs."""
-        for legs in group:
-            self._forward(packet, legs, *_tail(packet, legs[0]))
-
-    def _forward(self, packet: Packet, legs: list[PythonLeg], first: int, tail: bytes) -> None:
-        """The innermost loop: no call, tuple or look-up in it that can be outside."""
-        index, second, timestamp = packet.index, packet.second, packet.timestamp
         octets = len(packet.body) - packet.padding
-        rest = slice(RTP_HEADER, RTP_HEADER + len(tail))
-        fits = rest.stop + TRAILER <= SLOT
-        outgoing, size, protect, write = self.outgoing, self._size, LIBRARY.srtp_protect, _HEADER.pack_into
-        views, pointers, lengths, names, places = (
-            outgoing.views, outgoing.pointers, outgoing.lengths, outgoing.names, outgoing.places,
+        for alike in group:
+            first, tail = alike.write(packet)
+            self.send(alike.legs, packet.index, first, packet.second, packet.timestamp, tail, octets)
+
+    def send(
+        self, legs: list[PythonLeg], index: int, first: int, second: int, timestamp: int, tail: bytes, octets: int
+    ) -> None:
+        """The innermost loop: no call, tuple or look-up in it that can be outside. `tail` follows the fixed header."""
+        outgoing, size, protect = self.outgoing, self.size, LIBRARY.srtp_protect
+        memory, pointers, lengths, names, places = (
+            outgoing.bytes, outgoing.pointers, outgoing.lengths, outgoing.names, outgoing.places,
         )  # fmt: skip
+        write, length = writer(len(tail)), RTP_HEADER + len(tail)
+        if length + TRAILER > SLOT:
+            self.failures += len(legs)
+            return
         slot = outgoing.used
         for leg in legs:
-            if leg.first < 0 or index - leg.offset > leg.highest + FARTHEST:
-                leg.begin(index)
-            elif index < leg.first:  # late, from before a pause: its number is another's
+            number = index - leg.offset
+            if leg.first >= 0 and 0 < number - leg.highest <= FARTHEST:
+                leg.highest = number
+            elif (found := leg.number_of(index)) is not None:
+                number = found
+            else:
                 continue
             path = leg.path
             pointer = path.pointer
-            if pointer is None or not fits:
+            if pointer is None:
                 self.failures += 1
                 continue
-            number = index - leg.offset
-            if number > leg.highest:
-                leg.highest = number
-            view = views[slot]
             if leg.is_marked:  # the same whenever a packet is sent, for it may be sent again
                 marked = second | MARKER if index == leg.first else second
-                write(view, 0, first, marked, number & 0xFFFF, (timestamp + leg.shift) & 0xFFFF_FFFF, leg.ssrc)
+                later = (timestamp + leg.shift) & 0xFFFF_FFFF
+                write(memory, slot * SLOT, first, marked, number & 0xFFFF, later, leg.ssrc, tail)
             else:
-                write(view, 0, first, second, number & 0xFFFF, timestamp, leg.ssrc)
-            view[rest] = tail
-            size[0] = rest.stop
+                write(memory, slot * SLOT, first, second, number & 0xFFFF, timestamp, leg.ssrc, tail)
+            size[0] = length
             if protect(pointer, pointers[slot], size):
                 self.failures += 1
                 continue
-            names[places[slot]], lengths[slot] = path.destination, size[0]
+            names[places[slot]] = path.destination
+            lengths[slot] = size[0]
             leg.packets += 1
             leg.octets += octets
             slot += 1
@@ -189,22 +179,7 @@ class PythonFanout(Fanout):
         outgoing.used = slot
 
 
-def _tail(packet: Packet, leg: PythonLeg) -> tuple[int, bytes]:
-    """The header's first byte, and what follows the fixed header, for all legs with this mid and these extensions."""
-    elements = leg.mid + _filtered(packet.elements, leg.wanted)
-    if not elements:
-        return packet.first, packet.csrcs + packet.body
-    words = (len(elements) + 3) >> 2
-    block = _EXTENSION.pack(_ONE_BYTE, words) + elements.ljust(words << 2, b"\0")
-    return packet.first | _HAS_EXTENSION, packet.csrcs + block + packet.body
-
-
-def _filtered(elements: bytes, wanted: int) -> bytes:
-    kept = b""
-    position = 0
-    while position < len(elements):
-        end = position + 2 + (elements[position] & 0x0F)
-        if wanted >> (elements[position] >> 4) & 1:
-            kept += elements[position:end]
-        position = end
-    return kept
+@cache
+def writer(size: int) -> Callable[..., None]:
+    """What writes a packet with so many bytes after the fixed header: at most as many as a slot has are asked for."""
+    return struct.Struct(f"!BBHII{size}s").pack_into

@@ -99,7 +99,7 @@ class Port:
     def _take(self, slot: int, now: float) -> None:
         """One datagram, by its first byte (RFC 7983). Whatever is wrong with it costs only itself."""
         incoming = self._incoming
-        size, view, source = incoming.sizes[slot], incoming.views[slot], incoming.source(slot)
+        size, view, source = incoming.arrived[slot], incoming.views[slot], incoming.source(slot)
         first = view[0] if size else 0xFF
         transport = self.by_address.get(source)
         try:

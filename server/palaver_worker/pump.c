@@ -11,7 +11,7 @@ enum { BATCH = 128, BUCKETS = 4096 };
 /* A client who may be heard: his keys, and the tracks that he sends. */
 struct client {
     void *keys;
-    struct track **tracks;
+    struct track **tracks; /* sorted by SSRC */
     int count;
 };
 
@@ -74,14 +74,20 @@ static struct client *client_at(struct pump *pump, const unsigned char *name) {
 }
 
 static struct track *track_of(struct client *client, uint32_t ssrc) {
-    for (int at = 0; at < client->count; at++)
-        if (client->tracks[at]->ssrc == ssrc) return client->tracks[at];
-    return NULL;
+    int from = 0, to = client->count;
+    while (from < to) {
+        int middle = (from + to) / 2;
+        if (client->tracks[middle]->ssrc < ssrc)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < client->count && client->tracks[from]->ssrc == ssrc ? client->tracks[from] : NULL;
 }
 
 /* --- one packet --------------------------------------------------------------------------------------------------- */
 
-/* See `speakers.Voice.hear`. */
+/* See `speakers.Voice`. */
 static void hear(struct pump *pump, struct track *track, double now) {
     if (track->level < pump->loud) {
         track->run = 0;

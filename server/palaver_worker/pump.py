@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class PumpSelector(selectors.DefaultSelector):
-    """Waits in the core. Datagrams cost no event, call-back or turn of the loop, and in C not even a word of Python."""
+    """Waits in the core. Voices cost no event, call-back or turn of the loop, and in C not even a word of Python."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,10 +35,11 @@ class PumpSelector(selectors.DefaultSelector):
         """Wait as ever (s), forwarding meanwhile."""
         if self._fanout is None or self._act is None:
             return super().select(timeout)
-        is_due, are_others = self._fanout.wait(self.fileno(), timeout)
-        if is_due:
-            try:
+        are_others = True
+        try:
+            is_due, are_others = self._fanout.wait(self.fileno(), timeout)
+            if is_due:
                 self._act(are_others)
-            except Exception:  # as with a call-back: it costs this batch, not the loop
-                log.exception("a batch of datagrams")
+        except Exception:  # as with a call-back: it costs this batch, not the loop
+            log.exception("a batch of datagrams")
         return super().select(0) if are_others else []

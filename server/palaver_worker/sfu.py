@@ -22,6 +22,7 @@ from palaver_media.worker_messages import (
     CloseSeat,
     CloseTransport,
     ConnectTransport,
+    MediaKind,
     OpenPipe,
     OpenTransport,
     PauseConsumer,
@@ -34,6 +35,7 @@ from palaver_media.worker_messages import (
 )
 
 from .alarm import Alarm
+from .audio_producer import AudioProducer
 from .client_transport import ClientTransport
 from .consumer import Consumer
 from .pipe import Pipe
@@ -44,6 +46,7 @@ from .source import Source
 from .speakers import Conversation
 from .stage import Slot, Stage
 from .transport import Transport
+from .video_producer import VideoProducer
 
 log = logging.getLogger(__name__)
 
@@ -201,11 +204,11 @@ class Sfu:
         transport = self._path(command.transport)
         if transport is None:
             return
-        taken = transport.producers.keys() | transport.retransmitted.keys()
-        if {command.ssrc, command.rtx_ssrc} & taken:
+        if {command.ssrc, command.rtx_ssrc} & {ssrc for each in transport.producers.values() for ssrc in each.ssrcs}:
             log.error("transport %s has a producer with SSRC %d already", transport.id, command.ssrc)
             return
-        producer = Producer(self, transport, command)
+        kind = AudioProducer if command.media is MediaKind.AUDIO else VideoProducer
+        producer = kind(self, transport, command)
         self.producers[producer.id] = producer
         transport.add_producer(producer)
 

@@ -14,7 +14,7 @@ from palaver_media.worker_messages import SpeakersChanged, Speaking
 from .alarm import together
 
 if TYPE_CHECKING:
-    from .fanout import Track
+    from .audio_producer import AudioProducer
     from .sfu import Sfu
 
 LOUD: Final = -50  # dBov; what is quieter is no speech
@@ -27,50 +27,37 @@ INTERVAL: Final = 0.25  # s between two reports on one room
 
 
 class Voice:
-    """What one producer's packets say of its loudness: `level` in dBov, smoothed over the loud ones."""
+    """What one producer's packets say of its loudness, as the core has heard it: see `Track`.
 
-    def __init__(self, sfu: Sfu, router: str, producer: str) -> None:
-        self.router, self.producer = router, producer
-        self.track: Track | None = None  # the core's, which then hears in our place
-        self.level = 0.0
-        self.heard = 0.0  # when it was last loud
+    `level` is in dBov, smoothed over the loud packets by `SMOOTHING`; `heard` is when the last of them came. The core
+    calls `begin` with the `ONSET`th loud one in a row.
+    """
+
+    def __init__(self, sfu: Sfu, producer: AudioProducer) -> None:
+        self.producer = producer
+        self.level = self.heard = 0.0
         self._sfu = sfu
-        self._run = 0  # loud packets in a row
         self._conversation: Conversation | None = None  # while it counts as speaking
-
-    def hear(self, dbov: int, now: float) -> None:
-        """Take a packet's level, -127 to 0 dBov."""
-        if dbov < LOUD:
-            self._run = 0
-            return
-        if self._run == 0 and self._conversation is None:
-            self.level = dbov
-        self._run += 1
-        self.level += (dbov - self.level) * SMOOTHING
-        self.heard = now
-        if self._conversation is None and self._run >= ONSET:
-            self.begin()
 
     def begin(self) -> None:
         """Speak: a few loud packets have come in a row."""
         if self._conversation is None:
             self.refresh()
-            self._conversation = self._sfu.conversations.get(self.router) or Conversation(self._sfu, self.router)
+            router = self.producer.router
+            self._conversation = self._sfu.conversations.get(router) or Conversation(self._sfu, router)
             self._conversation.voices.append(self)
             self._conversation.review()
 
     def refresh(self) -> None:
         """See what the core has heard."""
-        if self.track is not None:
-            self.level, self.heard = self.track.loudness
+        self.level, self.heard = self.producer.track.loudness
 
     def end(self) -> None:
         """Speak no more."""
         if self._conversation is not None:
             self._conversation.voices.remove(self)
-            self._conversation, self._run = None, 0
-        if self.track is not None:
-            self.track.fall_silent()
+            self._conversation = None
+        self.producer.track.fall_silent()
 
 
 class Conversation:
@@ -119,7 +106,7 @@ class Conversation:
 
     def _report(self) -> None:
         self._named = sorted(self.voices, key=lambda each: each.level, reverse=True)[:MOST]
-        speakers = tuple(Speaking(each.producer, -round(each.level)) for each in self._named)
+        speakers = tuple(Speaking(each.producer.id, -round(each.level)) for each in self._named)
         self._sfu.report(SpeakersChanged(self._router, speakers))
 
 

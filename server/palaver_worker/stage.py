@@ -20,9 +20,9 @@ from .source import Source
 from .speakers import LEAD, ONSET, Voice
 
 if TYPE_CHECKING:
+    from .audio_producer import AudioProducer
     from .consumer import Consumer
     from .packet import Packet
-    from .producer import Producer
     from .sfu import Sfu
 
 STAY: Final = 2.0  # s a voice has its slot before a louder one may take it
@@ -37,7 +37,7 @@ class Slot(Source):
     def __init__(self, sfu: Sfu, id: str, router: str, clock_rate: int) -> None:
         super().__init__(id, clock_rate)
         self.router = router
-        self.holder: Producer | None = None
+        self.holder: AudioProducer | None = None
         self.taken = 0.0  # when
         self.shift = 0  # from the holder's timestamps to ours
         self._fanout = sfu.port.fanout
@@ -50,11 +50,11 @@ class Slot(Source):
 
     def claim(self, now: float) -> float:
         """How loud (dBov) the holder counts for; of an empty slot, so little that anybody is louder."""
-        if self.holder is None or self.holder.voice is None:
+        if self.holder is None:
             return -math.inf
         return self.holder.voice.level - FATIGUE * (now - self.taken)
 
-    def give(self, holder: Producer, now: float) -> None:
+    def give(self, holder: AudioProducer, now: float) -> None:
         """Let everybody hear this voice from now on, with those of its last words that nothing else was heard over.
 
         Its packets are put when they arrive, or as soon after that as what was heard here ends; so the delay of whoever
@@ -90,7 +90,7 @@ class Slot(Source):
         ahead = (self._free_from - timestamp) & 0xFFFF_FFFF
         return ahead - (1 << 32) if ahead >> 31 else ahead
 
-    def listeners(self, holder: Producer) -> list[Consumer]:
+    def listeners(self, holder: AudioProducer) -> list[Consumer]:
         """Who hears the holder here: not he himself, and nobody who consumes him by name. Those begin anew later."""
         named = {each.transport for each in holder.consumers if each.is_active}
         hearing: list[Consumer] = []
@@ -153,7 +153,7 @@ class Stage:
     def _seat(self, speaking: Iterable[Voice], now: float) -> None:
         """A person with several tracks has one slot at most, for else one could have all of them."""
         for voice in sorted(speaking, key=lambda each: each.level, reverse=True):
-            producer = self._sfu.producers[voice.producer]
+            producer = voice.producer
             if producer.slot is not None or producer.is_paused:
                 continue
             own = [slot for slot in self.slots if slot.holder is not None and slot.holder.seat == producer.seat]

@@ -14,7 +14,7 @@ from .statistics import Traffic
 
 if TYPE_CHECKING:
     from .consumer import Consumer
-    from .producer import Producer
+    from .producer import Producer, Taker
     from .sfu import Sfu
 
 
@@ -31,7 +31,7 @@ class Transport:
         self.round_trip: float | None = None  # s, as the last report from there shows it
         self.received, self.sent = Traffic(), Traffic()  # of tracks that are gone
         self.producers: dict[int, Producer] = {}
-        self.retransmitted: dict[int, Producer] = {}  # by the SSRC of their retransmissions
+        self._takers: dict[int, Taker] = {}  # by SSRC
         self.consumers: dict[int, Consumer] = {}
         self.spent_ssrcs: set[int] = set()
         self.port = sfu.port
@@ -61,15 +61,14 @@ class Transport:
     def add_producer(self, producer: Producer) -> None:
         """A track comes from there."""
         self.producers[producer.ssrc] = producer
-        if producer.rtx_ssrc is not None:
-            self.retransmitted[producer.rtx_ssrc] = producer
+        self._takers.update(producer.takers)
         self._contexts.open(producer.ssrcs)
 
     def remove_producer(self, producer: Producer) -> None:
         """It comes no more."""
         del self.producers[producer.ssrc]
-        if producer.rtx_ssrc is not None:
-            del self.retransmitted[producer.rtx_ssrc]
+        for ssrc in producer.takers:
+            del self._takers[ssrc]
         for ssrc in self._contexts.close(producer.ssrcs):
             if self.inbound is not None:
                 self.inbound.forget(ssrc)
@@ -87,19 +86,16 @@ class Transport:
         raise ValueError("no handshake here")
 
     def take_rtp(self, pointer: Any, view: memoryview, size: int, now: float) -> None:
-        """An SRTP packet from there, in its slot; strange SSRCs cost nothing but a look.
+        """An SRTP packet from there that the core left in its slot; strange SSRCs cost nothing but a look.
 
         Raises:
             ValueError: no producer sends this, or it is broken.
             SrtpError: it is forged or replayed.
         """
-        keys, ssrc = self.inbound, peek_ssrc(view)
-        if keys is not None and (producer := self.producers.get(ssrc)) is not None:
-            producer.take(view[: keys.unprotect_in_place(pointer, size)], now)
-        elif keys is not None and (producer := self.retransmitted.get(ssrc)) is not None:
-            producer.take_retransmission(view[: keys.unprotect_in_place(pointer, size)], now)
-        else:
+        keys, take = self.inbound, self._takers.get(peek_ssrc(view))
+        if keys is None or take is None:
             raise ValueError("no producer of this SSRC")
+        take(view[: keys.unprotect_in_place(pointer, size)], now)
 
     def take_rtcp(self, data: bytes, now: float) -> None:
         """An SRTCP compound from there.

@@ -97,7 +97,7 @@ def test_rtp(count):
 @pytest.mark.parametrize("count", SIZES)
 def test_rtp_in_the_worker(count):
     def read(data: bytes) -> None:
-        packet = Packet(memoryview(data), {4: MID, 3: AUDIO_LEVEL, 1: ABS_SEND_TIME}, 5.0)
+        packet = Packet(data, {4: MID, 3: AUDIO_LEVEL, 1: ABS_SEND_TIME}, 5.0)
         assert rtp.read_extensions(rtp.ONE_BYTE, packet.elements).keys() <= {AUDIO_LEVEL, ABS_SEND_TIME}
         assert packet.body.startswith(packet.payload)
         assert packet.level is None or -127 <= packet.level <= 0

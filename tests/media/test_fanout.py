@@ -98,7 +98,7 @@ def packet(index, body=b"sound", extensions=None, **fields):
     """A packet as the worker has read it from a sender."""
     extensions = {4: b"theirs", 3: b"\x9e"} if extensions is None else extensions
     written = RtpPacket(100, index & 0xFFFF, 1000, 7, body, True, extensions, **fields).write()
-    read = Packet(memoryview(written), IDS, 0.5)
+    read = Packet(written, IDS, 0.5)
     read.index = index
     return read
 
@@ -157,7 +157,7 @@ def test_csrcs_and_padding_pass_and_padding_is_no_payload(hall):
 def test_elements_in_two_byte_form_arrive_in_one_byte_form(hall):
     listener = hall.listener()
     header = bytes.fromhex("9064000100000000000000071000") + b"\0\2" + bytes([200, 1, 9, 4, 1, 65, 0, 0])
-    hall.forward(Packet(memoryview(header + b"sound"), IDS, 0.0), [hall.leg(listener)])
+    hall.forward(Packet(header + b"sound", IDS, 0.0), [hall.leg(listener)])
     (heard,) = listener.packets()
     assert heard.extensions == {MID: b"0", AUDIO_LEVEL: b"\x09"}
     assert heard.payload == b"sound"

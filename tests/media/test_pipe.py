@@ -24,10 +24,10 @@ from palaver_media.worker_messages import (
 )
 from palaver_worker.pipe import address_of
 from palaver_worker.port import bind
-from palaver_worker.producer import KEYFRAME_THROTTLE
 from palaver_worker.reports import REPORT
 from palaver_worker.sockaddr import IPV4_SIZE, IPV6_SIZE, pack, unpack
 from palaver_worker.speakers import INTERVAL, ONSET
+from palaver_worker.video_producer import KEYFRAME_THROTTLE
 
 THERE, BACK = "11" * 28, "22" * 28  # keys
 IDS = {4: MID, 3: AUDIO_LEVEL}  # a browser's extensions

@@ -1,14 +1,14 @@
 """Who speaks: when it is reported and in what order, on a clock that can be put forward."""
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.inside import Client, Inside, run
 from media_peer import audio
-from palaver_media.rtp import AUDIO_LEVEL
+from palaver_media.rtp import AUDIO_LEVEL, RtpPacket
 from palaver_media.worker_messages import (
     AddProducer,
     CloseProducer,
@@ -17,26 +17,48 @@ from palaver_media.worker_messages import (
     SpeakersChanged,
     Speaking,
 )
-from palaver_worker.speakers import HOLD, INTERVAL, LEAD, LOUD, MOST, ONSET, Voice
+from palaver_worker.speakers import HOLD, INTERVAL, LEAD, LOUD, MOST, ONSET
 
 FRAME = 0.02  # s of sound in a packet
 
 
-def say(inside: Inside, *levels: tuple[Voice, int]) -> None:
+class Microphone:
+    """Somebody whose packets tell how loud they are."""
+
+    numbers = count(1)
+
+    def __init__(self, inside: Inside, client: Client, name: str) -> None:
+        self.inside, self.client, self.name, self.ssrc = inside, client, name, next(self.numbers)
+        self._sequence = count(1)
+        inside.sfu.apply(AddProducer(client.id, name, MediaKind.AUDIO, 48000, self.ssrc, {111: 100}, {3: AUDIO_LEVEL}))
+
+    def packet(self, dbov: int) -> bytes:
+        packet = RtpPacket(111, number := next(self._sequence), 960 * number, self.ssrc, b"sound")
+        packet.extensions[3] = bytes([0x80 | -dbov])
+        return self.client.dtls.protect_rtp(packet.write())
+
+    def close(self) -> None:
+        self.inside.sfu.apply(CloseProducer(self.name))
+
+
+def say(inside: Inside, *levels: tuple[Microphone, int]) -> None:
     """A packet of each of these voices at once."""
-    for voice, dbov in levels:
-        voice.hear(dbov, inside.loop.time())
+    for microphone, dbov in levels:
+        microphone.client.send(microphone.packet(dbov))
 
 
-async def begin(inside: Inside, *levels: tuple[Voice, int]) -> None:
+async def begin(inside: Inside, *levels: tuple[Microphone, int]) -> None:
     """These speak for as long as it takes to be heard, and what follows is reported."""
     for _ in range(ONSET):
         say(inside, *levels)
     await inside.pass_time(INTERVAL)
 
 
-def voices(inside: Inside, *names: str) -> Iterator[Voice]:
-    return (Voice(inside.sfu, "room", name) for name in names)
+def voices(inside: Inside, *names: str) -> Iterator[Microphone]:
+    client = Client(inside)
+    client.connect()
+    inside.reports.clear()
+    return (Microphone(inside, client, name) for name in names)
 
 
 def order(report: SpeakersChanged) -> list[str]:
@@ -99,11 +121,11 @@ def test_two_who_are_about_as_loud_do_not_change_places():
 def test_a_room_is_reported_at_most_once_in_an_interval():
     async def scenario(inside: Inside) -> None:
         times: list[float] = []
-        for number in range(200):  # one after the other says a word and is gone
-            (voice,) = voices(inside, str(number))
+        for voice in voices(inside, *map(str, range(200))):  # one after the other says a word and is gone
+            voice.client.check()  # consent
             for _ in range(ONSET):
                 say(inside, (voice, -20))
-            for change, pause in ((lambda: None, FRAME), (voice.end, number % 20 * FRAME)):
+            for change, pause in ((lambda: None, FRAME), (voice.close, voice.ssrc % 20 * FRAME)):
                 change()
                 await inside.pass_time(pause)
                 times += [inside.loop.time()] * (len(inside.reports) - len(times))
@@ -120,7 +142,7 @@ def test_of_a_crowd_the_loudest_are_named():
     async def scenario(inside: Inside) -> None:
         crowd = list(voices(inside, *map(str, range(MOST + 3))))
         await begin(inside, *((voice, -20 - number) for number, voice in enumerate(crowd)))
-        assert order(inside.reports[-1]) == [each.producer for each in crowd[:MOST]]
+        assert order(inside.reports[-1]) == [each.name for each in crowd[:MOST]]
         for _ in range(100):
             say(inside, *((voice, -20 - number) for number, voice in enumerate(crowd[:-1])), (crowd[-1], -19 - MOST))
         await inside.pass_time(INTERVAL)
@@ -128,10 +150,10 @@ def test_of_a_crowd_the_loudest_are_named():
         for _ in range(200):
             say(inside, (crowd[-1], -10))
         await inside.pass_time(INTERVAL)
-        assert order(inside.reports[-1]) == [each.producer for each in (crowd[-1], *crowd[: MOST - 1])]
-        crowd[0].end()
+        assert order(inside.reports[-1]) == [each.name for each in (crowd[-1], *crowd[: MOST - 1])]
+        crowd[0].close()
         await inside.pass_time(INTERVAL)
-        assert order(inside.reports[-1]) == [each.producer for each in (crowd[-1], *crowd[1:MOST])]
+        assert order(inside.reports[-1]) == [each.name for each in (crowd[-1], *crowd[1:MOST])]
 
     run(scenario)
 

@@ -20,8 +20,8 @@ from palaver_media.worker_messages import (
 from palaver_worker.client_transport import CONNECT, CONSENT
 from palaver_worker.contexts import MAX_STRANGERS
 from palaver_worker.ice_lite import MAX_ADDRESSES
-from palaver_worker.producer import KEYFRAME_PATIENCE, KEYFRAME_THROTTLE
 from palaver_worker.sockaddr import pack
+from palaver_worker.video_producer import KEYFRAME_PATIENCE, KEYFRAME_THROTTLE
 
 
 def test_a_client_that_does_not_connect_in_time_is_given_up():

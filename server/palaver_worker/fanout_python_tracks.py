@@ -1,0 +1,184 @@
+"""Those who are heard by the core in Python: voices from their slot to all who listen, in few words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from palaver_media.rtcp import Reception
+from palaver_media.rtp import write_send_time
+from palaver_media.srtp import LIBRARY, Session
+from palaver_media.worker_messages import AddProducer
+
+from .fanout import KEPT, Client
+from .fanout_python_legs import Group
+from .layout import Layout, layout_of
+from .packet import MARKER, Packet
+from .speakers import LOUD, ONSET, SMOOTHING
+
+if TYPE_CHECKING:
+    from .fanout_python import PythonFanout
+
+Head: TypeAlias = tuple[int, int, int, int, int]  # first byte, second, sequence number, timestamp, SSRC
+
+
+class PythonTrack:
+    """A producer whose packets the core takes from the socket to the listeners by itself."""
+
+    __slots__ = (
+        "_client", "_extensions", "_fanout", "_group", "_is_paused", "_is_speaking", "_layout", "_payload_types",
+        "_reception", "_ring", "_run", "begin", "level", "loudness", "octets", "ssrc",
+    )  # fmt: skip
+
+    def __init__(
+        self, fanout: PythonFanout, client: PythonClient, command: AddProducer, begin: Callable[[], None]
+    ) -> None:
+        self.ssrc, self.begin = command.ssrc, begin
+        self.octets = 0
+        self.level: int | None = None
+        self.loudness = 0.0, 0.0
+        self._fanout, self._client = fanout, client
+        self._payload_types, self._extensions = command.payload_types, command.extensions
+        self._reception = Reception(command.ssrc, command.clock_rate)
+        self._ring: list[tuple[int, bytes, float] | None] = [None] * KEPT  # index, packet in the clear, arrival
+        self._group: Group = []
+        self._layout: Layout | None = None  # of the last usual packet
+        self._is_paused = self._is_speaking = False
+        self._run = 0  # loud packets in a row
+
+    def take(self, keys: Any, slot: int, head: Head, now: float) -> None:
+        """A packet of this track, in its slot, with what its header says.
+
+        Whatever is wrong with it is counted, and costs only itself. The core spends its time here: the calls are few.
+        """
+        fanout = self._fanout
+        box, incoming = fanout.size, fanout.incoming
+        box[0] = incoming.arrived[slot]
+        if LIBRARY.srtp_unprotect(keys, incoming.pointers[slot], box):
+            fanout.outgoing.dropped["SrtpError"] += 1
+            return
+        data = incoming.views[slot][: box[0]].tobytes()
+        layout, packet = self._layout, None
+        if layout is None or int.from_bytes(data[: layout.end], "big") & layout.mask != layout.heads:
+            try:
+                layout = self._layout = layout_of(data, self._extensions)
+                packet = Packet(data, self._extensions, now) if layout is None else None
+            except ValueError:
+                fanout.outgoing.dropped["ValueError"] += 1
+                return
+        _, second, sequence, timestamp, _ = head
+        reception, ring = self._reception, self._ring
+        index = reception.count(sequence, timestamp, now)
+        payload_type, kept = self._payload_types.get(second & ~MARKER), ring[index % KEPT]
+        if payload_type is None or index <= reception.highest - KEPT or (kept is not None and kept[0] >= index):
+            # Not negotiated, too late, or here before: SRTP may count its cycles otherwise, and let it through.
+            fanout.outgoing.dropped["ValueError"] += 1
+            return
+        ring[index % KEPT] = index, data, now
+        second = second & MARKER | payload_type
+        if layout is not None:
+            self._spread(layout, data, index, second, timestamp, now)
+            level = -(data[layout.level_at] & 0x7F) if layout.level_at else None
+        elif packet is not None:
+            packet.index, packet.second = index, second
+            fanout.forward(packet, self._group)
+            self.octets += len(packet.payload)
+            level = packet.level
+        if level is not None and not self._is_paused:
+            self.level = level
+            self._hear(level, now)
+
+    def _spread(self, layout: Layout, data: bytes, index: int, second: int, timestamp: int, now: float) -> None:
+        """Send a usual packet to all."""
+        elements = b""
+        for head, value in layout.parts:
+            elements += head + (write_send_time(now) if value is None else data[value])
+        body = data[layout.end :]
+        octets = len(body)
+        self.octets += octets
+        for alike in self._group:
+            if alike.layout is not layout:
+                alike.learn(layout)
+            wanted = elements if alike.spans is None else b"".join([elements[span] for span in alike.spans])
+            tail = alike.before + wanted + alike.after + body
+            self._fanout.send(alike.legs, index, alike.first, second, timestamp, tail, octets)
+
+    def _hear(self, level: int, now: float) -> None:
+        """See `speakers.Voice`."""
+        if level < LOUD:
+            self._run = 0
+            return
+        loudness = self.loudness[0] if self._run or self._is_speaking else level
+        self._run += 1
+        self.loudness = loudness + (level - loudness) * SMOOTHING, now
+        if self._run >= ONSET and not self._is_speaking:
+            self._is_speaking = True
+            self._fanout.begun.append(self)
+
+    def fill(self, reception: Reception) -> None:
+        """Tell what was counted."""
+        reception.take_over(self._reception)
+
+    def timestamp_of(self, index: int) -> int | None:
+        """A packet's, if it is still kept."""
+        return None if (packet := self._find(index)) is None else packet.timestamp
+
+    @property
+    def transit(self) -> float:
+        """The last packet's arrival less its timestamp."""
+        return self._reception.transit or 0.0
+
+    def fall_silent(self) -> None:
+        """Say it when somebody begins to speak again."""
+        self._is_speaking, self._run = False, 0
+
+    def set_paused(self, is_paused: bool) -> None:
+        """Whether to hear nobody on it."""
+        self._is_paused = is_paused
+
+    def set_group(self, group: Group) -> None:
+        """Forward to these legs."""
+        self._group = group
+
+    def resend(self, index: int, group: Group) -> bool:
+        """Send a packet again, byte for byte as it was, if it is still kept; whether it is."""
+        if (packet := self._find(index)) is not None:
+            self._fanout.forward(packet, group)
+        return packet is not None
+
+    def close(self) -> None:
+        """Take no more."""
+        self._client.remove(self)
+
+    def _find(self, index: int) -> Packet | None:
+        kept = self._ring[index % KEPT]
+        if kept is None or kept[0] != index:
+            return None
+        packet = Packet(kept[1], self._extensions, kept[2])
+        packet.index = index
+        packet.second = packet.second & MARKER | self._payload_types[packet.second & ~MARKER]
+        return packet
+
+
+class PythonClient(Client):
+    """Who may be heard on a transport's addresses."""
+
+    def __init__(self, fanout: PythonFanout) -> None:
+        self.pointer: Any = None
+        self.tracks: dict[int, PythonTrack] = {}  # by SSRC
+        self._fanout = fanout
+        self._keys: Session | None = None
+
+    def set_keys(self, keys: Session | None) -> None:
+        """Unprotect with these keys."""
+        self._keys = keys  # lives as long as the pointer is used
+        self.pointer = None if keys is None else keys.pointer
+
+    def track(self, command: AddProducer, begin: Callable[[], None]) -> PythonTrack:
+        """Take this producer's packets."""
+        track = self.tracks[command.ssrc] = PythonTrack(self._fanout, self, command, begin)
+        return track
+
+    def remove(self, track: PythonTrack) -> None:
+        """Take no more of it."""
+        del self.tracks[track.ssrc]

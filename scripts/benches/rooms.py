@@ -112,7 +112,7 @@ class Room:
                     nursery.start_soon(self._come, number)
             await self.agree()
 
-    async def _visit(self, number: int, task_status: trio.TaskStatus[Person]) -> None:
+    async def _visit(self, number: int, *, task_status: trio.TaskStatus[Person]) -> None:
         async with visiting(self._url, f"guest-{number}", ignored=IGNORED) as person:
             task_status.started(person)
             await trio.sleep_forever()

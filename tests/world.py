@@ -61,6 +61,7 @@ class Person:
     notices: list[tuple[str, Any]] = field(factory=list)
     pings: list[float] = field(factory=list)  # when they came
     answers_pings: bool = True
+    ignored: tuple[str, ...] = ()  # notices that are not even decoded: in a crowd, lists are most of what comes
     left: trio.Event = field(factory=trio.Event)
     _acks: dict[int, dict[str, Any]] = field(factory=dict)
     _numbers: Any = field(factory=itertools.count)
@@ -89,9 +90,12 @@ class Person:
                 self.pings.append(trio.current_time())
                 if self.answers_pings:
                     await self.send("3")
-            case engineio.PacketType.MESSAGE:
+            case engineio.PacketType.MESSAGE if not self._is_ignored(packet.data):
                 if (said := self._decoder.feed(packet.data)) is not None:
                     self._take(said)
+
+    def _is_ignored(self, data: str | bytes) -> bool:
+        return isinstance(data, str) and any(data.startswith(f'2["{name}"') for name in self.ignored)
 
     def _take(self, packet: socketio.Packet) -> None:
         match packet.type:
@@ -351,13 +355,15 @@ async def world(
 
 
 @asynccontextmanager
-async def visiting(url: str, name: str, user_id: str | None = None, resume: str | None = None) -> AsyncIterator[Person]:
+async def visiting(
+    url: str, name: str, user_id: str | None = None, resume: str | None = None, ignored: tuple[str, ...] = ()
+) -> AsyncIterator[Person]:
     """Somebody online at a server with this http URL, for the length of the block; with `resume`, one who resumes."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     stream = await trio.open_tcp_stream(host.strip("[]"), int(port))
     async with trio.open_nursery() as nursery:
         try:
-            person = Person(await wrap_client_stream(nursery, stream, host, URL))
+            person = Person(await wrap_client_stream(nursery, stream, host, URL), ignored=ignored)
             nursery.start_soon(person.listen)
             auth = {"userId": user_id or name, "name": name}
             await person.connect(auth if resume is None else {**auth, "resume": resume})

@@ -1,4 +1,4 @@
-"""The loads of `scripts/bench signalling` and `scripts/bench forward` find their way through our server and worker."""
+"""The loads of `scripts/bench signalling`, `forward` and `rooms` find their way through our server and worker."""
 
 import json
 import os
@@ -40,3 +40,17 @@ async def test_a_little_forwarding_is_measured():
         assert figures["residence_p50_ms"] > 0
     assert found["forward"]["rooms"]["gcm"].keys() | found["skipped"].keys() == {"limit", "palaver-python"}
     assert found["joins"]["palaver-python"]["joins_per_cpu_s"] > 10
+
+
+@pytest.mark.trio
+async def test_a_room_that_becomes_big_is_measured():
+    command = [sys.executable, str(BENCHES / "rooms.py"), "--json", "--sizes", "2", "16", "--seconds", "1"]
+    result = await trio.run_process(command, capture_stdout=True, env={**os.environ, "PYTHONPATH": PYTHONPATH})
+    found = json.loads(result.stdout)["sizes"]
+    two, sixteen = found[0], found[-1]
+    assert (two["size"], sixteen["size"]) == (2, 16)
+    assert two["packets_per_listener_and_s"] == pytest.approx(two["rate"], rel=0.1)
+    assert sixteen["packets_per_listener_and_s"] < 4.5 * sixteen["rate"], "four speakers"
+    for figures in found:
+        assert figures["checked_percent"] > 10
+        assert figures["worker_us_per_packet"] > 0

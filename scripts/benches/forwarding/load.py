@@ -1,17 +1,20 @@
 """The load of scripts/bench forward, ``python -m benches.forwarding.load PROFILE``: all talkers and listeners.
 
-It is told what to do by lines of JSON on its standard input, and answers each with one. It counts what arrives, and
-deciphers a little of it. CPU time is the server's, which is watched from here, around what is sent.
+It is told what to do by lines of JSON on its standard input, and answers each with one. What it sends is encrypted
+before, and of what arrives it deciphers a part afterwards, so that it can send in time. CPU time is the server's, which
+is watched from here, around what is sent.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
 import sys
 import time
 from collections import deque
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DRAIN: Final = 0.005  # s between looks at what has arrived: waking the reader is not what is measured
+LOOK: Final = 16  # listeners at one look, and the next ones at the next: a look at hundreds would take too long
 SETTLE: Final = 0.3  # s for the last ones to arrive
 CONSENT: Final = 5.0  # s between the checks of one client (RFC 7675)
 PAYLOAD: Final = bytes([0x78]) + os.urandom(79)  # Opus, 32 kbit/s in packets of 20 ms
@@ -43,46 +47,104 @@ class Talker:
         self._client, self._ssrc = client, ssrc
         self._sequence = 0
 
-    def send(self, number: int) -> int:
-        """Send the load's packet `number`; the answer is when, in ns since the epoch."""
+    def prepare(self, number: int) -> bytes:
+        """Encrypt the load's packet `number`."""
         self._sequence += 1
         timestamp = number * STEP & 0xFFFFFFFF
         packet = RtpPacket(PAYLOAD_TYPE, self._sequence, timestamp, self._ssrc, PAYLOAD, extensions=EXTENSIONS)
-        datagram = self._client.protect(packet.write())
+        return self._client.protect(packet.write())
+
+    def send(self, datagram: bytes) -> int:
+        """Send what was prepared; the answer is when, in ns since the epoch."""
         now = time.time_ns()
         self._client.socket.send(datagram)
         return now
 
 
 class Run:
-    """One server under load for a while."""
+    """One server under load for a while: `prepare`, `talk`, and then see what was `delivered`.
 
-    def __init__(self, inbox: Inbox, clients: list[Client], listeners: list[Client], first: int) -> None:
+    Each talker sends `rate` packets a second, spread evenly, and their numbers begin with `first`.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        clients: list[Client],
+        listeners: list[Client],
+        talkers: list[Talker],
+        *,
+        first: int,
+        rate: float,
+        seconds: float,
+    ) -> None:
         self.sent: list[int] = []  # ns since the epoch, by number - first
         self.late = 0.0  # s
         self.octets = 0  # that have arrived, of all kinds
-        self._inbox, self._listeners, self._first = inbox, listeners, first
+        self.checked = 0  # packets that were deciphered, and were what had been said
+        self._inbox, self._listeners, self._talkers, self._first = inbox, listeners, talkers, first
+        self._count, self._pace = int(rate * seconds) * len(talkers), rate * len(talkers)
+        self._prepared: list[bytes] = []
+        self._turns = cycle(range(len(listeners)))
         self._consents = deque(clients)
         self._owed = 0.0  # checks that are due
         self._next = 0.0
-        self._unheard = set(range(len(listeners)))  # by whom nothing was deciphered yet
         self._headers: list[NDArray[np.uint8]] = []
         self._times: list[NDArray[np.int64]] = []
+        self._kept: list[tuple[Client, bytes]] = []  # to be deciphered, in the order of their arrival
 
-    def talk(self, talkers: list[Talker], rate: float, seconds: float) -> None:
-        """Have each send `rate` packets a second, spread evenly, and listen meanwhile."""
+    def prepare(self) -> None:
+        """Encrypt all that is to be sent, and throw away what has arrived before."""
+        for number in range(self._count):
+            self._prepared.append(self._talkers[number % len(self._talkers)].prepare(self._first + number))
+        for client in self._listeners:
+            while self._inbox.receive(client.socket) == SLOTS:
+                pass
+
+    def talk(self) -> None:
+        """Have everybody talk, and listen meanwhile. Python looks for garbage later, lest we are late."""
+        gc.disable()
+        try:
+            self._talk()
+        finally:
+            gc.enable()
+
+    def _talk(self) -> None:
         began = time.monotonic()
-        for number in range(int(rate * seconds) * len(talkers)):
-            due = began + number / rate / len(talkers)
+        for number, datagram in enumerate(self._prepared):
+            due = began + number / self._pace
             self._listen_until(due)
             self.late = max(self.late, time.monotonic() - due)
-            self.sent.append(talkers[number % len(talkers)].send(self._first + number))
+            self.sent.append(self._talkers[number % len(self._talkers)].send(datagram))
         self._listen_until(time.monotonic() + SETTLE)
-        self._drain()
+        self._look(len(self._listeners))
+
+    def check(self) -> None:
+        """Decipher the last datagram of each batch, wherever it is RTP.
+
+        Raises:
+            SrtpError: one of them is not authentic.
+            RuntimeError: what was heard is not what was said.
+        """
+        for client, datagram in self._kept:
+            if _is_rtp(np.frombuffer(datagram[:2], np.uint8).reshape(1, 2))[0]:
+                if not client.unprotect(datagram).endswith(PAYLOAD):
+                    raise RuntimeError("what was heard is not what was said")
+                self.checked += 1
 
     def delivered(self) -> int:
         """How many RTP packets arrived."""
         return len(self._rtp()[0])
+
+    def lost(self) -> float:
+        """Which share is missing between the first and the last packet of each stream."""
+        headers, _ = self._rtp()
+        ssrcs, sequences = headers[:, 8:12].copy().view(">u4")[:, 0], headers[:, 2:4].copy().view(">u2")[:, 0]
+        order = np.argsort(ssrcs, kind="stable")
+        goes_on = np.diff(ssrcs[order]) == 0
+        steps = np.diff(sequences[order].astype(np.uint16)).astype(np.int16)[goes_on]
+        streams = len(headers) - np.count_nonzero(goes_on)
+        return 1 - len(headers) / max(1, int(streams) + int(steps.sum(dtype=np.int64)))
 
     def residence(self) -> NDArray[np.float64]:
         """How long each was under way, in ms; empty where the server writes timestamps of its own."""
@@ -98,7 +160,7 @@ class Run:
         while (now := time.monotonic()) < due:
             if now >= self._next:
                 self._next = now + DRAIN
-                self._drain()
+                self._look(LOOK)
                 self._give_consent()
             time.sleep(max(0.0, min(due, self._next) - time.monotonic()))
 
@@ -109,24 +171,18 @@ class Run:
             self._consents[0].check()
             self._consents.rotate()
 
-    def _drain(self) -> None:
-        for place, client in enumerate(self._listeners):
-            while count := self._inbox.receive(client.socket):
-                self.octets += self._inbox.octets(count)
-                self._headers.append(self._inbox.headers(count))
-                self._times.append(self._inbox.times(count))
-                if place in self._unheard:
-                    self._decipher(place, count)
-                if count < SLOTS:
-                    break
+    def _look(self, count: int) -> None:
+        """Take what has arrived for the next so many listeners, for each at most once."""
+        for place in islice(self._turns, min(count, len(self._listeners))):
+            self._take(self._listeners[place])
 
-    def _decipher(self, place: int, count: int) -> None:
-        """Be sure, once for each listener, that it is what was said."""
-        for slot in range(count):
-            if _is_rtp(self._inbox.data[slot : slot + 1])[0]:
-                if not self._listeners[place].unprotect(self._inbox.datagram(slot)).endswith(PAYLOAD):
-                    raise RuntimeError("what was heard is not what was said")
-                self._unheard.discard(place)
+    def _take(self, client: Client) -> None:
+        while count := self._inbox.receive(client.socket):
+            self.octets += self._inbox.octets(count)
+            self._headers.append(self._inbox.headers(count))
+            self._times.append(self._inbox.times(count))
+            self._kept.append((client, self._inbox.datagram(count - 1)))
+            if count < SLOTS:
                 return
 
     def _rtp(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -172,10 +228,14 @@ class Load:
         for clients in self._clients.values():
             for client in clients.values() if clients is not mine else ():
                 client.check()  # the others wait for their turn, and must not be taken for dead
-        run = Run(self._inbox, list(mine.values()), [mine[name] for name in listeners], self._number)
+        clients, heard = list(mine.values()), [mine[name] for name in listeners]
+        talkers, first = self._talkers[server], self._number
+        run = Run(self._inbox, clients, heard, talkers, first=first, rate=rate, seconds=seconds)
+        run.prepare()
         cpu = cpu_seconds(pid)
-        run.talk(self._talkers[server], rate, seconds)
+        run.talk()
         cpu = cpu_seconds(pid) - cpu
+        run.check()
         self._number += len(run.sent)
         residence = run.residence()
         return {

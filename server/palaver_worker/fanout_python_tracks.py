@@ -75,7 +75,7 @@ class PythonTrack:
             fanout.outgoing.dropped["ValueError"] += 1
             return
         ring[index % KEPT] = index, data, now
-        second = second & MARKER | payload_type
+        second, level = second & MARKER | payload_type, None
         if layout is not None:
             self._spread(layout, data, index, second, timestamp, now)
             level = -(data[layout.level_at] & 0x7F) if layout.level_at else None

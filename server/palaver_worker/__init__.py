@@ -1,7 +1,7 @@
-"""The media worker: an asyncio subprocess that forwards encrypted voice and video without decoding.
+"""The media worker: forwards encrypted voice and video without decoding.
 
-A packet's way through: `Port.drain` takes it with its batch, `Port.take` finds the transport whose validated address
-it came from, `Transport.take_rtp` finds its producer and unprotects it, `Producer.take` counts it and gives it the
-router's numbers, `Consumer.forward` writes it for one listener, `Transport.send_rtp` protects it with that listener's
-keys, and `Port.flush` sends what the batch has brought. How loud it was, `Voice.hear` reads from its header.
+The way of a voice: the event loop waits in `PumpSelector.select`, and that in `Fanout.wait`, which takes a batch of
+datagrams, finds each one's client and track by address and SSRC, unprotects it, counts it, hears how loud it is, writes
+it for each listener, protects it with his keys, and sends what the batch has brought. `Port.act` sorts what is no voice:
+a picture goes by `Transport.take_rtp` and `VideoProducer.take` to `Fanout.forward`.
 """

@@ -1,0 +1,113 @@
+"""The usual way of a voice's packet through the core in Python, beside the one by which any packet is read."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from media.fuzz import RTP, Mutations
+from media.inside import Client, Inside, run
+from palaver_media import rtp
+from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, RtpPacket, write_send_time
+from palaver_media.worker_messages import AddConsumer, AddProducer, MediaKind, ResumeConsumer
+from palaver_worker.layout import Layout, layout_of
+from palaver_worker.packet import Packet
+
+IDS = {4: MID, 2: ABS_SEND_TIME, 3: AUDIO_LEVEL, 9: 11}
+NOW = 5.0
+
+
+def read(layout: Layout, data: bytes) -> tuple[bytes, int | None, bytes]:
+    """Elements, level and payload, by the layout."""
+    values = [write_send_time(NOW) if where is None else data[where] for _, where in layout.parts]
+    elements = b"".join(head + value for (head, _), value in zip(layout.parts, values, strict=True))
+    return elements, -(data[layout.level_at] & 0x7F) if layout.level_at else None, data[layout.end :]
+
+
+def fits(layout: Layout, data: bytes) -> bool:
+    return int.from_bytes(data[: layout.end], "big") & layout.mask == layout.heads
+
+
+def agree(layout: Layout, data: bytes) -> None:
+    packet = Packet(data, IDS, NOW)
+    assert read(layout, data) == (packet.elements, packet.level, packet.body)
+    assert (packet.padding, packet.csrcs) == (0, b"")
+
+
+def usual(data: bytes) -> Layout | None:
+    """The layout; it must be as broken for us as it is for `Packet`."""
+    try:
+        packet = Packet(data, IDS, NOW)
+    except ValueError:
+        packet = None
+    try:
+        layout = layout_of(data, IDS)
+    except ValueError:
+        assert packet is None
+        return None
+    assert layout is None or packet is not None
+    return layout
+
+
+def test_mutants_are_read_alike_and_fit_only_where_they_are_laid_out_so():
+    layouts: list[Layout] = []
+    count = 0
+    for data in Mutations(7, RTP).take(20_000):
+        if (layout := usual(data)) is not None:
+            agree(layout, data)
+            layouts = [*layouts[-20:], layout]
+        for earlier in layouts:
+            if fits(earlier, data):
+                agree(earlier, data)
+                count += 1
+    assert count > 1_000
+
+
+elements = st.dictionaries(st.sampled_from([2, 3, 4, 7, 9]), st.binary(min_size=1, max_size=16), max_size=4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(elements, st.binary(max_size=30), st.data())
+def test_the_same_layout_with_other_values_is_recognised(values, body, data):
+    packet = RtpPacket(111, 1, 2, 3, body, extensions=values)
+    layout = usual(packet.write())
+    assert layout is not None
+    others = {id: data.draw(st.binary(min_size=len(value), max_size=len(value))) for id, value in values.items()}
+    again = RtpPacket(100, 9, 8, 7, b"other" + body, True, others).write()
+    assert fits(layout, again)
+    agree(layout, again)
+    longer = {**values, 8: b"one more"}
+    assert not fits(layout, RtpPacket(111, 1, 2, 3, body, extensions=longer).write())
+    assert not fits(layout, again[: layout.end - 1])
+    assert not fits(layout, RtpPacket(111, 1, 2, 3, body, csrcs=bytes(4), extensions=values).write())
+
+
+def test_what_is_sent_again_is_byte_for_byte_what_it_was():
+    """Else one place of the key stream would hide two texts. The time of sending is the first one's, too."""
+
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = Client(inside), Client(inside)
+        speaker.connect()
+        listener.connect()
+        inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48000, 1, {111: 100}, {2: 4, 3: 10, 20: 10}))
+        inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", (1, 4, 10)))
+        inside.sfu.apply(ResumeConsumer("c"))
+        kinds = (
+            {"extensions": {2: b"abc", 3: b"\x85"}},
+            {"extensions": {3: b"\x86"}, "is_marked": True},
+            {"extensions": {20: b"\x87"}},  # the two-byte form
+            {"csrcs": bytes(4), "extensions": {3: b"\x88"}},
+            {"padding": 2},
+            {},
+        )
+        sent: dict[int, bytes] = {}
+        for number, fields in enumerate(kinds):
+            packet = RtpPacket(111, 500 + number, 960 * number, 1, b"sound\0\2", **fields)
+            for datagram in speaker.send(speaker.dtls.protect_rtp(packet.write())) + listener.receive():
+                sent[500 + number] = datagram
+        assert len(sent) == len(kinds)
+        inside.loop.ahead += 0.3
+        for consumer in inside.sfu.consumers.values():
+            consumer.resend(sent, inside.loop.time())
+        inside.port.flush()
+        assert [each for each in listener.receive() if not rtp.is_rtcp(each)] == list(sent.values())
+
+    run(scenario)

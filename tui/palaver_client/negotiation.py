@@ -6,16 +6,14 @@ It lives from the first request until something breaks: it is then thrown away, 
 from __future__ import annotations
 
 import logging
-import random
-import secrets
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 import trio
-from attrs import define, evolve, field
+from attrs import define, field
 
 from palaver_media import engine_messages as engine_side
-from palaver_media.engine_messages import Candidate, Receive, Send, StopReceiving
+from palaver_media.engine_messages import Candidate, Send, StopReceiving
 from palaver_media.worker_messages import Fingerprint
 from palaver_protocol import rtp_models
 from palaver_protocol.models import ConsumerId, Direction, ProducerId, RoomId, TransportId, UserId, speaker_id
@@ -29,20 +27,15 @@ from palaver_protocol.requests import (
     ResumeConsumer,
 )
 from palaver_protocol.rtp_models import (
-    Codec,
-    CodecCapability,
     DtlsParameters,
     DtlsSide,
-    Encoding,
-    Extension,
     Kind,
-    Rtcp,
     RtpCapabilities,
-    RtpParameters,
 )
-from palaver_protocol.table import Ack, Code, Refusal, Request, refusal
+from palaver_protocol.table import Ack, Refusal, Request
 
 from .engine import Engine
+from .opus_parameters import OUR_MID, receiving_capabilities, reception, sending_parameters
 from .session import Session
 from .state import ClientState
 
@@ -50,9 +43,6 @@ A = TypeVar("A", bound=Ack)
 
 log = logging.getLogger(__name__)
 
-OPUS: Final = "audio/opus"
-OPUS_PARAMETERS: Final = {"minptime": 10, "useinbandfec": 1}  # RFC 7587, section 6.1
-OUR_MID: Final = "0"
 CONNECT: Final = 15.0  # s until both transports are connected
 AT_ONCE: Final = 8  # voices that are being asked for
 LATER: Final = 1.0  # s until we ask again, when the server does not say
@@ -193,7 +183,7 @@ class Negotiation:
         if self.voices.get(producer) is not voice:
             return  # closed meanwhile, and the consumer with it; perhaps it is told of and asked for again already
         voice.consumer = ConsumerId(params.id)
-        self._engine.tell(_receive(self._call, transport, params))
+        self._engine.tell(reception(self._call, transport, params))
         await self._insist(ResumeConsumer(self._room, voice.consumer))
 
     async def _insist(self, asked: Request[A]) -> A:
@@ -235,46 +225,3 @@ def tracks_of_others(state: ClientState) -> dict[ProducerId, UserId]:
         for track in person.producer_ids
         if track.kind is Kind.AUDIO
     }
-
-
-def sending_parameters(capabilities: RtpCapabilities) -> RtpParameters:
-    """How we send Opus, under the router's numbers and an SSRC and CNAME of our own.
-
-    Raises:
-        Refusal: `unsupported`: the router does not forward Opus.
-    """
-    opus = _opus(capabilities)
-    extensions = {
-        extension.uri: extension.preferred_id
-        for extension in capabilities.header_extensions
-        if extension.uri in (MID, AUDIO_LEVEL) and extension.kind in (Kind.AUDIO, None)
-    }
-    codec = Codec(OPUS, opus.preferred_payload_type or 100, opus.clock_rate, opus.channels, dict(OPUS_PARAMETERS), ())
-    return RtpParameters(
-        codecs=(codec,),
-        mid=OUR_MID,
-        header_extensions=tuple(Extension(uri, number) for uri, number in extensions.items()),
-        encodings=(Encoding(random.randrange(1, 2**32)),),
-        rtcp=Rtcp(secrets.token_hex(8)),
-    )
-
-
-def receiving_capabilities(capabilities: RtpCapabilities) -> RtpCapabilities:
-    """What we can play of what the router forwards."""
-    return evolve(capabilities, codecs=(_opus(capabilities),))
-
-
-def _opus(capabilities: RtpCapabilities) -> CodecCapability:
-    for codec in capabilities.codecs:
-        if codec.mime_type.lower() == OPUS:
-            return codec
-    raise refusal(Code.UNSUPPORTED, "this server does not forward Opus")
-
-
-def _receive(call: str, transport: TransportId, params: rtp_models.ConsumerParams) -> Receive:
-    """What the engine must know of a consumer; raises Refusal where the server left it out."""
-    parameters = params.rtp_parameters
-    ssrc = parameters.encodings[0].ssrc if parameters.encodings else None
-    if ssrc is None or not parameters.codecs:
-        raise refusal(Code.INTERNAL, "the server names no stream")
-    return Receive(call, transport, params.id, ssrc, parameters.codecs[0].payload_type)

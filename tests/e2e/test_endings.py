@@ -62,7 +62,7 @@ async def join_and_leave(client: Client) -> None:
                 return
 
 
-@pytest.mark.parametrize("rounds", [25, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [12, pytest.param(100, marks=pytest.mark.long)])
 async def test_joins_leave_nothing_behind(rounds: int) -> None:
     def count(server: Program) -> dict[str, int]:
         pids = {"server": server.process.pid, "us": os.getpid()}

@@ -17,7 +17,7 @@ VIDEO_ORIENTATION: Final = 11  # urn:3gpp:video-orientation
 _HEADER: Final = struct.Struct("!BBHII")
 _EXTENSION: Final = struct.Struct("!HH")
 ONE_BYTE: Final = 0xBEDE
-_TWO_BYTE: Final = 0x1000  # the low four bits are for applications
+TWO_BYTE: Final = 0x1000  # the low four bits are for applications
 _VERSION, _PADDING, _HAS_EXTENSION, _CSRC_COUNT = 0x80, 0x20, 0x10, 0x0F
 _RTCP_TYPES: Final = range(192, 224)  # RFC 5761, section 4
 
@@ -105,7 +105,7 @@ def read_extensions(profile: int, block: bytes) -> dict[int, bytes]:
     """
     if profile == ONE_BYTE:
         head = 1
-    elif profile & 0xFFF0 == _TWO_BYTE:
+    elif profile & 0xFFF0 == TWO_BYTE:
         head = 2
     else:
         return {}

@@ -1,4 +1,4 @@
-/* The core of forwarding in C; `fanout_python.py` does the same, and one test suite holds for both. */
+/* The core of forwarding in C; `fanout_python*.py` do the same, and one test suite holds for both. */
 /* Python.h comes before this and asks for GNU's additions: struct mmsghdr. */
 
 #include <stdint.h>

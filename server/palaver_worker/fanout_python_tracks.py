@@ -152,8 +152,8 @@ class PythonTrack:
 
     def _find(self, index: int) -> Packet | None:
         kept = self._ring[index % KEPT]
-        if kept is None or kept[0] != index:
-            return None
+        if kept is None or kept[0] != index or index <= self._reception.highest - KEPT:
+            return None  # or from before a leap: SRTP may count its number to another cycle by now
         packet = Packet(kept[1], self._extensions, kept[2])
         packet.index = index
         packet.second = packet.second & MARKER | self._payload_types[packet.second & ~MARKER]

@@ -11,7 +11,7 @@ from palaver_media.rtp import (
     AUDIO_LEVEL,
     MID,
     ONE_BYTE,
-    read_extensions,
+    TWO_BYTE,
     write_send_time,
 )
 
@@ -22,6 +22,8 @@ _HEADER: Final = struct.Struct("!BBHI")
 _EXTENSION: Final = struct.Struct("!HH")
 _PADDING, _HAS_EXTENSION, _CSRC_COUNT = 0x20, 0x10, 0x0F
 _RESERVED: Final = 0xF0  # id 15
+_ANY_APPLICATION: Final = 0xFFF0  # of the two-byte form's profile
+LONGEST: Final = 16  # bytes of a value in one-byte form
 HEADS: Final = [bytes([head]) for head in range(256)]  # of header extension elements in one-byte form
 
 
@@ -86,10 +88,24 @@ class Packet:
         if profile == ONE_BYTE:
             self.elements = self._map_one_byte(block, ids, now)
         else:
-            known = read_extensions(profile, block).items()
-            short = (self._mapped(ids.get(key, MID), value, now) for key, value in known if 0 < len(value) <= 16)
-            self.elements = b"".join(short)
+            self.elements = self._map_two_byte(block, ids, now) if profile & _ANY_APPLICATION == TWO_BYTE else b""
         return end
+
+    def _map_two_byte(self, block: bytes, ids: Mapping[int, int], now: float) -> bytes:
+        elements = b""
+        at, size = 0, len(block)
+        while at < size:
+            if block[at] == 0:  # padding between elements
+                at += 1
+                continue
+            following = at + 2 + block[at + 1] if at + 1 < size else size + 1
+            if following > size:
+                raise ValueError("RTP header extension element is truncated")
+            value = block[at + 2 : following]
+            if 0 < len(value) <= LONGEST:
+                elements += self._mapped(ids.get(block[at], MID), value, now)
+            at = following
+        return elements
 
     def _map_one_byte(self, block: bytes, ids: Mapping[int, int], now: float) -> bytes:
         """By hand, without a dictionary in between: most of the work on a packet is this."""

@@ -156,8 +156,8 @@ static void take(struct pump *pump, void *keys, struct track *track, unsigned ch
 
 /* Send a packet again on these legs, if it is still kept; whether it is. */
 int resend(struct pump *pump, struct track *track, int64_t index, struct leg **legs, int count) {
-    struct kept *kept = &track->ring[index & (KEPT - 1)];
-    if (kept->bytes == NULL || kept->packet.index != index) return 0;
+    struct kept *kept = find(track, index);
+    if (kept == NULL) return 0;
     spread(pump, &kept->packet, legs, count);
     return 1;
 }

@@ -120,7 +120,7 @@ class Sfu:
                     consumer.pause()
             case CloseConsumer(consumer=id):
                 if (consumer := self.consumers.get(id)) is not None:
-                    self._close_consumer(consumer)
+                    self._close_consumers([consumer])
             case _:
                 assert_never(command)
 
@@ -197,8 +197,9 @@ class Sfu:
             self._close_slot(slot)
 
     def _close_consumers(self, consumers: Iterable[Consumer]) -> None:
-        for consumer in list(consumers):
-            self._close_consumer(consumer)
+        sources = {consumer.producer: None for consumer in [self._forget(each) for each in list(consumers)]}
+        for source in sources:  # once, however many have gone
+            source.regroup()
 
     def _add_producer(self, command: AddProducer) -> None:
         transport = self._path(command.transport)
@@ -232,12 +233,12 @@ class Sfu:
         self.consumers[consumer.id] = transport.consumers[consumer.ssrc] = consumer
         source.add(consumer)
 
-    def _close_consumer(self, consumer: Consumer) -> None:
+    def _forget(self, consumer: Consumer) -> Consumer:
         if (keys := consumer.transport.outbound) is not None:
             keys.forget(consumer.ssrc)
             if consumer.retransmissions is not None:
                 keys.forget(consumer.retransmissions.ssrc)
         consumer.producer.consumers.remove(consumer)
-        consumer.producer.regroup()
         consumer.transport.sent.add(consumer.leg.packets, consumer.leg.octets)
         del self.consumers[consumer.id], consumer.transport.consumers[consumer.ssrc]
+        return consumer

@@ -63,14 +63,14 @@ class Slot(Source):
         self.vacate()
         self.holder, holder.slot, self.taken = holder, self, now
         shift = holder.transit + self._begin
-        following = (holder.timestamp_of(holder.reception.highest) or 0) + int(FRAME * self.clock_rate)
-        self.shift = (shift + max(0, self._after(following + shift))) & 0xFFFF_FFFF
+        self.shift = (shift + self._wait_after(holder, shift)) & 0xFFFF_FFFF
         for consumer in self.consumers:
             consumer.leg.shift_by(self.shift)
         holder.regroup()
         group = self._fanout.group([each.leg for each in self.listeners(holder)])
         for index in holder.recent(EARLIER):
-            if self._after((holder.timestamp_of(index) or 0) + self.shift) <= 0:
+            timestamp = holder.timestamp_of(index)
+            if timestamp is not None and self._after(timestamp + self.shift) <= 0:
                 holder.resend(index, group)
 
     def vacate(self) -> None:
@@ -82,6 +82,14 @@ class Slot(Source):
                 self._free_from = last + self.shift + int(FRAME * self.clock_rate)
             self.holder = holder.slot = None
             holder.regroup()
+
+    def _wait_after(self, holder: AudioProducer, shift: int) -> int:
+        """By how much the holder's next packet is put off, for the sake of what was heard here before."""
+        last = holder.timestamp_of(holder.reception.highest)
+        wait = 0 if last is None else self._after(last + int(FRAME * self.clock_rate) + shift)
+        if wait > self.clock_rate:  # that one's timestamps had leapt: they are not to push aside whoever follows
+            self._free_from = None
+        return wait if 0 < wait <= self.clock_rate else 0
 
     def _after(self, timestamp: int) -> int:
         """By how much the first free timestamp is after this one; negative when it is before."""

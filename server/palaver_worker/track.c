@@ -5,14 +5,15 @@
 
 enum { KEPT = 64, MID = 1, SEND_TIME = 4, AUDIO_LEVEL = 10 };
 
-/* A packet kept for resends; `bytes` are its elements, CSRCs and body. */
+/* A packet kept for resends; `bytes` are its elements, CSRCs and body. A place where none was ever kept has no bytes; an
+   empty packet has a byte, too, for it is a packet. */
 struct kept {
     struct packet packet;
     unsigned char *bytes;
     int room;
 };
 
-/* A producer whose packets need no look inside; see `producer.Producer` and `rtcp.Reception`. */
+/* A producer whose packets need no look inside; see `audio_producer.AudioProducer` and `rtcp.Reception`. */
 struct track {
     uint32_t ssrc;
     int number;                         /* by which Python knows it */
@@ -127,11 +128,11 @@ static int64_t count(struct track *track, int sequence, uint32_t timestamp, doub
 /* Keep it for resends; 0 where memory is short. */
 static int keep(struct kept *kept, const struct packet *packet) {
     int size = packet->elements_size + packet->csrcs_size + packet->body_size;
-    if (size > kept->room) {
-        unsigned char *bytes = realloc(kept->bytes, size);
+    if (size >= kept->room) {
+        unsigned char *bytes = realloc(kept->bytes, size + 1);
         if (bytes == NULL) return 0;
         kept->bytes = bytes;
-        kept->room = size;
+        kept->room = size + 1;
     }
     unsigned char *elements = kept->bytes, *csrcs = put(elements, packet->elements, packet->elements_size);
     unsigned char *body = put(csrcs, packet->csrcs, packet->csrcs_size);
@@ -141,10 +142,17 @@ static int keep(struct kept *kept, const struct packet *packet) {
     return 1;
 }
 
+/* A packet that is still kept. What is farther behind stays in its place after a leap, but SRTP may count its number to
+   another cycle by then. */
+static struct kept *find(struct track *track, int64_t index) {
+    struct kept *kept = &track->ring[index & (KEPT - 1)];
+    return kept->bytes == NULL || kept->packet.index != index || index <= track->highest - KEPT ? NULL : kept;
+}
+
 /* Of a packet, if it is still kept; else -1. */
 int64_t timestamp_of(struct track *track, int64_t index) {
-    struct kept *kept = &track->ring[index & (KEPT - 1)];
-    return kept->bytes == NULL || kept->packet.index != index ? -1 : (int64_t)kept->packet.timestamp;
+    struct kept *kept = find(track, index);
+    return kept == NULL ? -1 : (int64_t)kept->packet.timestamp;
 }
 
 void forget(struct track *track) {

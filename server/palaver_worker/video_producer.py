@@ -106,7 +106,9 @@ class VideoProducer(Producer):
     def find(self, index: int) -> Packet | None:
         """The packet with this extended sequence number, if it is still kept."""
         kept = self._ring[index % RING]
-        return kept if kept is not None and kept.index == index else None
+        if kept is None or kept.index != index or index <= self._reception.highest - RING:
+            return None  # or from before a leap: SRTP may count its number to another cycle by now
+        return kept
 
     def resend(self, index: int, group: Any) -> bool:
         """Send a packet again on these legs, if it is still kept; whether it is."""

@@ -32,4 +32,4 @@ def test_in_plain_words():
     assert done.stderr == ""
     assert done.returncode == 1
     assert "!  Media worker's core  python" in done.stdout.replace("! ", "!  ")
-    assert "apt-get install gcc" in done.stdout
+    assert "PALAVER_FANOUT=python asks for it" in done.stdout

@@ -166,6 +166,25 @@ def test_voices_that_push_each_other_out_do_not_push_the_delay_up():
     run(scenario)
 
 
+def test_timestamps_that_leap_push_nobody_aside_who_follows():
+    async def scenario(inside: Inside) -> None:
+        gather(inside, "ab")
+        listener = Listener(inside, "eve", speakers(inside, 1))
+
+        async def lead(**levels: int) -> int:
+            await say(inside, 10, [listener], **levels)
+            return listener.heard[100][-1].timestamp - int(inside.loop.time() * RATE) & 0xFFFFFFFF
+
+        before = await lead(a=20, b=SILENT)
+        people(inside)[0].begin += 1 << 30
+        await lead(a=20, b=SILENT)
+        await say(inside, int((HOLD + INTERVAL) / FRAME), [listener], a=SILENT, b=SILENT)
+        assert abs(signed(await lead(a=SILENT, b=20) - before)) < FRAME * RATE
+        assert listener.words(100)[ONSET - EARLIER - 10].startswith("b")  # with how the word began
+
+    run(scenario)
+
+
 def test_who_speaks_hears_neither_himself_nor_twice_whom_he_consumes_by_name():
     async def scenario(inside: Inside) -> None:
         gather(inside, "ab")

@@ -36,7 +36,8 @@ class PythonFanout(Fanout):
         self._received = 0  # datagrams in the incoming block that were not looked at yet
         self._left: list[int] = []  # slots that are the caller's
         self._others = -1
-        self._sources, self._commands = select.poll(), select.poll()
+        self._sources: Any = None  # made when there is something to wait for, which is only on Linux
+        self._commands: Any = None
 
     def client(self) -> PythonClient:
         """A new client, who is not heard yet."""

@@ -1,9 +1,9 @@
 """The core of forwarding, in C or in Python: who is heard where, and voices from the socket to all who listen.
 
-Voices it takes all the way (`Track`); the event loop waits in it meanwhile. Of a video each packet is given, in the clear
-and with the router's numbers, to `Fanout.forward` with the legs it goes to. For each leg the core writes the listener's
-SSRC, number, mid and extensions, protects it with the listener's keys, and leaves it in the outgoing block. A packet that
-could not be protected is never in it.
+Voices it takes all the way (`Track`); the event loop waits in it meanwhile. Of a video each packet is given, in the
+clear and with the router's numbers, to `Fanout.forward` with the legs it goes to. For each leg the core writes the
+listener's SSRC, number, mid and extensions, protects it with the listener's keys, and leaves it in the outgoing block.
+A packet that could not be protected is never in it.
 """
 
 from __future__ import annotations

@@ -104,6 +104,10 @@ async def test_a_killed_client_is_away_for_the_others_at_once_and_gone_after_the
         await ann.wait_event("mediaState", name="ben", isAway=True, patience=2)
         await ann.wait_event("userLeft", name="ben", patience=4)
         await wait_health(url, connections=1, rooms=1, transports=2)
+        told = [event["isAway"] for event in ann.events("mediaState") if event["name"] == "ben"]
+        assert told == [True]
+        assert len(ann.events("userLeft")) == 1
+        assert ann.process.poll() is None
 
 
 async def test_when_the_worker_is_killed_both_are_heard_again() -> None:

@@ -25,10 +25,15 @@ from palaver_worker.pump import PumpSelector
 IDS = {4: 1, 2: 4, 3: 10, 20: 10}  # of extensions: a browser's, and one that needs the two-byte form
 
 
-def talk(inside: Inside, speaker: Client, listener: Client) -> None:
+def conversation(inside: Inside) -> tuple[Client, Client]:
+    """Somebody who speaks, and somebody who hears him."""
+    speaker, listener = Client(inside), Client(inside)
+    speaker.connect()
+    listener.connect()
     inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48000, 1, {111: 100, 9: 9}, IDS))
     inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", (1, 4, 10)))
     inside.sfu.apply(ResumeConsumer("c"))
+    return speaker, listener
 
 
 def heard(listener: Client, datagrams: list[bytes]) -> list[RtpPacket]:
@@ -56,10 +61,7 @@ def test_listeners_and_statistics_see_no_difference(said, first):
     seen = []
 
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
-        talk(inside, speaker, listener)
+        speaker, listener = conversation(inside)
         position, got = first, []
         for step, payload_type, body, elements, is_marked, csrcs in said:
             position = max(0, position + step)
@@ -93,10 +95,7 @@ def test_no_block_of_extensions_is_too_long_for_either_core(said):
     seen = []
 
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
-        talk(inside, speaker, listener)
+        speaker, listener = conversation(inside)
         came: list[bytes] = []
         for number, (profile, parts, times) in enumerate(said):
             block = (b"".join(parts) * times)[:1_800]
@@ -192,10 +191,7 @@ def test_a_voice_wakes_nobody_and_a_check_does():
         with await bind("127.0.0.1", 0) as udp:
             loop = asyncio.get_running_loop()
             inside = Inside(loop, udp, CFanout)
-            speaker, listener = Client(inside), Client(inside)
-            speaker.connect()
-            listener.connect()
-            talk(inside, speaker, listener)
+            speaker, listener = conversation(inside)
 
             woken = asyncio.Event()
 

@@ -75,6 +75,10 @@ class Listener(Client):
             self.heard[packet.ssrc].append(packet)
         return new
 
+    def lead(self, ssrc: int) -> int:
+        """Of the last packet's timestamp to our clock: it stays where it is while the delay does."""
+        return self.heard[ssrc][-1].timestamp - int(self.inside.loop.time() * RATE) & 0xFFFFFFFF
+
     def words(self, ssrc: int) -> list[str]:
         return [packet.payload.decode() for packet in self.heard[ssrc]]
 
@@ -131,12 +135,11 @@ def test_voices_follow_each_other_on_one_slot_as_one_stream_that_keeps_its_delay
     async def scenario(inside: Inside) -> None:
         gather(inside, "abc")
         listener = Listener(inside, "eve", speakers(inside, 1))
-        leads: list[int] = []  # of the stream's clock to ours, whenever a voice has been heard for a while
+        leads: list[int] = []  # whenever a voice has been heard for a while
         for name in "abcabcabcabc":
             await say(inside, 10, [listener], **(dict.fromkeys("abc", SILENT) | {name: 20}))
-            last = listener.heard[100][-1]
-            assert last.payload.decode().startswith(name)
-            leads.append(last.timestamp - int(inside.loop.time() * RATE) & 0xFFFFFFFF)
+            assert listener.words(100)[-1].startswith(name)
+            leads.append(listener.lead(100))
             await say(inside, int((HOLD + 0.1) / FRAME), [listener], **dict.fromkeys("abc", SILENT))
         assert max(abs(signed(each - leads[0])) for each in leads) < FRAME * RATE
         check_unbroken(listener.heard[100])
@@ -159,7 +162,7 @@ def test_voices_that_push_each_other_out_do_not_push_the_delay_up():
             levels = {"a": 40, "b": 40} | {name: 5}
             await say(inside, int((STAY + 0.5) / FRAME), [listener], **levels)
             assert listener.words(100)[-1].startswith(name)
-            leads.append(listener.heard[100][-1].timestamp - int(inside.loop.time() * RATE) & 0xFFFFFFFF)
+            leads.append(listener.lead(100))
         assert max(abs(signed(each - leads[0])) for each in leads) < 2 * FRAME * RATE
         check_unbroken(listener.heard[100])
 
@@ -171,15 +174,13 @@ def test_timestamps_that_leap_push_nobody_aside_who_follows():
         gather(inside, "ab")
         listener = Listener(inside, "eve", speakers(inside, 1))
 
-        async def lead(**levels: int) -> int:
-            await say(inside, 10, [listener], **levels)
-            return listener.heard[100][-1].timestamp - int(inside.loop.time() * RATE) & 0xFFFFFFFF
-
-        before = await lead(a=20, b=SILENT)
+        await say(inside, 10, [listener], a=20, b=SILENT)
+        before = listener.lead(100)
         people(inside)[0].begin += 1 << 30
-        await lead(a=20, b=SILENT)
+        await say(inside, 10, [listener], a=20, b=SILENT)
         await say(inside, int((HOLD + INTERVAL) / FRAME), [listener], a=SILENT, b=SILENT)
-        assert abs(signed(await lead(a=SILENT, b=20) - before)) < FRAME * RATE
+        await say(inside, 10, [listener], a=SILENT, b=20)
+        assert abs(signed(listener.lead(100) - before)) < FRAME * RATE
         assert listener.words(100)[ONSET - EARLIER - 10].startswith("b")  # with how the word began
 
     run(scenario)

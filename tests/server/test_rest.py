@@ -411,7 +411,9 @@ async def test_one_connection_serves_several_requests(url):
         await stream.send_all(request * 2)
         received = b""
         while received.count(b'{"success":true') < 2:
-            received += await stream.receive_some()
+            received += (more := await stream.receive_some())
+            assert more, "it was closed after the first"
+        assert received.count(b"HTTP/1.1 200") == 2
 
 
 # -- web pages ---------------------------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ async def test_the_way_to_the_help_and_out_is_always_in_sight() -> None:
         for state in (TALKING, ONLINE):
             await shown.show(state)
             await shown.until(lambda: shown.lines()[-1].rstrip().endswith("? Help ^q Quit"))
+        assert "Esc closes" not in shown.text()
         await shown.pilot.click("#always FooterKey")
         await shown.until(lambda: "Esc closes" in shown.text())
 

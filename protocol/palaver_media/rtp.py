@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from attrs import define, field
@@ -17,7 +17,9 @@ VIDEO_ORIENTATION: Final = 11  # urn:3gpp:video-orientation
 _HEADER: Final = struct.Struct("!BBHII")
 _EXTENSION: Final = struct.Struct("!HH")
 ONE_BYTE: Final = 0xBEDE
-TWO_BYTE: Final = 0x1000  # the low four bits are for applications
+_TWO_BYTE: Final = 0x1000  # the low four bits are for applications
+_ANY_APPLICATION: Final = 0xFFF0
+_RESERVED: Final = 0xF0  # id 15
 _VERSION, _PADDING, _HAS_EXTENSION, _CSRC_COUNT = 0x80, 0x20, 0x10, 0x0F
 _RTCP_TYPES: Final = range(192, 224)  # RFC 5761, section 4
 
@@ -97,36 +99,34 @@ def parse(data: bytes) -> RtpPacket:
     return RtpPacket(second & 0x7F, sequence, timestamp, ssrc, data[position:], is_marked, extensions, csrcs, padding)
 
 
-def read_extensions(profile: int, block: bytes) -> dict[int, bytes]:
-    """The extension elements of a one- or two-byte block by id; an unknown profile holds none.
+def walk_extensions(profile: int, block: bytes) -> Iterator[tuple[int, int, int]]:
+    """Each element of a one- or two-byte block: its id, and where its value begins and ends.
+
+    An unknown profile holds none.
 
     Raises:
         ValueError: an element reaches beyond the block.
     """
-    if profile == ONE_BYTE:
-        head = 1
-    elif profile & 0xFFF0 == TWO_BYTE:
-        head = 2
-    else:
-        return {}
-    elements: dict[int, bytes] = {}
-    position = 0
-    while position < len(block):
-        if block[position] == 0:  # padding
-            position += 1
+    is_short = profile == ONE_BYTE
+    at, size = 0, len(block) if is_short or profile & _ANY_APPLICATION == _TWO_BYTE else 0
+    while at < size:
+        head = block[at]
+        if head == 0:  # padding
+            at += 1
             continue
-        if head == 1:
-            number, size = block[position] >> 4, (block[position] & 0x0F) + 1
-            if number == 15:  # reserved: stop here (RFC 8285, 4.2)
-                break
-        else:
-            number, size = block[position], int.from_bytes(block[position + 1 : position + 2], "big")
-        position += head
-        if position + size > len(block):
+        if is_short and head >= _RESERVED:  # stop here (RFC 8285, 4.2)
+            return
+        start = at + 1 if is_short else at + 2
+        end = start + (head & 0x0F) + 1 if is_short else start + int.from_bytes(block[at + 1 : start], "big")
+        if end > size:
             raise ValueError("RTP header extension element is truncated")
-        elements[number] = block[position : position + size]
-        position += size
-    return elements
+        yield head >> 4 if is_short else head, start, end
+        at = end
+
+
+def read_extensions(profile: int, block: bytes) -> dict[int, bytes]:
+    """The extension elements of a block by id. Raises as `walk_extensions`."""
+    return {number: block[start:end] for number, start, end in walk_extensions(profile, block)}
 
 
 def write_extensions(extensions: Mapping[int, bytes]) -> bytes:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, ONE_BYTE
+from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, ONE_BYTE, walk_extensions
 
-from .packet import HEADS, RTP_HEADER, SEND_TIME_SIZE
+from .packet import HEADS, RTP_HEADER, goes_on
 
 _BARE: Final = 0x80  # a first byte: version 2, and neither header extensions nor padding nor CSRCs
 _EXTENDED: Final = 0x90  # the same with header extensions
-_RESERVED: Final = 0xF0  # id 15
 
 
 class Layout:
@@ -22,7 +21,7 @@ class Layout:
     (None: the time of sending, which is ours). `level_at` is the place of the loudness, 0 where none is told.
     """
 
-    __slots__ = ("_fixed", "end", "heads", "level_at", "mask", "parts")
+    __slots__ = ("end", "heads", "level_at", "mask", "parts")
 
     def __init__(self, data: bytes, ids: Mapping[int, int]) -> None:
         """Learn it from a packet.
@@ -37,30 +36,19 @@ class Layout:
             self.end += 4 + 4 * int.from_bytes(data[RTP_HEADER + 2 : RTP_HEADER + 4], "big")
         if len(data) < self.end:
             raise ValueError("RTP header extension is truncated")
-        self._fixed = bytearray(b"\xff" + bytes(RTP_HEADER - 1) + b"\xff" * (self.end - RTP_HEADER))
-        self._read(data, ids)
-        self.mask = int.from_bytes(self._fixed, "big")
+        fixed = bytearray(b"\xff" + bytes(RTP_HEADER - 1) + b"\xff" * (self.end - RTP_HEADER))
+        block = RTP_HEADER + 4
+        for id, begin, stop in walk_extensions(ONE_BYTE, data[block : self.end]):
+            value = slice(block + begin, block + stop)
+            fixed[value] = bytes(stop - begin)
+            if goes_on(number := ids.get(id, MID), stop - begin):
+                self._add(number, value)
+        self.mask = int.from_bytes(fixed, "big")
         self.heads = int.from_bytes(data[: self.end], "big") & self.mask
 
-    def _read(self, data: bytes, ids: Mapping[int, int]) -> None:
-        at = RTP_HEADER + 4
-        while at < self.end and data[at] < _RESERVED:
-            if data[at] == 0:  # padding between elements
-                at += 1
-                continue
-            value = slice(at + 1, at + 2 + (data[at] & 0x0F))
-            if value.stop > self.end:
-                raise ValueError("RTP header extension element is truncated")
-            self._add(ids.get(data[at] >> 4, MID), value)
-            self._fixed[value] = bytes(value.stop - value.start)
-            at = value.stop
-
     def _add(self, number: int, value: slice) -> None:
-        """As `Packet` maps an element."""
-        size = value.stop - value.start
-        if number == MID or (number == ABS_SEND_TIME and size != SEND_TIME_SIZE):
-            return
-        self.parts.append((HEADS[number << 4 | size - 1], None if number == ABS_SEND_TIME else value))
+        head = HEADS[number << 4 | value.stop - value.start - 1]
+        self.parts.append((head, None if number == ABS_SEND_TIME else value))
         if number == AUDIO_LEVEL:
             self.level_at = value.start
 

@@ -10,8 +10,7 @@ from palaver_media.rtp import (
     ABS_SEND_TIME,
     AUDIO_LEVEL,
     MID,
-    ONE_BYTE,
-    TWO_BYTE,
+    walk_extensions,
     write_send_time,
 )
 
@@ -21,8 +20,6 @@ MARKER: Final = 0x80  # in the second byte, beside the payload type
 _HEADER: Final = struct.Struct("!BBHI")
 _EXTENSION: Final = struct.Struct("!HH")
 _PADDING, _HAS_EXTENSION, _CSRC_COUNT = 0x20, 0x10, 0x0F
-_RESERVED: Final = 0xF0  # id 15
-_ANY_APPLICATION: Final = 0xFFF0  # of the two-byte form's profile
 LONGEST: Final = 16  # bytes of a value in one-byte form
 HEADS: Final = [bytes([head]) for head in range(256)]  # of header extension elements in one-byte form
 
@@ -85,53 +82,27 @@ class Packet:
         profile, words = _EXTENSION.unpack_from(data, position)
         end: int = start + 4 * words
         block = data[start:end]
-        if profile == ONE_BYTE:
-            self.elements = self._map_one_byte(block, ids, now)
-        else:
-            self.elements = self._map_two_byte(block, ids, now) if profile & _ANY_APPLICATION == TWO_BYTE else b""
+        self.elements = b"".join(
+            [
+                self._mapped(number, block[begin:stop], now)
+                for id, begin, stop in walk_extensions(profile, block)
+                if goes_on(number := ids.get(id, MID), stop - begin)
+            ]
+        )
         return end
 
-    def _map_two_byte(self, block: bytes, ids: Mapping[int, int], now: float) -> bytes:
-        elements = b""
-        at, size = 0, len(block)
-        while at < size:
-            if block[at] == 0:  # padding between elements
-                at += 1
-                continue
-            following = at + 2 + block[at + 1] if at + 1 < size else size + 1
-            if following > size:
-                raise ValueError("RTP header extension element is truncated")
-            value = block[at + 2 : following]
-            if 0 < len(value) <= LONGEST:
-                elements += self._mapped(ids.get(block[at], MID), value, now)
-            at = following
-        return elements
-
-    def _map_one_byte(self, block: bytes, ids: Mapping[int, int], now: float) -> bytes:
-        """By hand, without a dictionary in between: most of the work on a packet is this."""
-        elements = b""
-        at, size = 0, len(block)
-        while at < size:
-            head = block[at]
-            if head == 0:  # padding between elements
-                at += 1
-                continue
-            if head >= _RESERVED:  # stop here (RFC 8285, 4.2)
-                break
-            following = at + 2 + (head & 0x0F)
-            if following > size:
-                raise ValueError("RTP header extension element is truncated")
-            if (number := ids.get(head >> 4, MID)) != MID:
-                elements += self._mapped(number, block[at + 1 : following], now)
-            at = following
-        return elements
-
     def _mapped(self, number: int, value: bytes, now: float) -> bytes:
-        """The element under the router's id; each listener has a mid of its own, so there is none here."""
-        if number == MID or (number == ABS_SEND_TIME and len(value) != SEND_TIME_SIZE):
-            return b""
+        """The element under the router's id."""
         if number == ABS_SEND_TIME:
             value = write_send_time(now)
         elif number == AUDIO_LEVEL:
             self.level = -(value[0] & 0x7F)
         return HEADS[number << 4 | len(value) - 1] + value
+
+
+def goes_on(number: int, size: int) -> bool:
+    """Whether listeners get an element of this router's id, with a value of `size` bytes.
+
+    Each of them has a mid of its own; and a time of sending becomes ours, so it must be as long.
+    """
+    return number != MID and 0 < size <= LONGEST and (number != ABS_SEND_TIME or size == SEND_TIME_SIZE)

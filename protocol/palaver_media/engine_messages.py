@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from attrs import field, frozen
 
 from .codec import Codec, Pcm
+from .sound_settings import Capture, Encoding, PersonVolume, RecordingForm, Volume
 from .worker_messages import Beat, Fingerprint
 
 
@@ -70,6 +71,84 @@ class SetMuted:
 
     call: str
     is_muted: bool
+
+
+@frozen
+class SetCapture:
+    """Treat the microphone's sound like this from now on."""
+
+    call: str
+    capture: Capture
+
+
+@frozen
+class SetTalking:
+    """The push-to-talk key is down, or up again."""
+
+    call: str
+    is_talking: bool
+
+
+@frozen
+class SetEncoding:
+    """Encode like this from now on."""
+
+    call: str
+    encoding: Encoding
+
+
+@frozen
+class SetVolume:
+    """How loud everybody is heard."""
+
+    call: str
+    volume: Volume
+
+
+@frozen
+class SetPersonVolume:
+    """How loud one consumer is heard; it holds for as long as the call lasts, also when he is received anew."""
+
+    call: str
+    consumer: str
+    volume: PersonVolume
+
+
+@frozen
+class StartRecording:
+    """Record the call into files in a new folder within `folder`: one for each voice, ours too, and one of all.
+
+    `names` says what to call the voices' files, by consumer; "" is ours. More may come while it records.
+    """
+
+    call: str
+    folder: str
+    form: RecordingForm
+    names: dict[str, str]
+
+
+@frozen
+class NameTrack:
+    """What a recording calls a voice from now on."""
+
+    call: str
+    consumer: str
+    name: str
+
+
+@frozen
+class StopRecording:
+    """Record no more, and make the files whole."""
+
+    call: str
+
+
+@frozen
+class SetEchoTest:
+    """Play what the microphone says, as others would get it, a moment later; or no more."""
+
+    call: str
+    is_on: bool
 
 
 @frozen
@@ -236,6 +315,32 @@ class SoundStarted:
 
 
 @frozen
+class Sending:
+    """Whether the microphone is sent now, as its mode (open, by voice, push-to-talk) and muting have it."""
+
+    call: str
+    is_sending: bool
+
+
+@frozen
+class RecordingStarted:
+    """A recording runs; where its files are."""
+
+    call: str
+    folder: str
+
+
+@frozen
+class RecordingStopped:
+    """It runs no more; `problem` is empty when it was stopped as asked. Files that could be kept are whole."""
+
+    call: str
+    folder: str
+    problem: str
+    remedy: str
+
+
+@frozen
 class Device:
     """A sound device, by the name that `device:NAME` takes."""
 
@@ -257,6 +362,15 @@ EngineCommand: TypeAlias = (
     | SetSource
     | SetSink
     | SetMuted
+    | SetCapture
+    | SetTalking
+    | SetEncoding
+    | SetVolume
+    | SetPersonVolume
+    | StartRecording
+    | NameTrack
+    | StopRecording
+    | SetEchoTest
     | OpenTransport
     | CloseTransport
     | Send
@@ -277,6 +391,9 @@ EngineReport: TypeAlias = (
     | Stats
     | SoundProblem
     | SoundStarted
+    | Sending
+    | RecordingStarted
+    | RecordingStopped
     | Devices
     | Pcm
 )

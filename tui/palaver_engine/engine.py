@@ -20,16 +20,25 @@ from palaver_media.engine_messages import (
     EngineCommand,
     EngineReport,
     ListDevices,
+    NameTrack,
     OpenCall,
     OpenTransport,
     Ready,
     Receive,
     Send,
+    SetCapture,
+    SetEchoTest,
+    SetEncoding,
     SetMuted,
+    SetPersonVolume,
     SetSink,
     SetSource,
+    SetTalking,
+    SetVolume,
     Side,
+    StartRecording,
     StopReceiving,
+    StopRecording,
     StopSending,
 )
 from palaver_media.worker_messages import Beat
@@ -133,7 +142,19 @@ class Engine:
             case SetSink():
                 self.calls[command.call].use(Side.SINK, command.sink)
             case SetMuted():
-                self.calls[command.call].is_muted = command.is_muted
+                self.calls[command.call].microphone.is_muted = command.is_muted
+            case SetCapture():
+                self.calls[command.call].microphone.set_capture(command.capture)
+            case SetTalking():
+                self.calls[command.call].microphone.set_talking(command.is_talking)
+            case SetEncoding():
+                self.calls[command.call].microphone.set_encoding(command.encoding)
+            case SetVolume():
+                self.calls[command.call].listening.set_volume(command.volume)
+            case SetPersonVolume():
+                self.calls[command.call].listening.set_person_volume(command.consumer, command.volume)
+            case StartRecording() | NameTrack() | StopRecording() | SetEchoTest():
+                raise NotImplementedError
             case OpenTransport():
                 self.calls[command.call].open_transport(command)
             case CloseTransport():
@@ -141,11 +162,11 @@ class Engine:
             case Send():
                 self.calls[command.call].send(command)
             case StopSending():
-                self.calls[command.call].stop_sending()
+                self.calls[command.call].microphone.stop()
             case Receive():
-                self.calls[command.call].receive(command)
+                self.calls[command.call].listening.receive(command)
             case StopReceiving():
-                self.calls[command.call].stop_receiving(command.consumer)
+                self.calls[command.call].listening.stop(command.consumer)
             case Pcm():
                 self.calls[command.call].say(command.samples)
             case ListDevices():

@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from attrs import define, field, frozen
 
 from palaver_media.engine_messages import EngineReport, Side, SoundProblem, SoundStarted
 
 from . import devices
+from .listening import Heard
 from .mixer import Samples
 from .sinks import NullSink, open_sink
 from .sources import PcmSource, open_source
@@ -27,7 +28,6 @@ from .ticker import Ticker
 from .watch import Health
 
 RETRY: Final = 3.0  # s between two attempts at a device that failed
-Heard: TypeAlias = tuple[Samples, Mapping[str, Samples]]  # all voices together, and each by its consumer
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,88 @@
+"""What a call hears: every voice's playout, pulled together each 10 ms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from attrs import define, field
+
+from palaver_media import rtp
+from palaver_media.engine_messages import AudioStarted, EngineReport, Receive, Side, SoundProblem
+from palaver_media.sound_settings import PersonVolume, Volume
+
+from . import opus
+from .consumer import Consumer
+from .mixer import Samples, mix
+
+Heard: TypeAlias = tuple[Samples, Mapping[str, Samples]]  # all voices together, and each by its consumer
+
+
+@define(eq=False)
+class Listening:
+    """`hear` belongs to the sound thread of the sink, `on_rtp` to the receive thread, all else to the loop."""
+
+    call: str
+    post: Callable[[EngineReport], None]  # from any thread
+    consumers: dict[str, Consumer] = field(factory=dict)  # never changed: other threads read it
+    routes: dict[tuple[str, int], Consumer] = field(factory=dict)  # by transport and SSRC; never changed
+    _volume: Volume = field(factory=Volume)
+    _volumes: dict[str, PersonVolume] = field(factory=dict)  # never changed
+
+    def hear(self) -> Heard:
+        """The next 10 ms: all voices together, and each."""
+        now = time.monotonic()
+        voices: dict[str, Samples] = {}
+        for name, consumer in self.consumers.items():
+            had_started = consumer.has_started
+            voices[name] = consumer.pull(now)
+            if consumer.has_started and not had_started:
+                self.post(AudioStarted(self.call, name))
+        return mix(voices.values()), voices
+
+    def set_volume(self, volume: Volume) -> None:
+        """How loud everybody is heard."""
+        self._volume = volume
+
+    def set_person_volume(self, consumer: str, volume: PersonVolume) -> None:
+        """How loud one is heard."""
+        self._volumes = {**self._volumes, consumer: volume}
+
+    def receive(self, command: Receive) -> None:
+        """Play a consumer from now on."""
+        try:
+            consumer = Consumer(command)
+        except opus.OpusMissing as why:
+            self.post(SoundProblem(self.call, Side.SINK, str(why), opus.REMEDY))
+            return
+        self.stop(command.consumer)
+        self.consumers = {**self.consumers, command.consumer: consumer}
+        self.routes = {**self.routes, (command.transport, command.ssrc): consumer}
+
+    def stop(self, name: str) -> None:
+        """Play a consumer no more."""
+        self._keep([consumer for key, consumer in self.consumers.items() if key != name])
+
+    def forget(self, transport: str) -> None:
+        """This transport is gone."""
+        self._keep([each for each in self.consumers.values() if each.command.transport != transport])
+
+    def close(self) -> None:
+        """Hear nobody."""
+        self._keep([])
+
+    def on_rtp(self, transport: str, data: bytes, now: float) -> None:
+        """A packet in the clear.
+
+        Raises:
+            ValueError: nobody plays it.
+        """
+        consumer = self.routes.get((transport, rtp.peek_ssrc(data)))
+        if consumer is None:
+            raise ValueError("no consumer of this SSRC")
+        consumer.put(rtp.parse(data), len(data), now)
+
+    def _keep(self, consumers: list[Consumer]) -> None:
+        self.consumers = {each.command.consumer: each for each in consumers}
+        self.routes = {(each.command.transport, each.command.ssrc): each for each in consumers}

@@ -101,6 +101,19 @@ def test_what_the_server_tells(told: object) -> None:
         check(line)
 
 
+def test_a_return_tells_what_is_new_of_who_records() -> None:
+    old = in_room(evolve(person(BOB), is_recording=True), person(CEM))
+    me = User(ANN, Name("Ann"), UserStatus.IN_CALL, 1_000)
+    event = Snapshot(me, (), (), (), room(person(ANN), person(BOB), evolve(person(CEM), is_recording=True)))
+    lines = LINES.of_change(Change(old, reduced(old, event), event))
+    assert lines is not None
+    told = [check(line) for line in lines.splitlines()]
+    assert [(each["event"], each["name"], each["isRecording"]) for each in told] == [
+        ("recording", "Cem", True),
+        ("recording", "Bob", False),
+    ]
+
+
 def test_every_event_of_the_issue_is_in_the_schema() -> None:
     wanted = {"connected", "joined", "userJoined", "userLeft", "mediaStarted", "stats", "message", "ended"}
     assert wanted <= EVENTS.keys()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 
 from client.json_schema import EVENTS, check
@@ -47,7 +48,8 @@ from palaver_client.after import after
 from palaver_client.json_help import EVENTS as HELP_ON_EVENTS
 from palaver_client.json_lines import JsonLines
 from palaver_client.words import YOU_LEFT
-from palaver_protocol.models import EndReason
+from palaver_protocol.models import EndReason, User, UserStatus
+from palaver_protocol.notices import Snapshot
 
 LINES = JsonLines()
 

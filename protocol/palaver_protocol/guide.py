@@ -247,6 +247,16 @@ else to know of it.
 Opus, VP8 and H.264 (constrained baseline, `packetization-mode` 1) are passed on as they come, each to those who can
 play it. Video that was lost on the way is asked for and sent again: as RTX (RFC 4588) to and from those whose
 capabilities and parameters have it, otherwise under the sequence number that it had.""",
+    "Recording": """\
+Whoever has a seat can record what he hears, and nobody can keep him from it; a client that does says so
+(`setRecording`), so that nobody is recorded unawares. Everybody in the room hears `recordingStateChanged` at once. Who
+comes later, or comes back, finds `isRecording` with the participants of the room that he is shown. Several may
+record at once, each for himself.
+
+It goes with the seat: it stays while the seat is held for a recorder who was cut off, and ends with the seat. When he
+leaves, or does not come back in time, the others hear `recordingStateChanged` with `isRecording: false` and then
+`userLeft`. Over another connection that took the seat along nobody records at first. With the room all recording
+of it is over; no notice but `callEnded` tells so.""",
     "Speakers": """\
 When more microphones are open in a room than `speakersAbove`, the room is big: it gets `speakers` tracks that nobody
 sends, and on each of them now one and now another of those who speak loudest. A client needs to know nothing of it. It

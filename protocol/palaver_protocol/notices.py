@@ -239,7 +239,7 @@ class ParticipantMediaStateUpdated(Notice):
 @notice("recordingStateChanged")
 @frozen
 class RecordingStateChanged(Notice):
-    """Somebody began or ended to record the call."""
+    """Somebody began to record the call, or no longer does: he said so, or his seat is gone (`userLeft` follows)."""
 
     room_id: RoomId
     user_id: UserId

@@ -378,7 +378,10 @@ class RestartIce(ToSeat[IceAck]):
 @request("setRecording", who=Standing.MEMBER)
 @frozen
 class SetRecording(ToRoom[Done]):
-    """Tell that one records the call, or no longer does; everybody hears `recordingStateChanged`."""
+    """Tell that one records the call, or no longer does; everybody, oneself too, hears `recordingStateChanged`.
+
+    Said again it changes nothing, and nobody hears of it.
+    """
 
     is_recording: bool
 

@@ -278,6 +278,7 @@ class RoomState:
         self.media.forget_producer(self.seats.values(), *self.media.close_seat(seat))
         del self.seats[seat.user_id]
         self.effects += Moved(seat.user_id, is_seated=False), Listed()
+        self.talk.set_recording(seat, is_recording=False)  # clients need not know that leaving ends it
         self.tell(UserLeft(seat.user_id, self.room_id))
         self.talk.big.count(seat)
         if not self.seats:

@@ -95,7 +95,8 @@ class RoomTalk:
                 self.media.pause(seat, asked.consumer_id)
                 return answer(asked, Done())
             case SetRecording():
-                return answer(asked, self.set_recording(seat, asked))
+                self.set_recording(seat, is_recording=asked.is_recording)
+                return answer(asked, Done())
             case _:
                 assert_never(asked)
 
@@ -112,7 +113,8 @@ class RoomTalk:
         return Done()
 
     def forget_state(self, seat: Seat, by: By) -> None:
-        """A new connection has the seat: until it says something else it is not muted, as any that comes."""
+        """A new connection has the seat: until it says something else it neither is muted nor records."""
+        self.set_recording(seat, is_recording=False)
         if seat.is_muted or seat.is_video_enabled:
             seat.is_muted = seat.is_video_enabled = False
             seat.media_state_updated_at = by.wall
@@ -125,12 +127,11 @@ class RoomTalk:
         )
         self.tell(state, but=seat.user_id)
 
-    def set_recording(self, seat: Seat, asked: SetRecording) -> Done:
+    def set_recording(self, seat: Seat, *, is_recording: bool) -> None:
         """Note that somebody records, or no longer does, and tell everybody when that is new."""
-        if seat.is_recording != asked.is_recording:
-            seat.is_recording = asked.is_recording
-            self.tell(RecordingStateChanged(asked.room_id, seat.user_id, asked.is_recording))
-        return Done()
+        if seat.is_recording != is_recording:
+            seat.is_recording = is_recording
+            self.tell(RecordingStateChanged(self.media.router, seat.user_id, is_recording))
 
     def create_transport(self, seat: Seat, asked: CreateTransport) -> TransportAck:
         """Open one direction; an older transport of the same direction makes way."""

@@ -9,6 +9,7 @@ NUMBER: Final = (int, float)
 MAYBE: Final = (int, float, type(None))
 TEXT: Final = (str, type(None))
 PERSON: Final = {"userId": str, "name": str}
+SEATED: Final = {**PERSON, "isHost": bool, "isMuted": bool, "isRecording": bool}
 MESSAGE: Final = {**PERSON, "messageId": str, "text": str, "timestamp": int, "replyTo": TEXT}
 VOICE: Final = {
     **PERSON,
@@ -37,7 +38,7 @@ EVENTS: Final[dict[str, dict[str, Any]]] = {
         "roomId": str,
         "roomName": str,
         "roomType": str,
-        "participants": [{**PERSON, "isHost": bool, "isMuted": bool}],
+        "participants": [SEATED],
         "isAgain": bool,
     },
     "left": {"reason": str},
@@ -70,7 +71,7 @@ EVENTS: Final[dict[str, dict[str, Any]]] = {
     "help": {"message": str},
     "who": {
         "isConnected": bool,
-        "here": [{**PERSON, "isHost": bool, "isMuted": bool}],
+        "here": [SEATED],
         "online": [{**PERSON, "isInCall": bool}],
     },
     "rooms": {"isConnected": bool, "rooms": [{"roomId": str, "roomName": str, "participants": int}]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 
 from client.json_schema import EVENTS, check
@@ -47,7 +48,8 @@ from palaver_client.after import after
 from palaver_client.json_help import EVENTS as HELP_ON_EVENTS
 from palaver_client.json_lines import JsonLines
 from palaver_client.words import YOU_LEFT
-from palaver_protocol.models import EndReason
+from palaver_protocol.models import EndReason, User, UserStatus
+from palaver_protocol.notices import Snapshot
 
 LINES = JsonLines()
 
@@ -99,6 +101,19 @@ def test_what_the_server_tells(told: object) -> None:
     line = LINES.of_change(Change(old, reduced(old, told), told))  # type: ignore[arg-type] # any notice
     if line is not None:
         check(line)
+
+
+def test_a_return_tells_what_is_new_of_who_records() -> None:
+    old = in_room(evolve(person(BOB), is_recording=True), person(CEM))
+    me = User(ANN, Name("Ann"), UserStatus.IN_CALL, 1_000)
+    event = Snapshot(me, (), (), (), room(person(ANN), person(BOB), evolve(person(CEM), is_recording=True)))
+    lines = LINES.of_change(Change(old, reduced(old, event), event))
+    assert lines is not None
+    told = [check(line) for line in lines.splitlines()]
+    assert [(each["event"], each["name"], each["isRecording"]) for each in told] == [
+        ("recording", "Cem", True),
+        ("recording", "Bob", False),
+    ]
 
 
 def test_every_event_of_the_issue_is_in_the_schema() -> None:

@@ -222,14 +222,14 @@ async def test_who_records_says_so_wherever_he_sits(url: str, env: dict[str, str
         await see(ann, "you are in lobby")
         await see(cem, "you are in hall")
         async with call(between.url, "Bob", env, "--room", "lobby", *file) as bob:
-            await see(ann, "Bob records the call")
-            await see(bob, "you record the call")
+            await see(ann, "Bob is recording this call")
+            await see(bob, "you are recording this call")
             between.cut()
             await see(bob, "connected again")
             await bob.say("/join hall")
-            await see(cem, "Bob records the call")
+            await see(cem, "Bob is recording this call")
             await bob.say("/quit")
-            await see(cem, "Bob records the call no longer")
+            await see(cem, "Bob no longer records this call")
             assert await bob.wait() == 0
 
 

@@ -119,6 +119,34 @@ async def test_who_muted_himself_while_away_is_muted_for_all(autojump_clock: Clo
 
 
 @pytest.mark.trio
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_who_began_to_record_while_away_is_known_to(autojump_clock: Clock, is_kept: bool) -> None:
+    asked: list[tuple[str, Any]] = []
+    async with session(first([]), second([], asked, snapshot(HERE) if is_kept else None)) as (ours, _, _):
+        await ours.sit(JoinRoom(LOBBY))
+        await cut_off(ours)
+        ours.is_recording = True
+        with pytest.raises(Disconnected):
+            await ours.tell_recording()
+        await trio.sleep(5)
+        assert ours.state.room is not None
+    assert [payload["isRecording"] for event, payload in asked if event == "setRecording"] == [True]
+
+
+@pytest.mark.trio
+async def test_what_a_lost_answer_left_open_is_told_again(autojump_clock: Clock) -> None:
+    asked: list[tuple[str, Any]] = []
+    async with session(first([]), second([], asked, snapshot(HERE))) as (ours, _, _):
+        await ours.sit(JoinRoom(LOBBY))
+        ours.is_recording = True
+        with pytest.raises(Disconnected):
+            await ours.tell_recording()  # the server may have heard it, and hangs up
+        ours.is_recording = False
+        await trio.sleep(5)
+    assert [payload["isRecording"] for event, payload in asked if event == "setRecording"] == [False]
+
+
+@pytest.mark.trio
 async def test_who_left_while_away_does_not_find_himself_back(autojump_clock: Clock) -> None:
     asked: list[tuple[str, Any]] = []
     async with session(first([]), second([], asked, snapshot(HERE))) as (ours, seen, _):

@@ -27,7 +27,7 @@ from palaver_client import (
 )
 from palaver_client.after import after
 from palaver_client.plain_lines import QUIET, PlainLines
-from palaver_protocol.models import CallId, Name, Reason, RoomType, UserId, speaker_id
+from palaver_protocol.models import CallId, Name, Reason, RoomType, User, UserId, UserStatus, speaker_id
 from palaver_protocol.notices import (
     CallAccepted,
     CallAcceptedNew,
@@ -39,6 +39,7 @@ from palaver_protocol.notices import (
     IncomingCallNew,
     ParticipantMediaStateUpdated,
     RecordingStateChanged,
+    Snapshot,
     UserJoined,
     UserLeft,
 )
@@ -83,6 +84,26 @@ def test_joining_tells_with_whom(people: tuple, line: str) -> None:
     assert said_of(nowhere, Joined(room(person(ANN), *map(person, people)))) == line
 
 
+def test_joining_tells_who_records() -> None:
+    nowhere = ClientState(ANN, Name("Ann"))
+    line = said_of(nowhere, Joined(room(person(ANN), evolve(person(BOB), is_recording=True))))
+    assert line == "you are in Lobby, with Bob\nBob is recording this call"
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_coming_back_tells_what_is_new_of_who_records(is_resumed: bool) -> None:
+    bob, cem = person(BOB), person(CEM)
+    before = in_room(evolve(bob, is_recording=True), cem)
+    now = room(person(ANN), bob, evolve(cem, is_recording=True))
+    me = User(ANN, Name("Ann"), UserStatus.IN_CALL, 1_000)
+    event = Snapshot(me, (), (), (), now) if is_resumed else Joined(now, is_again=True)
+    line = said_of(before, event)
+    assert line is not None
+    assert line.splitlines()[-2:] == ["Cem is recording this call", "Bob no longer records this call"]
+    after_that = reduced(before, Snapshot(me, (), (), (), now))
+    assert said_of(after_that, Snapshot(me, (), (), (), now)) is None
+
+
 def test_joining_again_is_coming_back() -> None:
     assert said_of(in_room(), Joined(room(person(ANN)), is_again=True)) == "you are back in Lobby, alone so far"
 
@@ -111,7 +132,10 @@ CALLING = after(ClientState(ANN, Name("Ann")), Calling(OutgoingRing(CALL, BOB, N
         (CALLING, CallRejectedNew(CALL, Reason("in a meeting")), "Bob says no: in a meeting"),
         (in_room(), CallRejected(BOB, Name("Bob"), LOBBY), "Bob says no"),
         (in_room(person(BOB)), CallAccepted(BOB, LOBBY), "Bob accepts the invitation"),
-        (in_room(person(BOB)), RecordingStateChanged(LOBBY, BOB, True), "Bob records the call"),
+        (in_room(person(BOB)), RecordingStateChanged(LOBBY, BOB, True), "Bob is recording this call"),
+        (in_room(person(BOB)), RecordingStateChanged(LOBBY, BOB, False), "Bob no longer records this call"),
+        (in_room(person(ANN)), RecordingStateChanged(LOBBY, ANN, True), "you are recording this call"),
+        (in_room(person(ANN)), RecordingStateChanged(LOBBY, ANN, False), "you no longer record this call"),
         (CALLING, Connected(), "connected again; your call to Bob is over"),
     ],
     ids=lambda value: type(value).__name__,

@@ -7,13 +7,13 @@ from typing import Final
 
 import trio
 
-from . import calls, chat, connecting, generated, invitations, media, presence, resuming, rooms, tracks
+from . import calls, chat, connecting, generated, invitations, media, presence, recording, resuming, rooms, tracks
 from .report import Report
 from .stage import CASES, Case, Stage, try_case
 from .target import Target
 from .verdicts import Outcome, Verdict
 
-MODULES: Final = (connecting, presence, rooms, chat, calls, invitations, resuming, media, tracks, generated)
+MODULES: Final = (connecting, presence, rooms, chat, calls, invitations, resuming, media, tracks, recording, generated)
 NOTHING: Final = 2  # exit code
 FAILED: Final = 1  # exit code
 

@@ -141,15 +141,6 @@ async def media_state(stage: Stage) -> None:
         check_fields("Ada", participant(await view(bo, room_id), ada), **state)
 
 
-@case("setRecording: everybody hears of it", "recordingStateChanged", is_addition=True)
-async def recording(stage: Stage) -> None:
-    room_id, (ada, bo) = await stage.room_of("Ada", "Bo")
-    for is_on in (True, False):
-        await ada.does("setRecording", roomId=room_id, isRecording=is_on)
-        for person in (ada, bo):
-            await person.hears("recordingStateChanged", roomId=room_id, userId=ada.user_id, isRecording=is_on)
-
-
 def beyond(reason: str) -> Any:
     """A notice that nothing over the wire provokes."""
 

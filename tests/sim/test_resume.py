@@ -271,3 +271,74 @@ async def test_recording_is_told_to_all_and_to_late_joiners(autojump_clock):
         eve = await w.person("eve")
         room = (await eve.does("joinRoom", roomId=room_id))["room"]
         assert [p["isRecording"] for p in room["participants"]] == [True, False, False]
+
+
+@pytest.mark.parametrize("way", ["leaves", "loses the connection for good", "ends it"])
+async def test_that_a_recording_has_ended_is_told_before_the_recorder_is_gone(autojump_clock, way):
+    async with world() as w:
+        ann, bob, room_id = await two(w)
+        eve = await w.person("eve")
+        await eve.does("joinRoom", roomId=room_id)
+        await bob.does("setRecording", roomId=room_id, isRecording=True)
+        for person in (ann, eve):
+            await person.expect("recordingStateChanged")
+            person.deaf()
+        if way == "leaves":
+            await bob.does("leaveRoom", roomId=room_id)
+        elif way == "ends it":
+            await bob.does("setRecording", roomId=room_id, isRecording=False)
+        else:
+            await cut(bob)
+        for person in (ann, eve):
+            told = await person.expect("recordingStateChanged")
+            assert told == {"roomId": room_id, "userId": "bob", "isRecording": False}
+            names = [name for name, _ in person.notices]
+            assert "userLeft" not in names[: names.index("recordingStateChanged")]
+        again = (await eve.does("joinRoom", roomId=room_id))["room"]
+        assert not any(each["isRecording"] for each in again["participants"])
+
+
+async def test_who_records_is_kept_while_his_seat_is_held_and_found_by_who_comes_back(autojump_clock):
+    async with world() as w:
+        ann, bob, room_id = await two(w)
+        await cut(ann)
+        await bob.does("setRecording", roomId=room_id, isRecording=True)
+        await cut(bob)
+        await trio.sleep(HELD / 2)
+        eve = await w.person("eve")
+        records = {each["userId"]: each["isRecording"] for each in await seated(eve, room_id)}
+        assert records == {"ann": False, "bob": True, "eve": False}
+        for name, person in (("ann", ann), ("bob", bob)):
+            again = await back(w, name, person)
+            lines = again.notices[0][1]["room"]["participants"]
+            assert {each["userId"]: each["isRecording"] for each in lines} == records
+        assert "recordingStateChanged" not in {name for name, _ in eve.notices}
+
+
+async def seated(person, room_id):
+    return (await person.does("joinRoom", roomId=room_id))["room"]["participants"]
+
+
+async def test_a_seat_that_is_taken_along_to_another_connection_records_no_longer(autojump_clock):
+    async with world() as w:
+        ann, bob, room_id = await two(w)
+        await bob.does("setRecording", roomId=room_id, isRecording=True)
+        await ann.expect("recordingStateChanged")
+        ann.deaf()
+        phone = await w.person("bob", "bob")
+        assert not any(each["isRecording"] for each in await seated(phone, room_id))
+        told = await ann.expect("recordingStateChanged")
+        assert told == {"roomId": room_id, "userId": "bob", "isRecording": False}
+
+
+async def test_what_is_said_again_is_told_to_nobody_and_strangers_are_refused(autojump_clock):
+    async with world() as w:
+        ann, bob, room_id = await two(w)
+        for _ in range(3):
+            await bob.does("setRecording", roomId=room_id, isRecording=True)
+        eve = await w.person("eve")
+        refused = await eve.ask("setRecording", roomId=room_id, isRecording=True)
+        assert (refused["success"], refused["code"]) == (False, "notMember")
+        await ann.does("sendMessage", roomId=room_id, content="is that all?")
+        await ann.expect("newMessage")
+        assert [name for name, _ in ann.notices].count("recordingStateChanged") == 1

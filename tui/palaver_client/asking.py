@@ -32,7 +32,6 @@ from palaver_protocol.requests import (
     MessagesAck,
     ReactToMessage,
     SendMessage,
-    SetRecording,
     TransferHost,
 )
 from palaver_protocol.table import Code, Refusal, refusal
@@ -145,8 +144,13 @@ class Asking:
             await self._session.tell_muted()
 
     async def set_recording(self, is_recording: bool) -> None:
-        """Tell the room that we record it, or no longer do. Raises Refusal or Disconnected."""
-        await self._session.ask(SetRecording(self.here().room_id, is_recording))
+        """Tell our room that we record it, and each in which we sit later, until told that we no longer do.
+
+        `state.recorders` is who does, as the server knows it. Raises Refusal or Disconnected; where there is no
+        connection, the next one tells it.
+        """
+        self._session.is_recording = is_recording
+        await self._session.tell_recording()
 
     # -- calls ---------------------------------------------------------------------------------------------------------
     async def ring(self, user_id: UserId, *, leave_current: bool = False) -> OutgoingRing:

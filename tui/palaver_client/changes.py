@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
 
-from palaver_protocol.models import ChatMessage
+from palaver_protocol.models import ChatMessage, UserId
 from palaver_protocol.notices import AnyNotice, Snapshot
 
 from .events import Joined, LevelsChanged, LocalEvent, StatsChanged
@@ -35,6 +35,14 @@ class Change:
             return ()
         known = {said.message_id for said in old.messages}
         return tuple(said for said in new.messages if said.message_id not in known)
+
+    @property
+    def recorders(self) -> tuple[tuple[UserId, ...], tuple[UserId, ...]]:
+        """Who records our room now and did not before, and who did and no longer does; of a new room, the former."""
+        old, new = self.old.room, self.new.room
+        is_same = old is not None and new is not None and old.room_id == new.room_id
+        before, now = self.old.recorders if is_same else (), self.new.recorders
+        return tuple(user for user in now if user not in before), tuple(user for user in before if user not in now)
 
 
 def _make_feed() -> Feed[tuple[AnyEvent, ClientState]]:

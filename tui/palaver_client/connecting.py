@@ -107,7 +107,7 @@ class Connecting:
         async def keep_up() -> None:
             try:
                 await (session.go_on() if is_resumed else session.return_to_room())
-                await session.tell_muted_where_we_are_moved()
+                await session.tell_ourselves_where_we_are_moved()
             except Disconnected:
                 return  # the next connection tries again
 

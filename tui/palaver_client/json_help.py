@@ -10,7 +10,7 @@ with --json, each line is one object with event, time (ms since the epoch) and:
   connectionLost  reason retryIn (s, or null: for good)
   carrier         isPolling reason: no WebSocket comes through, HTTP requests do
   waiting         (without --room) nobody talks with us yet
-  joined          roomId roomName roomType participants isAgain
+  joined          roomId roomName roomType participants (userId name isHost isMuted isRecording) isAgain
   left            reason
   incomingCall    callId userId name roomId roomType ringsFor (ms); roomId is null but for invitations
   calling         callId userId name: it rings at somebody
@@ -21,7 +21,7 @@ with --json, each line is one object with event, time (ms since the epoch) and:
   hungUp          (without --room) reason seconds
   userJoined, userLeft, mediaStarted   userId name
   mediaState      userId name isMuted isVideoEnabled isAway
-  recording       userId name isRecording
+  recording       userId name isRecording: somebody records the call, or no longer does
   hostChanged     userId name reason
   roomHostless    message
   message         messageId userId name text timestamp replyTo
@@ -33,7 +33,8 @@ with --json, each line is one object with event, time (ms since the epoch) and:
   speaking        userId name isSpeaking
   stats           rtt_ms jitter_ms loss playout_ms in_kbps out_kbps users
   notice          level code message
-  who             isConnected, here (userId name isHost isMuted), online (userId name isInCall): the answer to /who
+  who             isConnected, here (userId name isHost isMuted isRecording), online (userId name
+                  isInCall): the answer to /who
   rooms           isConnected, rooms (roomId roomName participants, how many): the answer to /rooms
   help            message: the answer to what was typed
   error           message code canRetry retryAfter (s): what was typed was not done; code may be null

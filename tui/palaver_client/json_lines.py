@@ -117,14 +117,18 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
                 isAway=told.is_away,
             )
         case notices.RecordingStateChanged():
-            return write("recording", **_person(told.user_id, change.new), isRecording=told.is_recording)
+            return _recording(told.user_id, change, is_recording=told.is_recording)
         case notices.RoomHostless():
             return write("roomHostless", message=told.message)
         case notices.ServerNotice():
             return write("notice", level=told.level.value, code=text.one_line(told.code), message=told.message)
         case notices.CallEnded() | notices.OnlineUsersUpdated() | notices.RoomListUpdated():
             return None  # the end of our own room is told by `ended`
-        case notices.ActiveSpeakers() | notices.Snapshot():
+        case notices.Snapshot():
+            began, ended = change.recorders
+            lines = [_recording(user, change, is_recording=user in began) for user in (*began, *ended)]
+            return "\n".join(lines) or None
+        case notices.ActiveSpeakers():
             return None  # `speaking` is what we hear ourselves, and `connected` says that all was kept
         case notices.NewProducer() | notices.ProducerClosed():
             return None
@@ -195,6 +199,10 @@ def _person(user_id: UserId, *states: ClientState) -> Fields:
     return {"userId": user_id, "name": words.name_of(user_id, *states)}
 
 
+def _recording(user_id: UserId, change: Change, *, is_recording: bool) -> str:
+    return write("recording", **_person(user_id, change.new, change.old), isRecording=is_recording)
+
+
 def _callee(old: ClientState) -> Fields:
     calling = old.outgoing
     return {"userId": calling.to_id if calling else "", "name": calling.to_name if calling else words.SOMEBODY}
@@ -215,7 +223,8 @@ def _incoming(told: notices.IncomingCall | notices.IncomingCallNew) -> Fields:
 
 
 def _participant(person: Participant) -> Fields:
-    return {"userId": person.user_id, "name": person.name, "isHost": person.is_host, "isMuted": person.is_muted}
+    marks = {"isHost": person.is_host, "isMuted": person.is_muted, "isRecording": person.is_recording}
+    return {"userId": person.user_id, "name": person.name, **marks}
 
 
 def _message(said: ChatMessage) -> Fields:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import trio
 from attrs import frozen
 
-from palaver_protocol.models import Name, UserId, UserStatus
+from palaver_protocol.models import Name, Participant, UserId, UserStatus
 
 from . import words
 from .names import ID_SHOWN
@@ -40,7 +40,7 @@ def who(state: ClientState) -> Listing:
     lines = ["here: " + ", ".join(here)] if here else []
     fields = {
         "isConnected": state.connection is ConnectionState.CONNECTED,
-        "here": [{**_id(each.user_id, each.name), "isHost": each.is_host, "isMuted": each.is_muted} for each in people],
+        "here": [{**_id(each.user_id, each.name), **_marks(each)} for each in people],
         "online": [{**_id(each.user_id, each.name), "isInCall": each.status is UserStatus.IN_CALL} for each in others],
     }
     return Listing("\n".join([*_age(state), *lines, "online: " + (", ".join(online) or "nobody else")]), "who", fields)
@@ -72,3 +72,7 @@ def _age(state: ClientState) -> list[str]:
 
 def _id(user_id: UserId, name: Name) -> dict[str, str]:
     return {"userId": user_id, "name": name}
+
+
+def _marks(person: Participant) -> dict[str, bool]:
+    return {"isHost": person.is_host, "isMuted": person.is_muted, "isRecording": person.is_recording}

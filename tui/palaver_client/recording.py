@@ -9,16 +9,14 @@ from typing import Final
 
 import trio
 
-from palaver_protocol.notices import Snapshot
 from palaver_protocol.table import Refusal
 
-from .changes import Changes
 from .client import Client
 from .errors import Disconnected
-from .events import Joined
 from .scopes import helpers
 
 STOP: Final = 1.0  # s to say that we record no longer
+PAUSE: Final = 1.0  # s until it is told again where it was refused for now
 
 
 @asynccontextmanager
@@ -27,24 +25,23 @@ async def announced(client: Client, sink: str) -> AsyncIterator[None]:
     if not sink.startswith("file:"):
         yield
         return
-    async with client.changes() as changes, helpers() as nursery:
-        nursery.start_soon(_tell_each_room, client, changes)
+    async with helpers() as nursery:
+        nursery.start_soon(_begin, client)
         try:
             yield
         finally:
             nursery.cancel_scope.cancel()
-            with trio.move_on_after(STOP, shield=True):
-                await _tell(client, is_recording=False)
+            with trio.move_on_after(STOP, shield=True), contextlib.suppress(Refusal, Disconnected):
+                await client.set_recording(False)
 
 
-async def _tell_each_room(client: Client, changes: Changes) -> None:
-    """Tell where we sit now, and again in each room and after each connection that takes our seat on."""
-    await _tell(client, is_recording=True)
-    async for change in changes:
-        if isinstance(change.event, Joined | Snapshot):
-            await _tell(client, is_recording=True)
-
-
-async def _tell(client: Client, *, is_recording: bool) -> None:
-    with contextlib.suppress(Refusal, Disconnected):  # there is no room, or the next connection tells it
-        await client.set_recording(is_recording)
+async def _begin(client: Client) -> None:
+    """Tell it, and where the server has no time for that now, as in a large room that we have just joined, again."""
+    with contextlib.suppress(Disconnected):  # the next connection tells it
+        while True:
+            try:
+                return await client.set_recording(True)
+            except Refusal as no:
+                if not no.can_retry:
+                    return
+                await trio.sleep(no.retry_after or PAUSE)

@@ -12,7 +12,15 @@ from attrs import define, evolve, field
 
 from palaver_protocol.models import CallId, RoomId, RoomType, RoomView
 from palaver_protocol.notices import SEAT_MOVED, AnyNotice, CallAcceptedNew, ServerNotice, Snapshot
-from palaver_protocol.requests import AcceptedAck, CreateRoom, JoinRoom, LeaveRoom, MediaStateChanged, RoomAck
+from palaver_protocol.requests import (
+    AcceptedAck,
+    CreateRoom,
+    JoinRoom,
+    LeaveRoom,
+    MediaStateChanged,
+    RoomAck,
+    SetRecording,
+)
 from palaver_protocol.table import Ack, Code, Notice, Refusal, Request
 
 from . import words
@@ -38,7 +46,9 @@ class Session:
     closed: trio.Event = field(factory=trio.Event)
     close_reason: str = ""
     hurried: trio.Event = field(factory=trio.Event)  # the next attempt to connect shall not wait
+    is_recording: bool = False  # whether we record each room in which we sit
     _is_muted_there: bool = False  # as the server knows it
+    _is_recording_there: bool | None = False  # likewise; None where an answer was lost
     _moved: trio.Event = field(factory=trio.Event)
     _given_up: RoomId | None = None  # a seat that we left while nobody could be told
     _readers: set[Changes] = field(factory=set[Changes])
@@ -104,14 +114,29 @@ class Session:
         """Take a seat with this request, which settles what rings under that id. Raises Refusal or Disconnected."""
 
         def seated(ack: RoomAck | AcceptedAck) -> None:
-            self._is_muted_there = False
+            self._is_muted_there = self._is_recording_there = False
             if settles is not None:
                 self.happen(RingOver(settles))
             self.happen(Joined(ack.room, is_again))
 
         ack = await self.ask(asked, seated)
-        await self.tell_muted()
+        await self.tell_ourselves()
         return ack.room
+
+    async def tell_ourselves(self) -> None:
+        """Tell the room what it does not know of us. Raises Refusal or Disconnected."""
+        await self.tell_recording()
+        await self.tell_muted()
+
+    async def tell_recording(self) -> None:
+        """Tell the room whether we record it, if it does not know. Raises Refusal or Disconnected."""
+        is_recording, before = self.is_recording, self._is_recording_there
+        if self.state.room is not None and is_recording != before:
+            self._is_recording_there = None
+            await self.ask(SetRecording(self.state.room.room_id, is_recording), lambda _: self._heard_of(is_recording))
+
+    def _heard_of(self, is_recording: bool) -> None:
+        self._is_recording_there = is_recording
 
     async def tell_muted(self) -> None:
         """Tell the room whether we are muted, if it does not know. Raises Refusal or Disconnected."""
@@ -155,17 +180,17 @@ class Session:
 
     def _move(self, room: RoomView) -> None:
         """The server has given us a seat by itself."""
-        self._is_muted_there = False
+        self._is_muted_there = self._is_recording_there = False
         self._moved.set()
         self.happen(Joined(room))
 
-    async def tell_muted_where_we_are_moved(self) -> None:
-        """Let each room into which the server puts us know whether we are muted. Raises Disconnected."""
+    async def tell_ourselves_where_we_are_moved(self) -> None:
+        """Let each room into which the server puts us know what it does not know of us. Raises Disconnected."""
         while True:
             await self._moved.wait()
             self._moved = trio.Event()
             with contextlib.suppress(Refusal):  # we may be out of that room already
-                await self.tell_muted()
+                await self.tell_ourselves()
 
     async def go_on(self) -> None:
         """The server has kept all that was ours: tell it what has changed here since. Raises Disconnected."""
@@ -174,7 +199,7 @@ class Session:
                 await self.ask(LeaveRoom(self._given_up))
         self._given_up = None  # not before: the snapshot, which comes first, still has that room
         with contextlib.suppress(Refusal):
-            await self.tell_muted()
+            await self.tell_ourselves()
 
     async def return_to_room(self) -> None:
         """The server has kept nothing, or it is our first connection: sit where we sat. Raises Disconnected."""

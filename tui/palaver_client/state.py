@@ -144,6 +144,12 @@ class ClientState:
         people = () if self.room is None else self.room.participants
         return next((person for person in people if person.user_id == user_id), None)
 
+    @property
+    def recorders(self) -> tuple[UserId, ...]:
+        """Who records our room, in the order of its participants; it may be ourselves."""
+        people = () if self.room is None else self.room.participants
+        return tuple(person.user_id for person in people if person.is_recording)
+
     def ring(self, call_id: CallId) -> IncomingRing | None:
         """A call or invitation that rings here."""
         return next((ring for ring in self.incoming if ring.call_id == call_id), None)

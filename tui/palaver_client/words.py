@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from palaver_protocol import notices
-from palaver_protocol.models import HostChange, NoticeLevel, Participant, RoomType, is_speaker
+from palaver_protocol.models import HostChange, NoticeLevel, Participant, RoomType, UserId, is_speaker
 from palaver_protocol.notices import AnyNotice
 from palaver_protocol.table import Notice
 
@@ -55,6 +55,7 @@ __all__ = [
     "of_participant",
     "of_problem",
     "of_reactions",
+    "of_recording",
     "of_refusal",
     "of_rejection",
     "of_ring",
@@ -103,15 +104,16 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
         case notices.ParticipantMediaStateUpdated():
             return _of_media_state(told, change.old.participant(told.user_id))
         case notices.RecordingStateChanged():
-            does = "you record" if told.user_id == change.new.me else f"{name_of(told.user_id, change.new)} records"
-            return f"{does} the call" if told.is_recording else f"{does} the call no longer"
+            return of_recording(told.user_id, change, is_recording=told.is_recording)
         case notices.RoomHostless():
             return "the host left; everybody may now do what a host may"
         case notices.CallEnded():
             return None if change.old.room is None else f"the room is over: {ending(told.reason)}"
         case notices.ServerNotice():
             return f"{_LEVELS[told.level]}: {told.message or told.code}"
-        case notices.OnlineUsersUpdated() | notices.RoomListUpdated() | notices.ActiveSpeakers() | notices.Snapshot():
+        case notices.Snapshot():
+            return _of_recorders(change)
+        case notices.OnlineUsersUpdated() | notices.RoomListUpdated() | notices.ActiveSpeakers():
             return None
         case notices.NewProducer() | notices.ProducerClosed():
             return None
@@ -130,6 +132,22 @@ def of_ringing(told: notices.IncomingCall | notices.IncomingCallNew, state: Clie
         return f"{told.from_user_name} calls you{patience}"
     room = next((room.room_name for room in state.rooms if room.room_id == told.room_id), "a room")
     return f"{told.from_user_name} invites you to {room}{patience}"
+
+
+def of_recording(user_id: UserId, change: Change, *, is_recording: bool) -> str:
+    """That somebody's words are being kept, or no longer, and by whom."""
+    is_me = user_id == change.new.me
+    who = "you" if is_me else name_of(user_id, change.new, change.old)
+    if is_recording:
+        return f"{who} {'are' if is_me else 'is'} recording this call"
+    return f"{who} no longer {'record' if is_me else 'records'} this call"
+
+
+def _of_recorders(change: Change) -> str | None:
+    """Who records where we come, or began or ended it while we were cut off; a line each."""
+    began, ended = change.recorders
+    lines = [of_recording(user, change, is_recording=user in began) for user in (*began, *ended)]
+    return "\n".join(lines) or None
 
 
 def _of_settled(told: notices.CallCancelled | notices.CallTimeout, old: ClientState) -> str | None:
@@ -171,7 +189,7 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
         case events.ConnectionLost():
             return f"connection lost: {event.reason}; connecting again"
         case events.Joined():
-            return of_joining(event, change.old, change.new)
+            return "\n".join(filter(None, [of_joining(event, change.old, change.new), _of_recorders(change)]))
         case events.Left(reason=reason) if reason == YOU_LEFT and change.old.room is not None:
             is_call = change.old.room.room_type is RoomType.DIRECT
             return reason if is_call else f"you left {change.old.room.room_name}"

@@ -1,8 +1,8 @@
 """What drives a call's two halves: the clock that makes it talk and the clock that makes it hear.
 
 A microphone and a loudspeaker that are one device are one stream; two devices are two; what is no device hangs on the
-ticker. A half whose device fails goes on the ticker, silent, and the device is tried again every few seconds.
-All of this is done in the control thread; only `talk` and `hear` are called in sound threads.
+ticker. A half whose device fails goes on the ticker, silent, and the device is tried again every few seconds; the
+other half is not disturbed. All of this is done in the control thread; only `talk` and `hear` are called in sound threads.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from attrs import define, field, frozen
 from palaver_media.engine_messages import EngineReport, Side, SoundProblem, SoundStarted
 
 from . import devices
+from .census import Change
 from .listening import Heard
 from .mixer import Samples
 from .sinks import NullSink, open_sink
@@ -62,10 +63,22 @@ class Sound:
     _drives: list[_Drive] = field(factory=list)
     _retries: dict[Side, float] = field(factory=dict)  # when to try again
     _problems: dict[Side, str] = field(factory=dict)
+    _told: dict[Side, str] = field(factory=dict)  # what works
+
+    @property
+    def input_latency(self) -> float:
+        """From the microphone to us, in s, lately; 0 if it is no device. From any thread."""
+        return max((drive.stream.input_latency for drive in list(self._drives) if drive.stream), default=0.0)
+
+    @property
+    def output_latency(self) -> float:
+        """From us to the loudspeaker, in s, lately; 0 if it is no device. From any thread."""
+        return max((drive.stream.output_latency for drive in list(self._drives) if drive.stream), default=0.0)
 
     def use(self, side: Side, text: str) -> None:
         """Take another source or sink; what is wrong with it is reported."""
         self._problems.pop(side, None)
+        self._told.pop(side, None)
         try:
             self._specs[side] = parse(text, side)
         except SoundError as why:
@@ -73,7 +86,7 @@ class Sound:
             self._stop({side})
             self._fall_back(side, why)
         else:
-            self._wire({side})
+            self._wire(set(Side) if self._is_one_device() else {side})
 
     def check(self) -> None:
         """Look after the devices; called a few times a second."""
@@ -88,23 +101,41 @@ class Sound:
         if due:
             self._wire(due)
 
+    @property
+    def uses_devices(self) -> bool:
+        """Whether a side is a device, even if it does not work at the moment."""
+        return bool(self._devices())
+
+    def minds(self, change: Change) -> bool:
+        """Whether devices must be opened again: one is missing, came back, or is the default no more."""
+        return any(
+            side in self._retries or (change.has_brought(spec.value) if spec.value else side in change.defaults)
+            for side, spec in self._devices()
+        )
+
+    def pause(self) -> None:
+        """Let go of the devices; `resume` must follow at once."""
+        self._stop({side for side, _ in self._devices()})
+
+    def resume(self) -> None:
+        """Open the devices again, as they are now."""
+        self._wire({side for side, _ in self._devices()})
+
     def close(self) -> None:
         """Stop both halves."""
         self._retries.clear()
         self._stop(set(Side))
 
     def _wire(self, sides: set[Side]) -> None:
-        """Start these sides anew, and the other one too if they are or become one stream."""
-        if self._is_one_device():
-            sides = set(Side)
+        """Start these sides anew, and the other one too if both are one stream."""
         sides = self._stop(sides)
         if len(sides) == 2 and self._is_one_device():
             try:
                 self._drives.append(self._open_headset())
-            except SoundError as why:
-                for side in sides:
-                    self._fall_back(side, why)
-            return
+            except SoundError:
+                pass  # only one half of it may be at fault
+            else:
+                return
         for side in sorted(sides, key=lambda side: side.value):
             if side in self._specs:
                 self._open(side)
@@ -118,10 +149,10 @@ class Sound:
             self._drives.append(drive)
 
     def _open_headset(self) -> _Drive:
-        number, name = devices.find(self._specs[Side.SOURCE].value, Side.SOURCE)
-        stream = _persist(lambda: Stream(number, number, self.talk, self._hear_mixed))
-        self._started(Side.SOURCE, name)
-        self._started(Side.SINK, name)
+        microphone, speaker = (devices.find(self._specs[side].value, side) for side in (Side.SOURCE, Side.SINK))
+        stream = _persist(lambda: Stream(microphone, speaker, self.talk, self._hear_mixed))
+        self._started(Side.SOURCE, microphone.name)
+        self._started(Side.SINK, speaker.name)
         return _Drive(frozenset(Side), (stream.close,), stream)
 
     def _open_source(self) -> _Drive:
@@ -160,22 +191,25 @@ class Sound:
 
     def _open_device(self, spec: Spec, side: Side) -> tuple[Stream, str]:
         def attempt() -> tuple[Stream, str]:
-            number, name = devices.find(spec.value, side)
+            device = devices.find(spec.value, side)
             if side is Side.SOURCE:
-                return Stream(number, None, self.talk, self._hear_mixed), name
-            return Stream(None, number, self.talk, self._hear_mixed), name
+                return Stream(device, None, self.talk, self._hear_mixed), device.name
+            return Stream(None, device, self.talk, self._hear_mixed), device.name
 
         return _persist(attempt)
 
     def _is_one_device(self) -> bool:
-        specs = [self._specs.get(side, NOTHING) for side in Side]
-        if any(spec.kind is not Kind.DEVICE for spec in specs):
+        specs = self._devices()
+        if len(specs) < 2:
             return False
         try:
-            numbers = {devices.find(self._specs[side].value, side)[0] for side in Side}
+            found = [devices.find(spec.value, side) for side, spec in specs]
         except SoundError:
             return False
-        return len(numbers) == 1
+        return found[0].backend is found[1].backend and found[0].key == found[1].key
+
+    def _devices(self) -> list[tuple[Side, Spec]]:
+        return [(side, spec) for side, spec in self._specs.items() if spec.kind is Kind.DEVICE]
 
     def _stop(self, sides: set[Side]) -> set[Side]:
         """Stop what drives these sides; the answer is all that stand still now."""
@@ -193,6 +227,7 @@ class Sound:
         for side in self._stop(set(drive.sides)):
             name = self._specs[side].value or "the default device"
             self._fall_back(side, SoundError(f"{name} has stopped", "connect it again, or restart the sound server"))
+            self._retries[side] = time.monotonic()  # one half of a headset may still be there
 
     def _fall_back(self, side: Side, why: SoundError) -> None:
         """Keep this half's time on the ticker, without sound; a device is tried again."""
@@ -200,13 +235,16 @@ class Sound:
         self._drives.append(_Drive(frozenset({side}), (self.ticker.add(tick),)))
         if self._specs[side].kind is Kind.DEVICE:
             self._retries[side] = time.monotonic() + RETRY
+        self._told.pop(side, None)
         if self._problems.get(side) != why.reason:
             self._problems[side] = why.reason
             self.report(SoundProblem(self.call, side, why.reason, why.remedy))
 
     def _started(self, side: Side, name: str) -> None:
         self._problems.pop(side, None)
-        self.report(SoundStarted(self.call, side, name))
+        if self._told.get(side) != name:
+            self._told[side] = name
+            self.report(SoundStarted(self.call, side, name))
 
     def _hear_mixed(self) -> Samples:
         return self.hear()[0]

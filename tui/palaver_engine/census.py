@@ -16,12 +16,10 @@ from .backends import Backend, Found
 from .miniaudio_backend import Miniaudio
 from .specs import SoundError
 
-BOTH = frozenset(Side)
-
 
 @frozen
 class Change:
-    """`new` are the names of devices that came, with what identifies them; `defaults` the sides with another default."""
+    """`new` are names of devices that came, with what identifies them; `defaults` are sides whose default is another."""
 
     new: tuple[str, ...]
     defaults: frozenset[Side]
@@ -46,17 +44,16 @@ class Census:
     def look(self) -> Change | None:
         """What has changed; None if nothing has, or if this is the first look. It may hang with the sound server."""
         try:
-            found = {side: self._library.find_all(side) for side in Side}
+            found: dict[Side, Sequence[Found]] = {side: self._library.find_all(side) for side in Side}
         except SoundError:
             return None
         known, self._known = self._known, found
         if known is None:
             return None
-        if all(_who(known[side]) == _who(found[side]) and _default(known[side]) == _default(found[side]) for side in Side):
-            return None
         new = {each for side in Side for each in _who(found[side]) - _who(known[side])}
+        gone = {each for side in Side for each in _who(known[side]) - _who(found[side])}
         defaults = frozenset(side for side in Side if _default(known[side]) != _default(found[side]))
-        return Change(tuple(sorted(new)), defaults)
+        return Change(tuple(sorted(new)), defaults) if new or gone or defaults else None
 
 
 def _who(found: Sequence[Found]) -> set[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from attrs import define, field
@@ -27,7 +27,8 @@ PERIODS: Final = 3  # in a buffer: with two a loaded machine loses some
 _LATENCY: Final = PERIOD * PERIODS / 1000  # s, for want of a figure from the device
 _BARE: Final = "ALSA"  # what there is on Linux while no sound server runs
 _SERVER: Final = "PulseAudio"
-_NOTHING: Final[dict[Side, list[tuple[bytes, str, bool]]]] = {side: [] for side in Side}
+_Listed: TypeAlias = dict[Side, list[tuple[bytes, str, bool]]]  # ids, names, and whether they are the default
+_NOTHING: Final[_Listed] = {side: [] for side in Side}
 _MONITOR: Final = b".monitor"  # how PulseAudio's ids of what a loudspeaker plays end
 
 
@@ -66,6 +67,7 @@ class Miniaudio:
         module = _load()
         source = None if microphone is None else self._id(Side.SOURCE, microphone)
         sink = None if speaker is None else self._id(Side.SINK, speaker)
+        calls: Generator[Any, Any, None]
         options = {"sample_rate": RATE, "buffersize_msec": PERIOD, "callback_periods": PERIODS, "app_name": "palaver"}
         try:
             if microphone is not None and speaker is not None:
@@ -93,14 +95,13 @@ class Miniaudio:
         """The default is chosen by the server, which may move the stream later on."""
         return None if device.is_default else self._ids.get((side, device.key))  # type: ignore[arg-type]
 
-    def _look(self, module: ModuleType) -> dict[Side, list[tuple[bytes, str, bool]]]:
-        """Ids, names and whether they are the default, of both sides."""
+    def _look(self, module: ModuleType) -> _Listed:
         found = None if self._context is None or self._context.backend == _BARE else self._list(module)
         if found is None:
             found = self._list_anew(module)
         return found
 
-    def _list_anew(self, module: ModuleType) -> dict[Side, list[tuple[bytes, str, bool]]]:
+    def _list_anew(self, module: ModuleType) -> _Listed:
         """There may be a sound server now, or another one."""
         try:
             self._context = module.Devices(_choices(module))
@@ -109,7 +110,7 @@ class Miniaudio:
             return _NOTHING
         return self._list(module) or _NOTHING
 
-    def _list(self, module: ModuleType) -> dict[Side, list[tuple[bytes, str, bool]]] | None:
+    def _list(self, module: ModuleType) -> _Listed | None:
         new = module.ffi.new
         outputs, output_count = new("ma_device_info**"), new("ma_uint32*")
         inputs, input_count = new("ma_device_info**"), new("ma_uint32*")
@@ -178,4 +179,4 @@ def _load() -> ModuleType:
         import miniaudio
     except ImportError as why:
         raise SoundError(f"miniaudio is missing ({why})", "install it: pip install miniaudio") from why
-    return miniaudio
+    return miniaudio  # type: ignore[no-any-return]  # it has no types

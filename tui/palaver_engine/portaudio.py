@@ -27,10 +27,9 @@ _WORDS: Final = {Side.SOURCE: "input", Side.SINK: "output"}
 
 @frozen(eq=False)
 class PortAudio:
-    """The library; `rates` are what a device is asked for, in this order."""
+    """The library."""
 
     name: str = "portaudio"
-    rates: tuple[int, ...] = RATES
     sees_more: bool = True
 
     def find_all(self, side: Side) -> list[Found]:
@@ -52,7 +51,7 @@ class PortAudio:
         """
         sound = _load()
         refusal: Exception | None = None
-        for rate in self.rates:
+        for rate in RATES:
             for channels in _CHANNELS:
                 try:
                     return _open(sound, microphone, speaker, _Callbacks(rate, talk, hear), channels)

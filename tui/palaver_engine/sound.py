@@ -2,7 +2,7 @@
 
 A microphone and a loudspeaker that are one device are one stream; two devices are two; what is no device hangs on the
 ticker. A half whose device fails goes on the ticker, silent, and the device is tried again every few seconds; the
-other half is not disturbed. All of this is done in the control thread; only `talk` and `hear` are called in sound threads.
+other half is not disturbed. All of this is done in the control thread; sound threads only call `talk` and `hear`.
 """
 
 from __future__ import annotations

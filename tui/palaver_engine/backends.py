@@ -46,8 +46,15 @@ class Backend(Protocol):
             SoundError: the library does not work here.
         """
 
-    def start(self, microphone: Found | None, speaker: Found | None, talk: Talk, hear: Hear) -> Running:
-        """Call `talk`, `hear`, or first `hear` and then `talk`, each 10 ms.
+    def capture(self, microphone: Found, talk: Talk) -> Running:
+        """Call `talk` each 10 ms.
+
+        Raises:
+            SoundError: the device refuses.
+        """
+
+    def play(self, speaker: Found, hear: Hear) -> Running:
+        """Call `hear` each 10 ms.
 
         Raises:
             SoundError: the device refuses.
@@ -59,7 +66,7 @@ class Backend(Protocol):
 
 @frozen
 class Found:
-    """One side of a device; devices of both sides are one if their backends and keys are."""
+    """A microphone or a loudspeaker."""
 
     backend: Backend = field(repr=lambda backend: backend.name)
     key: Hashable

@@ -19,14 +19,14 @@ from .specs import SoundError
 
 @frozen
 class Change:
-    """`new` are names of devices that came, with what identifies them; `defaults` are sides whose default is another."""
+    """`devices` are names and identifiers of those that came or went; `defaults` the sides with a new default."""
 
-    new: tuple[str, ...]
+    devices: tuple[str, ...]
     defaults: frozenset[Side]
 
-    def has_brought(self, name: str) -> bool:
-        """Whether a device that is called by this name, or a part of it, came."""
-        return any(name.casefold() in new.casefold() for new in self.new)
+    def concerns(self, name: str) -> bool:
+        """Whether a device that is called by this name, or a part of it, came or went."""
+        return any(name.casefold() in device.casefold() for device in self.devices)
 
 
 @define(eq=False)
@@ -50,10 +50,9 @@ class Census:
         known, self._known = self._known, found
         if known is None:
             return None
-        new = {each for side in Side for each in _who(found[side]) - _who(known[side])}
-        gone = {each for side in Side for each in _who(known[side]) - _who(found[side])}
+        moved = {each for side in Side for each in _who(found[side]) ^ _who(known[side])}
         defaults = frozenset(side for side in Side if _default(known[side]) != _default(found[side]))
-        return Change(tuple(sorted(new)), defaults) if new or gone or defaults else None
+        return Change(tuple(sorted(moved)), defaults) if moved or defaults else None
 
 
 def _who(found: Sequence[Found]) -> set[str]:

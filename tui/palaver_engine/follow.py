@@ -39,4 +39,4 @@ def follow(census: Census, sounds: Sequence[Sound]) -> None:
     except SoundError as why:
         log.warning("%s", why)
     for sound in sounds:
-        sound.resume()
+        sound.resume(change)

@@ -1,8 +1,8 @@
 """miniaudio: a library that its wheel brings along, and that speaks to PulseAudio and PipeWire without ALSA.
 
-Its latency is longer than PortAudio's, so it is the second choice. But it can list devices while streams run, and so
-it also tells what has changed. The names that its package does not offer (a device's id, and which is the default)
-are taken from its C interface, here alone.
+Its playback breaks up on a loaded machine sooner than PortAudio's, and it knows nothing of latency, so it is the
+second choice. But it can list devices while streams run, and so it also tells what has changed. The names that its
+package does not offer (a device's id, and which is the default) are taken from its C interface, here alone.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from .mixer import RATE, Samples
 from .resampling import Intake, Outlet
 from .specs import SoundError
 
-PERIOD: Final = 10  # ms
-PERIODS: Final = 3  # in a buffer: with two a loaded machine loses some
-_LATENCY: Final = PERIOD * PERIODS / 1000  # s, for want of a figure from the device
+CAPTURE: Final = 10  # ms at once from a microphone
+PLAY: Final = 20  # ms at once for a loudspeaker: with 10 a loaded machine's sound breaks up
+PERIODS: Final = 3  # of these in a buffer
+_BUFFER: Final = PERIODS / 1000  # s of a buffer for each ms of a period, for want of a figure from the device
 _BARE: Final = "ALSA"  # what there is on Linux while no sound server runs
 _SERVER: Final = "PulseAudio"
 _Listed: TypeAlias = dict[Side, list[tuple[bytes, str, bool]]]  # ids, names, and whether they are the default
@@ -51,42 +52,35 @@ class Miniaudio:
         Raises:
             SoundError: miniaudio is missing.
         """
-        listed = [each for each in self._look(_load())[side] if not each[0].endswith(_MONITOR)]
+        listed = self._look(_load())[side]
+        if self._context is not None and self._context.backend == _BARE:
+            listed = [each for each in listed if each[2] or b":" in each[0]]  # the others are ALSA's plugins
+        listed = [each for each in listed if not each[0].endswith(_MONITOR)]
         names = Counter(name for _, name, _ in listed)
         return [
             Found(self, key, name if names[name] == 1 else f"{name} ({key.decode(errors='replace')})", is_default)
             for key, name, is_default in listed
         ]
 
-    def start(self, microphone: Found | None, speaker: Found | None, talk: Talk, hear: Hear) -> _Stream:
-        """Open and start a stream; miniaudio converts the device's rate and channels itself.
+    def capture(self, microphone: Found, talk: Talk) -> _Stream:
+        """Open and start a microphone; miniaudio converts its rate and channels itself.
 
         Raises:
-            SoundError: the device refuses.
+            SoundError: it refuses.
         """
         module = _load()
-        source = None if microphone is None else self._id(Side.SOURCE, microphone)
-        sink = None if speaker is None else self._id(Side.SINK, speaker)
-        calls: Generator[Any, Any, None]
-        options = {"sample_rate": RATE, "buffersize_msec": PERIOD, "callback_periods": PERIODS, "app_name": "palaver"}
-        try:
-            if microphone is not None and speaker is not None:
-                ids = {"capture_device_id": source, "playback_device_id": sink}
-                device = module.DuplexStream(capture_channels=1, playback_channels=1, **ids, **options)
-                calls = _duplex(Intake(RATE, talk), Outlet(RATE, hear))
-            elif microphone is not None:
-                device = module.CaptureDevice(nchannels=1, device_id=source, **options)
-                calls = _capture(Intake(RATE, talk))
-            else:
-                device = module.PlaybackDevice(nchannels=1, device_id=sink, **options)
-                calls = _playback(Outlet(RATE, hear))
-            next(calls)
-            device.start(calls)
-        except module.MiniaudioError as why:
-            reason = str(why.args[0]) if why.args else "unknown"
-            remedy = "choose another, or end the program that holds it"
-            raise SoundError(f"the device cannot be opened ({reason})", remedy) from why
-        return _Stream(device, module)
+        which = {"device_id": self._id(Side.SOURCE, microphone), "buffersize_msec": CAPTURE}
+        return _start(module, module.CaptureDevice, microphone, which, _capture(Intake(RATE, talk)))
+
+    def play(self, speaker: Found, hear: Hear) -> _Stream:
+        """Open and start a loudspeaker; miniaudio converts its rate and channels itself.
+
+        Raises:
+            SoundError: it refuses.
+        """
+        module = _load()
+        which = {"device_id": self._id(Side.SINK, speaker), "buffersize_msec": PLAY}
+        return _start(module, module.PlaybackDevice, speaker, which, _playback(Outlet(RATE, hear)))
 
     def refresh(self) -> None:
         """Nothing to do: the list is always of this moment."""
@@ -141,23 +135,29 @@ class _Stream:
         self._module.lib.ma_context_uninit(self._device._context)
 
 
-def _duplex(intake: Intake, outlet: Outlet) -> Generator[bytes, bytes, None]:
-    data = yield b""
-    while True:
-        block = outlet.take(len(data) // 2, _LATENCY).tobytes()
-        intake.put(_samples(data), _LATENCY)
-        data = yield block
+def _start(
+    module: ModuleType, kind: Any, device: Found, which: dict[str, Any], calls: Generator[Any, Any, None]
+) -> _Stream:
+    next(calls)
+    try:
+        opened = kind(nchannels=1, sample_rate=RATE, callback_periods=PERIODS, app_name="palaver", **which)
+        opened.start(calls)
+    except module.MiniaudioError as why:
+        reason = str(why.args[0]) if why.args else "unknown"
+        remedy = "choose another, or end the program that holds it"
+        raise SoundError(f"{device.name} cannot be opened ({reason})", remedy) from why
+    return _Stream(opened, module)
 
 
 def _capture(intake: Intake) -> Generator[None, bytes, None]:
     while True:
-        intake.put(_samples((yield)), _LATENCY)
+        intake.put(_samples((yield)), _BUFFER * CAPTURE)
 
 
 def _playback(outlet: Outlet) -> Generator[bytes, int, None]:
     frames = yield b""
     while True:
-        frames = yield outlet.take(frames, _LATENCY).tobytes()
+        frames = yield outlet.take(frames, _BUFFER * PLAY).tobytes()
 
 
 def _samples(data: bytes) -> Samples:

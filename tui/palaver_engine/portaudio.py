@@ -6,6 +6,7 @@ sounddevice is imported late: without PortAudio the import itself fails. Its pri
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable, Hashable
 from types import ModuleType
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from .mixer import RATE
 from .resampling import Intake, Outlet
 from .specs import SoundError
 
-LATENCY: Final = 0.04  # s asked of PortAudio: less costs callbacks and CPU, and hardly shortens the way
+LATENCY: Final = 0.02  # s asked of PortAudio: with less, a loaded machine's sound breaks up
 RATES: Final = (RATE, 44_100, 32_000, 16_000, 8_000)  # Hz, the first that the device takes
 _CHANNELS: Final = (1, 2)  # some devices have no mono
 _WRONG_RATE: Final = -9997  # paInvalidSampleRate
@@ -43,24 +44,21 @@ class PortAudio:
         default = _default(sound, word)
         return [Found(self, int(each["index"]), str(each["name"]), each["index"] == default) for each in devices]
 
-    def start(self, microphone: Found | None, speaker: Found | None, talk: Talk, hear: Hear) -> _Stream:
-        """Open and start a stream at 48 kHz, or at another rate if the device refuses.
+    def capture(self, microphone: Found, talk: Talk) -> _Stream:
+        """Open and start a microphone at 48 kHz, or at another rate if it refuses.
 
         Raises:
-            SoundError: the device refuses.
+            SoundError: it refuses all.
         """
-        sound = _load()
-        refusal: Exception | None = None
-        for rate in RATES:
-            for channels in _CHANNELS:
-                try:
-                    return _open(sound, microphone, speaker, _Callbacks(rate, talk, hear), channels)
-                except (sound.PortAudioError, ValueError) as why:
-                    refusal = refusal or why
-            if refusal is not None and _WRONG_RATE not in refusal.args:
-                break
-        reason = str(refusal.args[0]) if refusal is not None and refusal.args else "unknown"
-        raise SoundError(f"the device cannot be opened ({reason})", "choose another, or end the program that holds it")
+        return _open(_load(), "InputStream", microphone, lambda rate: _input(Intake(rate, talk)))
+
+    def play(self, speaker: Found, hear: Hear) -> _Stream:
+        """Open and start a loudspeaker at 48 kHz, or at another rate if it refuses.
+
+        Raises:
+            SoundError: it refuses all.
+        """
+        return _open(_load(), "OutputStream", speaker, lambda rate: _output(Outlet(rate, hear)))
 
     def refresh(self) -> None:
         """Start PortAudio anew: it looks for devices only then."""
@@ -82,24 +80,19 @@ class _Stream:
         self._stream.close(ignore_errors=True)
 
 
-class _Callbacks:
-    """What sounddevice calls, with arrays of (samples, channels)."""
-
-    def __init__(self, rate: int, talk: Talk, hear: Hear) -> None:
-        self.rate = rate
-        self._intake = Intake(rate, talk)
-        self._outlet = Outlet(rate, hear)
-
-    def both(self, data: Any, out: Any, frames: int, when: Any, status: Any) -> None:
-        self.output(out, frames, when, status)
-        self.input(data, frames, when, status)
-
-    def input(self, data: Any, frames: int, when: Any, status: Any) -> None:
+def _input(intake: Intake) -> Callable[..., None]:
+    def callback(data: Any, frames: int, when: Any, status: Any) -> None:
         # a copy, as PortAudio uses its buffer again
-        self._intake.put(data[:, 0].copy(), when.currentTime - when.inputBufferAdcTime)
+        intake.put(data[:, 0].copy(), when.currentTime - when.inputBufferAdcTime)
 
-    def output(self, out: Any, frames: int, when: Any, status: Any) -> None:
-        out[:] = self._outlet.take(frames, when.outputBufferDacTime - when.currentTime)[:, None]
+    return callback
+
+
+def _output(outlet: Outlet) -> Callable[..., None]:
+    def callback(out: Any, frames: int, when: Any, status: Any) -> None:
+        out[:] = outlet.take(frames, when.outputBufferDacTime - when.currentTime)[:, None]
+
+    return callback
 
 
 def _load() -> ModuleType:
@@ -115,24 +108,26 @@ def _load() -> ModuleType:
     return sounddevice  # type: ignore[no-any-return]  # it has no types
 
 
-def _open(
-    sound: ModuleType, microphone: Found | None, speaker: Found | None, callbacks: _Callbacks, channels: int
+def _open(sound: ModuleType, kind: str, device: Found, callback_at: Callable[[int], Callable[..., None]]) -> _Stream:
+    refusal: Exception | None = None
+    for rate in RATES:
+        for channels in _CHANNELS:
+            try:
+                return _start(sound, kind, device.key, callback_at(rate), rate, channels)
+            except (sound.PortAudioError, ValueError) as why:
+                refusal = refusal or why
+        if refusal is not None and _WRONG_RATE not in refusal.args:
+            break
+    reason = str(refusal.args[0]) if refusal is not None and refusal.args else "unknown"
+    remedy = "choose another, or end the program that holds it"
+    raise SoundError(f"{device.name} cannot be opened ({reason})", remedy)
+
+
+def _start(
+    sound: ModuleType, kind: str, number: Hashable, callback: Callable[..., None], rate: int, channels: int
 ) -> _Stream:
-    options = {
-        "samplerate": callbacks.rate,
-        "blocksize": callbacks.rate // 100,
-        "dtype": "int16",
-        "latency": LATENCY,
-        "channels": channels,
-    }
-    if microphone is not None and speaker is not None:
-        stream = sound.Stream(device=(microphone.key, speaker.key), callback=callbacks.both, **options)
-    elif microphone is not None:
-        stream = sound.InputStream(device=microphone.key, callback=callbacks.input, **options)
-    elif speaker is not None:
-        stream = sound.OutputStream(device=speaker.key, callback=callbacks.output, **options)
-    else:
-        raise ValueError("a stream of nothing")
+    options = {"dtype": "int16", "latency": LATENCY, "channels": channels, "blocksize": rate // 100}
+    stream = getattr(sound, kind)(device=number, callback=callback, samplerate=rate, **options)
     try:
         stream.start()
     except sound.PortAudioError:

@@ -1,8 +1,9 @@
 """What drives a call's two halves: the clock that makes it talk and the clock that makes it hear.
 
-A microphone and a loudspeaker that are one device are one stream; two devices are two; what is no device hangs on the
-ticker. A half whose device fails goes on the ticker, silent, and the device is tried again every few seconds; the
-other half is not disturbed. All of this is done in the control thread; sound threads only call `talk` and `hear`.
+A microphone and a loudspeaker are a stream each, even if they are one device: PortAudio runs away with a stream of both
+on a loaded machine, and so neither depends on the other. What is no device hangs on the ticker. A half whose device
+fails goes on the ticker, silent, and the device is tried again every few seconds. All of this is done in the control
+thread; sound threads only call `talk` and `hear`.
 """
 
 from __future__ import annotations
@@ -36,9 +37,8 @@ log = logging.getLogger(__name__)
 
 @frozen(eq=False)
 class _Drive:
-    """What calls one half, or both; `stream` is None on the ticker."""
+    """What calls one half; `stream` is None on the ticker."""
 
-    sides: frozenset[Side]
     ends: tuple[Callable[[], None], ...]
     stream: Stream | None = None
 
@@ -60,7 +60,7 @@ class Sound:
     report: Callable[[EngineReport], None]  # from any thread
     loop: asyncio.AbstractEventLoop
     _specs: dict[Side, Spec] = field(factory=dict)
-    _drives: list[_Drive] = field(factory=list)
+    _drives: dict[Side, _Drive] = field(factory=dict)
     _retries: dict[Side, float] = field(factory=dict)  # when to try again
     _problems: dict[Side, str] = field(factory=dict)
     _told: dict[Side, str] = field(factory=dict)  # what works
@@ -68,12 +68,12 @@ class Sound:
     @property
     def input_latency(self) -> float:
         """From the microphone to us, in s, lately; 0 if it is no device. From any thread."""
-        return max((drive.stream.input_latency for drive in list(self._drives) if drive.stream), default=0.0)
+        return self._latency(Side.SOURCE)
 
     @property
     def output_latency(self) -> float:
         """From us to the loudspeaker, in s, lately; 0 if it is no device. From any thread."""
-        return max((drive.stream.output_latency for drive in list(self._drives) if drive.stream), default=0.0)
+        return self._latency(Side.SINK)
 
     def use(self, side: Side, text: str) -> None:
         """Take another source or sink; what is wrong with it is reported."""
@@ -83,23 +83,23 @@ class Sound:
             self._specs[side] = parse(text, side)
         except SoundError as why:
             self._specs[side] = NOTHING
-            self._stop({side})
+            self._stop(side)
             self._fall_back(side, why)
         else:
-            self._wire(set(Side) if self._is_one_device() else {side})
+            self._wire(side)
 
     def check(self) -> None:
         """Look after the devices; called a few times a second."""
-        for drive in list(self._drives):
+        for side, drive in list(self._drives.items()):
             health = Health.FINE if drive.stream is None else drive.stream.check()
             if health is Health.DEAD:
-                self._lose(drive)
+                self._lose(side)
             elif health is not Health.FINE:
                 log.warning("%s: the stream is %s: opening it again", self.call, health.value)
-                self._wire(set(drive.sides))
-        due = {side for side, when in self._retries.items() if when <= time.monotonic()}
-        if due:
-            self._wire(due)
+                self._wire(side)
+        for side, when in list(self._retries.items()):
+            if when <= time.monotonic():
+                self._wire(side)
 
     @property
     def uses_devices(self) -> bool:
@@ -107,73 +107,61 @@ class Sound:
         return bool(self._devices())
 
     def minds(self, change: Change) -> bool:
-        """Whether devices must be opened again: one is missing, came back, or is the default no more."""
+        """Whether devices must be opened again: one is missing, came, went, or is the default no more.
+
+        A server that loses a device moves its streams to another: no call must go on by a microphone that nobody chose.
+        """
         return any(
-            side in self._retries or (change.has_brought(spec.value) if spec.value else side in change.defaults)
+            side in self._retries or (change.concerns(spec.value) if spec.value else side in change.defaults)
             for side, spec in self._devices()
         )
 
     def pause(self) -> None:
         """Let go of the devices; `resume` must follow at once."""
-        self._stop({side for side, _ in self._devices()})
+        for side, _ in self._devices():
+            self._stop(side)
 
-    def resume(self) -> None:
+    def resume(self, change: Change) -> None:
         """Open the devices again, as they are now."""
-        self._wire({side for side, _ in self._devices()})
+        for side, spec in self._devices():
+            if not spec.value and side in change.defaults:
+                self._told.pop(side, None)  # though it is called `default` as before
+            self._wire(side)
 
     def close(self) -> None:
         """Stop both halves."""
-        self._retries.clear()
-        self._stop(set(Side))
+        for side in Side:
+            self._stop(side)
 
-    def _wire(self, sides: set[Side]) -> None:
-        """Start these sides anew, and the other one too if both are one stream."""
-        sides = self._stop(sides)
-        if len(sides) == 2 and self._is_one_device():
-            try:
-                self._drives.append(self._open_headset())
-            except SoundError:
-                pass  # only one half of it may be at fault
-            else:
-                return
-        for side in sorted(sides, key=lambda side: side.value):
-            if side in self._specs:
-                self._open(side)
+    def _latency(self, side: Side) -> float:
+        drive = self._drives.get(side)
+        return 0.0 if drive is None or drive.stream is None else drive.stream.latency
 
-    def _open(self, side: Side) -> None:
+    def _wire(self, side: Side) -> None:
+        """Start this side anew."""
+        self._stop(side)
         try:
-            drive = self._open_source() if side is Side.SOURCE else self._open_sink()
+            self._drives[side] = self._open_source() if side is Side.SOURCE else self._open_sink()
         except SoundError as why:
             self._fall_back(side, why)
-        else:
-            self._drives.append(drive)
-
-    def _open_headset(self) -> _Drive:
-        microphone, speaker = (devices.find(self._specs[side].value, side) for side in (Side.SOURCE, Side.SINK))
-        stream = _persist(lambda: Stream(microphone, speaker, self.talk, self._hear_mixed))
-        self._started(Side.SOURCE, microphone.name)
-        self._started(Side.SINK, speaker.name)
-        return _Drive(frozenset(Side), (stream.close,), stream)
 
     def _open_source(self) -> _Drive:
-        sides = frozenset({Side.SOURCE})
         spec = self._specs[Side.SOURCE]
         if spec.kind is Kind.DEVICE:
             stream, name = self._open_device(spec, Side.SOURCE)
             self._started(Side.SOURCE, name)
-            return _Drive(sides, (stream.close,), stream)
+            return _Drive((stream.close,), stream)
         source = open_source(spec, self.pcm)
         leave = self.ticker.add(lambda: self.talk(source.read()))
         self._started(Side.SOURCE, str(spec))
-        return _Drive(sides, (leave, source.close))
+        return _Drive((leave, source.close))
 
     def _open_sink(self) -> _Drive:
-        sides = frozenset({Side.SINK})
         spec = self._specs[Side.SINK]
         if spec.kind is Kind.DEVICE:
             stream, name = self._open_device(spec, Side.SINK)
             self._started(Side.SINK, name)
-            return _Drive(sides, (stream.close,), stream)
+            return _Drive((stream.close,), stream)
         sink = open_sink(spec, self.call, self.report, self.loop)
 
         def tick() -> None:
@@ -187,52 +175,36 @@ class Sound:
 
         leave = self.ticker.add(tick)
         self._started(Side.SINK, str(spec))
-        return _Drive(sides, (leave, lambda: sink.close()))
+        return _Drive((leave, lambda: sink.close()))
 
     def _open_device(self, spec: Spec, side: Side) -> tuple[Stream, str]:
         def attempt() -> tuple[Stream, str]:
             device = devices.find(spec.value, side)
             if side is Side.SOURCE:
-                return Stream(device, None, self.talk, self._hear_mixed), device.name
-            return Stream(None, device, self.talk, self._hear_mixed), device.name
+                return Stream.capturing(device, self.talk), device.name
+            return Stream.playing(device, self._hear_mixed), device.name
 
         return _persist(attempt)
-
-    def _is_one_device(self) -> bool:
-        specs = self._devices()
-        if len(specs) < 2:
-            return False
-        try:
-            found = [devices.find(spec.value, side) for side, spec in specs]
-        except SoundError:
-            return False
-        return found[0].backend is found[1].backend and found[0].key == found[1].key
 
     def _devices(self) -> list[tuple[Side, Spec]]:
         return [(side, spec) for side, spec in self._specs.items() if spec.kind is Kind.DEVICE]
 
-    def _stop(self, sides: set[Side]) -> set[Side]:
-        """Stop what drives these sides; the answer is all that stand still now."""
-        stopped = set(sides)
-        for drive in [drive for drive in self._drives if drive.sides & sides]:
-            self._drives.remove(drive)
+    def _stop(self, side: Side) -> None:
+        drive = self._drives.pop(side, None)
+        if drive is not None:
             drive.stop()
-            stopped |= drive.sides
-        for side in stopped:
-            self._retries.pop(side, None)
-        return stopped
+        self._retries.pop(side, None)
 
-    def _lose(self, drive: _Drive) -> None:
+    def _lose(self, side: Side) -> None:
         """A device calls no more: go on without it, and find out what is the matter by opening it again later."""
-        for side in self._stop(set(drive.sides)):
-            name = self._specs[side].value or "the default device"
-            self._fall_back(side, SoundError(f"{name} has stopped", "connect it again, or restart the sound server"))
-            self._retries[side] = time.monotonic()  # one half of a headset may still be there
+        self._stop(side)
+        name = self._specs[side].value or "the default device"
+        self._fall_back(side, SoundError(f"{name} has stopped", "connect it again, or restart the sound server"))
 
     def _fall_back(self, side: Side, why: SoundError) -> None:
         """Keep this half's time on the ticker, without sound; a device is tried again."""
         tick: Callable[[], object] = (lambda: self.talk(None)) if side is Side.SOURCE else self.hear
-        self._drives.append(_Drive(frozenset({side}), (self.ticker.add(tick),)))
+        self._drives[side] = _Drive((self.ticker.add(tick),))
         if self._specs[side].kind is Kind.DEVICE:
             self._retries[side] = time.monotonic() + RETRY
         self._told.pop(side, None)

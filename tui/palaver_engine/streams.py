@@ -1,4 +1,4 @@
-"""A stream of a device: its callback is the 10 ms clock of a call, or of one half of it.
+"""A stream of a device: its callback is the 10 ms clock of one half of a call.
 
 Opening and closing can hang when the sound server has died, so both are done beside the thread that asks for them.
 Apart from the callbacks everything belongs to the control thread.
@@ -13,12 +13,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final, TypeVar
 
-from .backends import Found
-from .mixer import Samples
+from .backends import Found, Running
+from .mixer import BLOCK, RATE, Samples
 from .specs import SoundError
 from .watch import Health, Watch
 
 PATIENCE: Final = 5.0  # s for the sound system to answer
+_SHARE: Final = 0.01  # of a block in the mean of the latency
 
 T = TypeVar("T")
 
@@ -26,36 +27,59 @@ log = logging.getLogger(__name__)
 
 
 class Stream:
-    """A running stream of a microphone, a loudspeaker, or both as one.
+    """A running stream of a microphone or a loudspeaker.
 
-    `input_latency` is how long ago (s) the last block's first sample was at the microphone, `output_latency` how long
-    it takes until one is heard; 0 on a side that it does not have.
+    `latency` is what its device adds to a sound's way in s, as a mean of about a second: how long ago a block's first
+    sample was at the microphone, or how long it takes until one is heard.
     """
 
     open_streams = 0
 
-    def __init__(
-        self,
-        microphone: Found | None,
-        speaker: Found | None,
-        talk: Callable[[Samples], None],
-        hear: Callable[[], Samples],
-    ) -> None:
-        """Open and start.
+    def __init__(self, start: Callable[[Stream], Running]) -> None:
+        """Open and start; `start` belongs to `capturing` and `playing`.
 
         Raises:
             SoundError: the device refuses, or the sound system hangs.
         """
-        device = microphone or speaker
-        assert device is not None
-        self.input_latency = self.output_latency = 0.0
-        self._talks = microphone is not None
-        self._talk = talk
-        self._hear = hear
+        self.latency = 0.0
         self._watch: Watch | None = None  # the first callbacks come before the opening is over
-        self._running = within(lambda: device.backend.start(microphone, speaker, self._take, self._give))
+        self._running = within(lambda: start(self))
         self._watch = Watch(time.monotonic())
         Stream.open_streams += 1
+
+    @classmethod
+    def capturing(cls, device: Found, talk: Callable[[Samples], None]) -> Stream:
+        """A stream of a microphone, which calls `talk` each 10 ms.
+
+        Raises:
+            SoundError: the device refuses, or the sound system hangs.
+        """
+
+        def start(stream: Stream) -> Running:
+            def take(samples: Samples, age: float) -> None:
+                stream.note(age)
+                talk(samples)
+
+            return device.backend.capture(device, take)
+
+        return cls(start)
+
+    @classmethod
+    def playing(cls, device: Found, hear: Callable[[], Samples]) -> Stream:
+        """A stream of a loudspeaker, which calls `hear` each 10 ms.
+
+        Raises:
+            SoundError: the device refuses, or the sound system hangs.
+        """
+
+        def start(stream: Stream) -> Running:
+            def give(delay: float) -> Samples:
+                stream.note(delay)
+                return hear()
+
+            return device.backend.play(device, give)
+
+        return cls(start)
 
     def check(self) -> Health:
         """Whether the stream is well."""
@@ -70,20 +94,12 @@ class Stream:
         else:
             Stream.open_streams -= 1
 
-    def _take(self, samples: Samples, age: float) -> None:
-        self.input_latency = age
-        self._note()
-        self._talk(samples)
-
-    def _give(self, delay: float) -> Samples:
-        self.output_latency = delay
-        if not self._talks:
-            self._note()
-        return self._hear()
-
-    def _note(self) -> None:
+    def note(self, latency: float) -> None:
+        """A block came or went, in the stream's own thread."""
+        likely = max(latency, BLOCK / RATE)  # a block cannot be there before it is over; PulseAudio's estimate says so
+        self.latency += (likely - self.latency) * (_SHARE if self.latency else 1)
         if self._watch is not None:
-            self._watch.note(time.monotonic(), self.input_latency + self.output_latency, time.thread_time())
+            self._watch.note(time.monotonic(), latency, time.thread_time())
 
 
 _hanging: list[threading.Thread] = []

@@ -1,7 +1,8 @@
 """Is a device's stream well? It may stop calling, call far too often, or step to a longer latency and stay there.
 
-PulseAudio's estimate of latency creeps by up to 7 ms a second, by 30 ms in all, while the latency stays as it is. A
-stall adds its length at once. So a step is measured against a value that follows the estimate slowly.
+PulseAudio's estimate of latency creeps by up to 7 ms a second, by 30 ms in all, and a loudspeaker's falls for moments,
+while the latency stays as it is; a stall adds its length at once. So a step is measured against a value that follows
+the estimate slowly.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Watch:
         self._odd = 0
 
     def note(self, now: float, latency: float, busy: float) -> None:
-        """A callback came; `latency` is from the microphone to the loudspeaker, or of the one half there is.
+        """A callback came; `latency` is the device's.
 
         `busy` is the CPU time of the stream's thread: PortAudio can spin between callbacks that come on time.
         """
@@ -79,5 +80,6 @@ class Watch:
             self._usual = self._opening
             return False
         is_delayed = latency > min(self._usual + STEP, self._opening + LONGER)
-        self._usual = min(latency, self._usual + CREEP * elapsed)
+        most = CREEP * elapsed
+        self._usual += min(most, max(-most, latency - self._usual))
         return is_delayed

@@ -126,6 +126,7 @@ async def test_a_microphone_may_be_unplugged_and_plugged_in_again(sound: Virtual
         engine.tell(down.command(CALL, "down", Direction.RECEIVE))
         await engine.wait(TransportConnected, lambda report: report.transport == "down")
         engine.tell(Receive(CALL, "down", "carol", SSRC, PAYLOAD_TYPE))
+        await trio.sleep(1.5)  # it has looked at what there is
         engine.forget()
         sound.unplug("bob")
         problem = await engine.wait(SoundProblem, lambda report: report.side is Side.SOURCE)

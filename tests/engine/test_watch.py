@@ -53,6 +53,10 @@ def test_an_estimate_that_creeps_is_no_step(clock: Clock):
     assert set(clock.verdicts([*up, *reversed(up), *up])) == {Health.FINE}
 
 
+def test_an_estimate_that_falls_for_moments_is_no_step(clock: Clock):
+    assert set(clock.verdicts([35, 66, 38, 50, 36, 70, 69, 70, 68, 72] * 5)) == {Health.FINE}
+
+
 def test_a_step_is_found_after_the_estimate_fell(clock: Clock):
     assert set(clock.verdicts([56] * 20)) == {Health.FINE}
     assert clock.verdicts([56 + 36] * CHECKS)[-1] is Health.DELAYED

@@ -75,6 +75,29 @@ class VirtualSound:
                 raise RuntimeError((self.folder / "pulse.log").read_text())
             time.sleep(0.05)
 
+    def control(self, *command: str) -> str:
+        """What `pactl` answers to a command."""
+        return self._run("pactl", *command).decode()
+
+    def unplug(self, person: str) -> None:
+        """A person's microphone is gone."""
+        (module,) = [
+            line.split()[0]
+            for line in self.control("list", "short", "modules").splitlines()
+            if f"source_name={person}_mic" in line
+        ]
+        self.control("unload-module", module)
+
+    def plug(self, person: str) -> None:
+        """A person's microphone is there again."""
+        self.control("load-module", *_microphone(person))
+
+    def make_default(self, person: str) -> None:
+        """The default devices are now a person's, for ALSA as for PulseAudio."""
+        _configure(self.folder, self.people, person)
+        self.control("set-default-sink", f"{person}_speaker")
+        self.control("set-default-source", f"{person}_mic")
+
     def kill(self) -> None:
         """The server dies without a word."""
         assert self._server is not None
@@ -134,8 +157,7 @@ class VirtualSound:
 @contextlib.contextmanager
 def virtual_sound(folder: Path, people: Sequence[str] = ("alice", "bob")) -> Iterator[VirtualSound]:
     """A sound server of our own for the length of the block; all it needs lies in `folder`."""
-    asound = folder / "asound.conf"
-    asound.write_text("".join(_devices(person) for person in people) + _both("default", people[0]))
+    asound = _configure(folder, people, people[0])
     runtime = folder / "runtime"
     runtime.mkdir(mode=0o700)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PULSE_", "DBUS_", "PIPEWIRE_"))}
@@ -159,9 +181,19 @@ def _modules(people: Sequence[str], socket: str) -> Iterator[str]:
         # With rewinds a null sink renders two seconds ahead, and ALSA's plugin does not ask it for less.
         for sink in (f"{person}_cable", f"{person}_speaker"):
             yield f"load-module module-null-sink sink_name={sink} rate={RATE} channels=1 format=s16le norewinds=1"
-        yield f"load-module module-remap-source source_name={person}_mic master={person}_cable.monitor channels=1"
+        yield f"load-module {' '.join(_microphone(person))}"
     yield f"set-default-sink {people[0]}_speaker"
     yield f"set-default-source {people[0]}_mic"
+
+
+def _configure(folder: Path, people: Sequence[str], default: str) -> Path:
+    path = folder / "asound.conf"
+    path.write_text("".join(_devices(person) for person in people) + _both("default", default))
+    return path
+
+
+def _microphone(person: str) -> tuple[str, ...]:
+    return ("module-remap-source", f"source_name={person}_mic", f"master={person}_cable.monitor", "channels=1")
 
 
 def _devices(person: str) -> str:

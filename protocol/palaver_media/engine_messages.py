@@ -283,6 +283,7 @@ class ConsumerStats:
 class Stats:
     """Once a second for each call; `rtt_ms` is None until it was measured.
 
+    `input_ms` is what the microphone's device adds to a sound's way, `output_ms` the loudspeaker's; 0 without one.
     `dropped` counts the datagrams that came in vain since the call began, by reason: `stranger` (not the server's, or
     no answer to a check of ours), `SrtpError` (forged or replayed), `ValueError` (broken, or nothing that is played),
     `handshake` (more of it than is kept).
@@ -293,6 +294,8 @@ class Stats:
     out_kbps: float
     consumers: dict[str, ConsumerStats]
     dropped: dict[str, int] = field(factory=dict[str, int])
+    input_ms: float = 0.0
+    output_ms: float = 0.0
 
 
 @frozen

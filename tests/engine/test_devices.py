@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -25,6 +26,7 @@ from palaver_media.engine_messages import (
     Side,
     SoundProblem,
     SoundStarted,
+    Stats,
     TransportConnected,
 )
 from sound_server import VirtualSound, virtual_sound
@@ -62,10 +64,17 @@ async def test_the_devices_are_listed(sound: VirtualSound):
 @pytest.mark.parametrize("is_headset", [True, False])
 async def test_a_person_talks_and_hears_through_devices(sound: VirtualSound, is_headset: bool):
     source, sink = ("device:alice", "device:alice") if is_headset else ("device:alice_mic", "device:alice_speaker")
+    await talk_and_hear(sound, source, sink)
+
+
+async def talk_and_hear(sound: VirtualSound, source: str, sink: str, rate: int = 48_000) -> None:
+    """Alice says one tone and hears another."""
     async with running_engine() as engine, peer(engine.fingerprint) as up, peer(engine.fingerprint) as down:
         engine.tell(OpenCall(CALL, source, sink, False))
-        await engine.wait(SoundStarted, started(Side.SOURCE, source.partition(":")[2]))
-        await engine.wait(SoundStarted, started(Side.SINK, sink.partition(":")[2]))
+        for side, spec in ((Side.SOURCE, source), (Side.SINK, sink)):
+            await engine.wait(
+                SoundStarted, lambda report, side=side, spec=spec: report.side is side and spec[7:] in report.name
+            )
         engine.tell(up.command(CALL, "up", Direction.SEND), down.command(CALL, "down", Direction.RECEIVE))
         await engine.wait(TransportConnected, lambda report: report.transport == "up")
         await engine.wait(TransportConnected, lambda report: report.transport == "down")
@@ -76,9 +85,14 @@ async def test_a_person_talks_and_hears_through_devices(sound: VirtualSound, is_
         with sound.recording("alice") as heard:
             await down.say(tone(880, 3))
             await engine.wait(AudioStarted)
+        for list_of in ("sink-inputs", "source-outputs"):
+            assert f"1ch {rate}Hz" in sound.control("list", "short", list_of)
         await trio.to_thread.run_sync(playing.wait)
         assert loud_part(up.heard()) == pytest.approx(440, abs=2)
         assert loud_part(heard[0]) == pytest.approx(880, abs=2)
+        stats = engine.all(Stats)[-1]
+        assert 0 < stats.input_ms < 100
+        assert 0 < stats.output_ms < 150
         assert not engine.all(SoundProblem)
 
 
@@ -98,6 +112,96 @@ async def test_the_device_can_be_changed_while_talking(sound: VirtualSound):
         problem = await engine.wait(SoundProblem)
         assert "nobody" in problem.reason
         assert "alice_mic" in problem.remedy
+
+
+@pytest.mark.sound
+@pytest.mark.trio
+async def test_a_microphone_may_be_unplugged_and_plugged_in_again(sound: VirtualSound):
+    """One of two people loses his microphone, and nothing else: he hears on, and the other talks on."""
+    async with running_engine() as engine, peer(engine.fingerprint) as up, peer(engine.fingerprint) as down:
+        engine.tell(OpenCall(CALL, "device:bob", "device:bob", False), OpenCall("other", "device:alice", "null", False))
+        await engine.wait(SoundStarted, lambda report: (report.call, report.side) == (CALL, Side.SINK))
+        await engine.wait(SoundStarted, lambda report: (report.call, report.side) == ("other", Side.SOURCE))
+        await talking(engine, up, CALL)
+        engine.tell(down.command(CALL, "down", Direction.RECEIVE))
+        await engine.wait(TransportConnected, lambda report: report.transport == "down")
+        engine.tell(Receive(CALL, "down", "carol", SSRC, PAYLOAD_TYPE))
+        await trio.sleep(1.5)  # it has looked at what there is
+        engine.forget()
+        sound.unplug("bob")
+        problem = await engine.wait(SoundProblem, lambda report: report.side is Side.SOURCE)
+        assert "bob" in problem.reason
+        with sound.recording("bob") as heard:
+            await down.say(tone(880, 3))
+        assert loud_part(heard[0]) == pytest.approx(880, abs=2)
+        sound.plug("bob")
+        await engine.wait(SoundStarted, started(Side.SOURCE, "bob"), seconds=5)
+        up.packets.clear()
+        await trio.to_thread.run_sync(sound.play("bob", tone(700, 2)).wait)
+        assert loud_part(up.heard()) == pytest.approx(700, abs=2)
+        assert {report.call for report in engine.all(SoundProblem)} == {CALL}
+
+
+@pytest.mark.sound
+@pytest.mark.trio
+async def test_without_a_microphone_one_hears(sound: VirtualSound):
+    sound.unplug("bob")
+    async with running_engine() as engine:
+        engine.tell(OpenCall(CALL, "device:bob", "device:bob", False))
+        await engine.wait(SoundStarted, started(Side.SINK, "bob"))
+        problem = await engine.wait(SoundProblem)
+        assert problem.side is Side.SOURCE
+        stats = await engine.wait(Stats, lambda report: report.output_ms > 0)
+        assert stats.input_ms == 0
+        sound.plug("bob")
+        await engine.wait(SoundStarted, started(Side.SOURCE, "bob"))
+
+
+@pytest.mark.sound
+@pytest.mark.trio
+async def test_a_call_follows_the_default(sound: VirtualSound):
+    """Here `default` is a fixed device of ALSA's configuration, so nothing moves the streams but the engine itself."""
+    async with running_engine() as engine, peer(engine.fingerprint) as up:
+        engine.tell(OpenCall(CALL, "device", "device", False))
+        await engine.wait(SoundStarted, started(Side.SINK, "default"))
+        await talking(engine, up, CALL)
+        await trio.sleep(1.5)  # it has looked at what there is
+        engine.forget()
+        sound.make_default("bob")
+        await engine.wait(SoundStarted, started(Side.SOURCE, "default"), seconds=3)
+        up.packets.clear()
+        await trio.to_thread.run_sync(sound.play("bob", tone(550, 2)).wait)
+        assert loud_part(up.heard()) == pytest.approx(550, abs=2)
+
+
+@pytest.mark.sound
+@pytest.mark.trio
+async def test_a_device_at_another_rate(sound: VirtualSound, tmp_path, monkeypatch):
+    """PulseAudio takes any rate; so the engine is told to ask for 44.1 kHz at once."""
+    (tmp_path / "sitecustomize.py").write_text("from palaver_engine import portaudio\nportaudio.RATES = (44_100,)\n")
+    put_first(tmp_path, monkeypatch)
+    await talk_and_hear(sound, "device:alice", "device:alice", rate=44_100)
+
+
+@pytest.mark.sound
+@pytest.mark.trio
+@pytest.mark.parametrize("how", ["chosen", "PortAudio is missing"])
+async def test_miniaudio_takes_the_place_of_portaudio(sound: VirtualSound, tmp_path, monkeypatch, how: str):
+    if how == "chosen":
+        monkeypatch.setenv("PALAVER_SOUND", "miniaudio")
+    else:
+        hide_portaudio(tmp_path, monkeypatch)
+    await talk_and_hear(sound, "device", "device:(alice_speaker)")
+
+
+@pytest.mark.sound
+@pytest.mark.trio
+async def test_a_name_of_several_devices_is_refused(sound: VirtualSound):
+    async with running_engine() as engine:
+        engine.tell(OpenCall(CALL, "null", "device:_speaker", False))
+        problem = await engine.wait(SoundProblem)
+        assert "several output devices" in problem.reason
+        assert problem.remedy == "choose one of: alice_speaker, bob_speaker"
 
 
 @pytest.mark.sound
@@ -131,12 +235,27 @@ async def test_without_any_device_the_call_goes_on(tmp_path, monkeypatch):
 
 @pytest.mark.trio
 async def test_without_portaudio_the_call_goes_on(tmp_path, monkeypatch):
-    """The library is hidden from the loader's search, so that sounddevice fails as it does where it is missing."""
-    (tmp_path / "sitecustomize.py").write_text("import ctypes.util\nctypes.util.find_library = lambda name: None\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    hide_portaudio(tmp_path, monkeypatch)
     failed = await trio.run_process([sys.executable, "-c", "import sounddevice"], capture_stderr=True, check=False)
     assert b"OSError" in failed.stderr
     await expect_no_sound("PortAudio is missing", "install it")
+
+
+def hide_portaudio(tmp_path, monkeypatch) -> None:
+    """The library is hidden from the loader's search, so that sounddevice fails as it does where it is missing."""
+    (tmp_path / "sitecustomize.py").write_text("import ctypes.util\nctypes.util.find_library = lambda name: None\n")
+    put_first(tmp_path, monkeypatch)
+
+
+def put_first(folder, monkeypatch) -> None:
+    """Let engines find a `sitecustomize` here."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+
+
+async def talking(engine, up, call: str) -> None:
+    engine.tell(up.command(call, "up", Direction.SEND))
+    await engine.wait(TransportConnected, lambda report: report.transport == "up")
+    engine.tell(Send(call, "up", 77, PAYLOAD_TYPE, "cname", "0", 0, 0))
 
 
 async def expect_no_sound(reason: str, remedy: str) -> None:

@@ -73,6 +73,11 @@ class Call:
             self._takes_pcm = spec == Kind.PCM.value
         self.studio.control(lambda: self._sound.use(side, spec))
 
+    @property
+    def sound(self) -> Sound:
+        """Its devices, for the control thread."""
+        return self._sound
+
     def check_devices(self) -> None:
         """Find devices that died and those that came back; in the control thread."""
         self._sound.check()
@@ -176,6 +181,8 @@ class Call:
             out_kbps=round(out * 8 / 1000 / seconds, 2),
             consumers=consumers,
             dropped=dict(self._dropped),
+            input_ms=round(self._sound.input_latency * 1000, 1),
+            output_ms=round(self._sound.output_latency * 1000, 1),
         )
 
     def levels(self) -> Levels | None:

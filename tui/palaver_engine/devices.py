@@ -1,46 +1,36 @@
-"""Sound devices through PortAudio, which may be missing, and which may see no device.
+"""Which sound devices there are, and which of them a name means.
 
-sounddevice is imported late: without PortAudio the import itself fails. Its private names are touched here alone.
-All functions belong to the control thread: PortAudio is not thread-safe.
+PortAudio comes first, for its latency. miniaudio knows devices that PortAudio does not see (each one of a PulseAudio
+server), and takes its place where it is missing or finds nothing. `PALAVER_SOUND` names the only one to use.
 """
 
 from __future__ import annotations
 
-import platform
-from types import ModuleType
-from typing import Any, Final
+import os
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from palaver_media.engine_messages import Device, Devices, Side
 
+from .backends import Backend, Found
+from .miniaudio_backend import Miniaudio
+from .portaudio import PortAudio
 from .specs import SoundError
 
+SETTING: Final = "PALAVER_SOUND"
+_BACKENDS: Final[dict[str, Backend]] = {each.name: each for each in (PortAudio(), Miniaudio())}
 _NO_DEVICE: Final = "connect one, or start the sound server (PipeWire or PulseAudio)"
-
-
-def portaudio() -> ModuleType:
-    """The sounddevice module.
-
-    Raises:
-        SoundError: PortAudio is missing.
-    """
-    try:
-        import sounddevice
-    except OSError as why:
-        raise SoundError(f"PortAudio is missing ({why})", _install()) from why
-    return sounddevice  # type: ignore[no-any-return]  # it has no types
 
 
 def list_devices() -> Devices:
     """What there is, under names that `find` takes."""
     try:
-        sound = portaudio()
-        inputs = _names(sound, Side.SOURCE)
-        outputs = _names(sound, Side.SINK)
+        inputs, outputs = find_all(Side.SOURCE), find_all(Side.SINK)
     except SoundError as why:
         return none(why)
     if not inputs and not outputs:
         return none(SoundError("there is no sound device", _NO_DEVICE))
-    return Devices(inputs, outputs, "")
+    return Devices(_tell(inputs), _tell(outputs), "")
 
 
 def none(why: SoundError) -> Devices:
@@ -48,62 +38,94 @@ def none(why: SoundError) -> Devices:
     return Devices((), (), f"{why.reason}; {why.remedy}")
 
 
-def find(name: str, side: Side) -> tuple[int, str]:
-    """PortAudio's number of a device and its name; a part of the name will do, and none means the default.
+def find(name: str, side: Side) -> Found:
+    """The device that a name means; a part of the name will do if it is of one alone, and none means the default.
 
     Raises:
-        SoundError: there is none.
+        SoundError: there is none, or there are several.
     """
-    sound = portaudio()
+    return choose(name, find_all(side), side)
+
+
+def find_all(side: Side) -> list[Found]:
+    """The devices of all libraries, without those that an earlier library has under the same name.
+
+    Raises:
+        SoundError: there is none, and the first library says why.
+    """
+    found: list[Found] = []
+    refusal: SoundError | None = None
+    for backend in backends():
+        try:
+            more = backend.find_all(side)
+        except SoundError as why:
+            refusal = refusal or why
+            continue
+        known = {each.name for each in found}
+        if not found or backend.sees_more:
+            found += [each for each in more if each.name not in known]
+    if refusal is not None and not found:
+        raise refusal
+    return found
+
+
+def choose(name: str, found: Sequence[Found], side: Side) -> Found:
+    """The device that a name means, among those of one side; the earlier library's comes first.
+
+    Raises:
+        SoundError: there is none, or there are several.
+    """
     if not name:
-        number = _default(sound, side)
-        if number < 0:
+        default = next((each for each in found if each.is_default), None)
+        if default is None:
             raise SoundError(f"there is no {_word(side)} device", _NO_DEVICE)
-        return number, str(sound.query_devices(number)["name"])
-    devices = [(int(each["index"]), str(each["name"])) for each in _devices(sound, side)]
-    for wanted in (
-        lambda found: found == name,
-        lambda found: name.casefold() in found.casefold(),
-    ):
-        for number, found in devices:
-            if wanted(found):
-                return number, found
-    names = ", ".join(found for _, found in devices)
-    remedy = f"choose one of: {names}" if names else _NO_DEVICE
+        return default
+    folded = name.casefold()
+    ways: tuple[Callable[[str], bool], ...] = (
+        lambda other: other == name,
+        lambda other: other.casefold() == folded,
+        lambda other: folded in other.casefold(),
+    )
+    for fits in ways:
+        fitting = [each for each in found if fits(each.name)]
+        fitting = [each for each in fitting if each.backend is fitting[0].backend]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            reason = f"several {_word(side)} devices are named like {name!r}"
+            raise SoundError(reason, f"choose one of: {_names(fitting)}")
+    remedy = f"choose one of: {_names(found)}" if found else _NO_DEVICE
     raise SoundError(f"there is no {_word(side)} device named {name!r}", remedy)
 
 
 def refresh() -> None:
     """See devices that came and went. No stream may be open."""
-    try:
-        sound = portaudio()
-        sound._terminate()
-        sound._initialize()
-    except SoundError:
-        return
+    for backend in backends():
+        backend.refresh()
 
 
-def _names(sound: ModuleType, side: Side) -> tuple[Device, ...]:
-    default = _default(sound, side)
-    return tuple(Device(str(each["name"]), each["index"] == default) for each in _devices(sound, side))
+def backends() -> list[Backend]:
+    """The libraries to try, in this order.
+
+    Raises:
+        SoundError: the one that was chosen does not exist.
+    """
+    wanted = os.environ.get(SETTING, "")
+    if not wanted:
+        return list(_BACKENDS.values())
+    if wanted not in _BACKENDS:
+        raise SoundError(f"{SETTING} is {wanted!r}", f"set it to {' or '.join(_BACKENDS)}")
+    return [_BACKENDS[wanted]]
 
 
-def _devices(sound: ModuleType, side: Side) -> list[dict[str, Any]]:
-    return [each for each in sound.query_devices() if each[f"max_{_word(side)}_channels"] > 0]
+def _tell(found: Sequence[Found]) -> tuple[Device, ...]:
+    default = next((each for each in found if each.is_default), None)
+    return tuple(Device(each.name, each is default) for each in found)
 
 
-def _default(sound: ModuleType, side: Side) -> int:
-    try:
-        return int(sound.query_devices(None, _word(side))["index"])
-    except (sound.PortAudioError, ValueError):
-        return -1
+def _names(found: Sequence[Found]) -> str:
+    return ", ".join(each.name for each in found)
 
 
 def _word(side: Side) -> str:
     return "input" if side is Side.SOURCE else "output"
-
-
-def _install() -> str:
-    if platform.system() == "Linux":
-        return "install it: apt install libportaudio2 (or your distribution's portaudio)"
-    return "install it: pip install --force-reinstall sounddevice"

@@ -43,8 +43,9 @@ from palaver_media.engine_messages import (
 )
 from palaver_media.worker_messages import Beat
 
-from . import devices, watch
+from . import devices, follow, watch
 from .call import Call
+from .census import Census
 from .specs import SoundError
 from .streams import Stream, within
 from .studio import Studio
@@ -68,6 +69,7 @@ async def run(fd: int, on_closing: Callable[[], None]) -> None:
             every(LEVELS, engine.tell_levels),
             every(STATS, engine.tell_stats),
             every(watch.PERIOD, engine.check_devices),
+            every(follow.PERIOD, engine.follow_devices),
         )
         running = [tasks.create_task(job) for job in jobs]
         await channel.closed.wait()
@@ -92,6 +94,7 @@ class Engine:
 
     studio: Studio
     calls: dict[str, Call] = field(factory=dict)
+    _census: Census = field(factory=Census.of_system)
     _told_stats: float = field(factory=time.monotonic)
 
     def apply(self, command: EngineCommand) -> None:
@@ -121,6 +124,10 @@ class Engine:
     def check_devices(self) -> None:
         """Look after the devices of all calls."""
         self.studio.control(partial(_check_devices, tuple(self.calls.values())))
+
+    def follow_devices(self) -> None:
+        """See what has changed among the devices."""
+        self.studio.control(partial(_follow_devices, self._census, tuple(self.calls.values())))
 
     def close(self) -> None:
         """End all calls and threads."""
@@ -188,6 +195,10 @@ class Engine:
         except SoundError as why:
             found = devices.none(why)
         self.studio.post(found)
+
+
+def _follow_devices(census: Census, calls: tuple[Call, ...]) -> None:
+    follow.follow(census, [call.sound for call in calls])
 
 
 def _check_devices(calls: tuple[Call, ...]) -> None:

@@ -1,8 +1,9 @@
 """What drives a call's two halves: the clock that makes it talk and the clock that makes it hear.
 
-A microphone and a loudspeaker that are one device are one stream; two devices are two; what is no device hangs on the
-ticker. A half whose device fails goes on the ticker, silent, and the device is tried again every few seconds.
-All of this is done in the control thread; only `talk` and `hear` are called in sound threads.
+A microphone and a loudspeaker are a stream each, even if they are one device: PortAudio runs away with a stream of both
+on a loaded machine, and so neither depends on the other. What is no device hangs on the ticker. A half whose device
+fails goes on the ticker, silent, and the device is tried again every few seconds. All of this is done in the control
+thread; sound threads only call `talk` and `hear`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from attrs import define, field, frozen
 from palaver_media.engine_messages import EngineReport, Side, SoundProblem, SoundStarted
 
 from . import devices
+from .census import Change
 from .listening import Heard
 from .mixer import Samples
 from .sinks import NullSink, open_sink
@@ -35,9 +37,8 @@ log = logging.getLogger(__name__)
 
 @frozen(eq=False)
 class _Drive:
-    """What calls one half, or both; `stream` is None on the ticker."""
+    """What calls one half; `stream` is None on the ticker."""
 
-    sides: frozenset[Side]
     ends: tuple[Callable[[], None], ...]
     stream: Stream | None = None
 
@@ -59,90 +60,108 @@ class Sound:
     report: Callable[[EngineReport], None]  # from any thread
     loop: asyncio.AbstractEventLoop
     _specs: dict[Side, Spec] = field(factory=dict)
-    _drives: list[_Drive] = field(factory=list)
+    _drives: dict[Side, _Drive] = field(factory=dict)
     _retries: dict[Side, float] = field(factory=dict)  # when to try again
     _problems: dict[Side, str] = field(factory=dict)
+    _told: dict[Side, str] = field(factory=dict)  # what works
+
+    @property
+    def input_latency(self) -> float:
+        """From the microphone to us, in s, lately; 0 if it is no device. From any thread."""
+        return self._latency(Side.SOURCE)
+
+    @property
+    def output_latency(self) -> float:
+        """From us to the loudspeaker, in s, lately; 0 if it is no device. From any thread."""
+        return self._latency(Side.SINK)
 
     def use(self, side: Side, text: str) -> None:
         """Take another source or sink; what is wrong with it is reported."""
         self._problems.pop(side, None)
+        self._told.pop(side, None)
         try:
             self._specs[side] = parse(text, side)
         except SoundError as why:
             self._specs[side] = NOTHING
-            self._stop({side})
+            self._stop(side)
             self._fall_back(side, why)
         else:
-            self._wire({side})
+            self._wire(side)
 
     def check(self) -> None:
         """Look after the devices; called a few times a second."""
-        for drive in list(self._drives):
+        for side, drive in list(self._drives.items()):
             health = Health.FINE if drive.stream is None else drive.stream.check()
             if health is Health.DEAD:
-                self._lose(drive)
+                self._lose(side)
             elif health is not Health.FINE:
                 log.warning("%s: the stream is %s: opening it again", self.call, health.value)
-                self._wire(set(drive.sides))
-        due = {side for side, when in self._retries.items() if when <= time.monotonic()}
-        if due:
-            self._wire(due)
+                self._wire(side)
+        for side, when in list(self._retries.items()):
+            if when <= time.monotonic():
+                self._wire(side)
+
+    @property
+    def uses_devices(self) -> bool:
+        """Whether a side is a device, even if it does not work at the moment."""
+        return bool(self._devices())
+
+    def minds(self, change: Change) -> bool:
+        """Whether devices must be opened again: one is missing, came, went, or is the default no more.
+
+        A server that loses a device moves its streams to another: no call must go on by a microphone that nobody chose.
+        """
+        return any(
+            side in self._retries or (change.concerns(spec.value) if spec.value else side in change.defaults)
+            for side, spec in self._devices()
+        )
+
+    def pause(self) -> None:
+        """Let go of the devices; `resume` must follow at once."""
+        for side, _ in self._devices():
+            self._stop(side)
+
+    def resume(self, change: Change) -> None:
+        """Open the devices again, as they are now."""
+        for side, spec in self._devices():
+            if not spec.value and side in change.defaults:
+                self._told.pop(side, None)  # though it is called `default` as before
+            self._wire(side)
 
     def close(self) -> None:
         """Stop both halves."""
-        self._retries.clear()
-        self._stop(set(Side))
+        for side in Side:
+            self._stop(side)
 
-    def _wire(self, sides: set[Side]) -> None:
-        """Start these sides anew, and the other one too if they are or become one stream."""
-        if self._is_one_device():
-            sides = set(Side)
-        sides = self._stop(sides)
-        if len(sides) == 2 and self._is_one_device():
-            try:
-                self._drives.append(self._open_headset())
-            except SoundError as why:
-                for side in sides:
-                    self._fall_back(side, why)
-            return
-        for side in sorted(sides, key=lambda side: side.value):
-            if side in self._specs:
-                self._open(side)
+    def _latency(self, side: Side) -> float:
+        drive = self._drives.get(side)
+        return 0.0 if drive is None or drive.stream is None else drive.stream.latency
 
-    def _open(self, side: Side) -> None:
+    def _wire(self, side: Side) -> None:
+        """Start this side anew."""
+        self._stop(side)
         try:
-            drive = self._open_source() if side is Side.SOURCE else self._open_sink()
+            self._drives[side] = self._open_source() if side is Side.SOURCE else self._open_sink()
         except SoundError as why:
             self._fall_back(side, why)
-        else:
-            self._drives.append(drive)
-
-    def _open_headset(self) -> _Drive:
-        number, name = devices.find(self._specs[Side.SOURCE].value, Side.SOURCE)
-        stream = _persist(lambda: Stream(number, number, self.talk, self._hear_mixed))
-        self._started(Side.SOURCE, name)
-        self._started(Side.SINK, name)
-        return _Drive(frozenset(Side), (stream.close,), stream)
 
     def _open_source(self) -> _Drive:
-        sides = frozenset({Side.SOURCE})
         spec = self._specs[Side.SOURCE]
         if spec.kind is Kind.DEVICE:
             stream, name = self._open_device(spec, Side.SOURCE)
             self._started(Side.SOURCE, name)
-            return _Drive(sides, (stream.close,), stream)
+            return _Drive((stream.close,), stream)
         source = open_source(spec, self.pcm)
         leave = self.ticker.add(lambda: self.talk(source.read()))
         self._started(Side.SOURCE, str(spec))
-        return _Drive(sides, (leave, source.close))
+        return _Drive((leave, source.close))
 
     def _open_sink(self) -> _Drive:
-        sides = frozenset({Side.SINK})
         spec = self._specs[Side.SINK]
         if spec.kind is Kind.DEVICE:
             stream, name = self._open_device(spec, Side.SINK)
             self._started(Side.SINK, name)
-            return _Drive(sides, (stream.close,), stream)
+            return _Drive((stream.close,), stream)
         sink = open_sink(spec, self.call, self.report, self.loop)
 
         def tick() -> None:
@@ -156,57 +175,48 @@ class Sound:
 
         leave = self.ticker.add(tick)
         self._started(Side.SINK, str(spec))
-        return _Drive(sides, (leave, lambda: sink.close()))
+        return _Drive((leave, lambda: sink.close()))
 
     def _open_device(self, spec: Spec, side: Side) -> tuple[Stream, str]:
         def attempt() -> tuple[Stream, str]:
-            number, name = devices.find(spec.value, side)
+            device = devices.find(spec.value, side)
             if side is Side.SOURCE:
-                return Stream(number, None, self.talk, self._hear_mixed), name
-            return Stream(None, number, self.talk, self._hear_mixed), name
+                return Stream.capturing(device, self.talk), device.name
+            return Stream.playing(device, self._hear_mixed), device.name
 
         return _persist(attempt)
 
-    def _is_one_device(self) -> bool:
-        specs = [self._specs.get(side, NOTHING) for side in Side]
-        if any(spec.kind is not Kind.DEVICE for spec in specs):
-            return False
-        try:
-            numbers = {devices.find(self._specs[side].value, side)[0] for side in Side}
-        except SoundError:
-            return False
-        return len(numbers) == 1
+    def _devices(self) -> list[tuple[Side, Spec]]:
+        return [(side, spec) for side, spec in self._specs.items() if spec.kind is Kind.DEVICE]
 
-    def _stop(self, sides: set[Side]) -> set[Side]:
-        """Stop what drives these sides; the answer is all that stand still now."""
-        stopped = set(sides)
-        for drive in [drive for drive in self._drives if drive.sides & sides]:
-            self._drives.remove(drive)
+    def _stop(self, side: Side) -> None:
+        drive = self._drives.pop(side, None)
+        if drive is not None:
             drive.stop()
-            stopped |= drive.sides
-        for side in stopped:
-            self._retries.pop(side, None)
-        return stopped
+        self._retries.pop(side, None)
 
-    def _lose(self, drive: _Drive) -> None:
+    def _lose(self, side: Side) -> None:
         """A device calls no more: go on without it, and find out what is the matter by opening it again later."""
-        for side in self._stop(set(drive.sides)):
-            name = self._specs[side].value or "the default device"
-            self._fall_back(side, SoundError(f"{name} has stopped", "connect it again, or restart the sound server"))
+        self._stop(side)
+        name = self._specs[side].value or "the default device"
+        self._fall_back(side, SoundError(f"{name} has stopped", "connect it again, or restart the sound server"))
 
     def _fall_back(self, side: Side, why: SoundError) -> None:
         """Keep this half's time on the ticker, without sound; a device is tried again."""
         tick: Callable[[], object] = (lambda: self.talk(None)) if side is Side.SOURCE else self.hear
-        self._drives.append(_Drive(frozenset({side}), (self.ticker.add(tick),)))
+        self._drives[side] = _Drive((self.ticker.add(tick),))
         if self._specs[side].kind is Kind.DEVICE:
             self._retries[side] = time.monotonic() + RETRY
+        self._told.pop(side, None)
         if self._problems.get(side) != why.reason:
             self._problems[side] = why.reason
             self.report(SoundProblem(self.call, side, why.reason, why.remedy))
 
     def _started(self, side: Side, name: str) -> None:
         self._problems.pop(side, None)
-        self.report(SoundStarted(self.call, side, name))
+        if self._told.get(side) != name:
+            self._told[side] = name
+            self.report(SoundStarted(self.call, side, name))
 
     def _hear_mixed(self) -> Samples:
         return self.hear()[0]

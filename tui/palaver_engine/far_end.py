@@ -1,4 +1,4 @@
-"""What the loudspeaker plays, on its way to the echo canceller, which wants a block of it with each from the microphone.
+"""What the loudspeaker plays, on its way to the echo canceller, which wants a block of it with each of the near end.
 
 One device gives and takes in turn, and nothing ever waits here. Two devices have a thread and a clock each: their
 blocks come unevenly, and one clock is a little faster. What matters then is that the two signals stay in step, for a

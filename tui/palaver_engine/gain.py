@@ -11,7 +11,7 @@ from .mixer import BLOCK, Samples
 
 KNEE: Final = 0.7  # of full scale: louder samples are bent
 _FULL_SCALE: Final = 32_768.0
-_RAMP: Final = np.linspace(0, 1, BLOCK, dtype=np.float32)
+_RAMP: Final = (0.5 - 0.5 * np.cos(np.linspace(0, np.pi, BLOCK))).astype(np.float32)  # has no corners
 
 
 def melt(before: Samples, after: Samples) -> Samples:
@@ -36,7 +36,7 @@ class Gain:
 
 
 def _soften(wave: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Samples:
-    """Samples from float (1 is full scale): above the knee ever less is added, and 1 is never reached."""
+    """Samples from float (1 is full scale): above the knee ever less is added, and 1 is never exceeded."""
     size = np.abs(wave)
     if size.max() > KNEE:
         bent = KNEE + (1 - KNEE) * np.tanh((size - KNEE) / (1 - KNEE))

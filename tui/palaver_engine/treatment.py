@@ -1,7 +1,7 @@
 """The microphone's blocks on their way to the sender: cleaned, evened out, amplified, and listened to for speech.
 
 Steps are switched while somebody talks. A cleaner cannot be told to do something else, and a new one knows neither the
-echo nor the noise; so it learns beside the old one for a second, and then one melts into the other.
+echo nor the noise; so it learns beside the old one for a while, and then one melts into the other.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from attrs import define, field
+from attrs import define
 
 from palaver_media.sound_settings import Capture
 
@@ -18,7 +18,8 @@ from .gain import Gain, melt
 from .mixer import Samples
 from .processing import Cleaner, Cleaning, Library
 
-LEARNING: Final = 100  # blocks that a new cleaner listens before it is heard
+LEARNING_NOISE: Final = 50  # blocks that a new cleaner listens before it is heard
+LEARNING_ECHO: Final = 200  # after a second some 20 dB of return loss are still missing
 
 
 class _Plain:
@@ -37,17 +38,18 @@ class Treatment:
         self._capture = capture
         self._cleaner = self._make(_cleaning(capture))
         self._leveller = None if library is None else library.leveller()
-        self._offered: deque[Cleaner] = deque(maxlen=1)
+        self._offered: deque[_Learner] = deque(maxlen=1)
         self._learner: _Learner | None = None
         self._is_levelled = capture.gain
         self._gain = Gain()
         self._activity = Activity()
 
     def set(self, capture: Capture) -> None:
-        """Treat blocks like this from now on; what a cleaner does changes within a second."""
+        """Treat blocks like this from now on; what a cleaner does changes within two seconds."""
         before, self._capture = self._capture, capture
-        if _cleaning(capture) != _cleaning(before):
-            self._offered.append(self._make(_cleaning(capture)))
+        cleaning = _cleaning(capture)
+        if cleaning != _cleaning(before):
+            self._offered.append(_Learner(self._make(cleaning), LEARNING_ECHO if cleaning.echo else LEARNING_NOISE))
 
     def treat(self, near: Samples, far: Samples) -> tuple[Samples, bool]:
         """A block as it is to be sent, and whether there is speech in it; `far` is what is played with it."""
@@ -64,7 +66,7 @@ class Treatment:
     def _clean(self, near: Samples, far: Samples) -> Samples:
         block = self._cleaner.process(near, far)
         if self._offered:
-            self._learner = _Learner(self._offered.pop())
+            self._learner = self._offered.pop()
         if self._learner is None:
             return block
         other = self._learner.learn(near, far)
@@ -87,7 +89,7 @@ class Treatment:
 @define
 class _Learner:
     cleaner: Cleaner
-    left: int = field(default=LEARNING)
+    left: int  # blocks
 
     def learn(self, near: Samples, far: Samples) -> Samples:
         self.left -= 1

@@ -19,7 +19,7 @@ from .mixer import Samples
 from .processing import Cleaner, Cleaning, Library
 
 LEARNING_NOISE: Final = 50  # blocks that a new cleaner listens before it is heard
-LEARNING_ECHO: Final = 200  # after a second some 20 dB of return loss are still missing
+LEARNING_ECHO: Final = 300  # with 200 some 20 dB of return loss are still missing at times
 
 
 class _Plain:
@@ -45,7 +45,7 @@ class Treatment:
         self._activity = Activity()
 
     def set(self, capture: Capture) -> None:
-        """Treat blocks like this from now on; what a cleaner does changes within two seconds."""
+        """Treat blocks like this from now on; what a cleaner does changes within three seconds."""
         before, self._capture = self._capture, capture
         cleaning = _cleaning(capture)
         if cleaning != _cleaning(before):

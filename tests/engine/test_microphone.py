@@ -90,14 +90,27 @@ def test_who_sends_to_nobody_is_not_sending():
 
 
 @pytest.mark.parametrize("is_live", [True, False])
-def test_by_voice_the_first_syllable_is_heard_and_the_pauses_are_not_sent(sentences: list[Samples], is_live: bool):
+def test_by_voice_the_first_syllable_is_sent_and_the_pauses_are_not(sentences: list[Samples], is_live: bool):
     line = Line(is_live)
+    line.say(QUIET[: 2 * BLOCK])  # so that there is a packet that tells when the first block was
     line.microphone.set_capture(evolve(Capture(), transmit=Transmit.VOICE))
     said = np.concatenate([QUIET, QUIET, *(part for each in sentences for part in (each, QUIET))])
     line.say(said)
-    assert len(line.packets) < 0.85 * len(said) / 960
-    assert line.sending() == [True, False] * len(sentences)
-    heard, playout = line.hear(len(said) / RATE + 1)
+    (_, zero), *later = line.packets
+    assert len(later) < 0.85 * len(said) / 960
+    assert line.sending() == [True, False] * (1 + len(sentences))
+    spurts = [(packet.timestamp - zero.timestamp & 0xFFFFFFFF) // BLOCK for _, packet in later if packet.is_marked]
+    loud = np.flatnonzero([rms(block) > -50 for block in said[: len(said) // BLOCK * BLOCK].reshape(-1, BLOCK)]) + 2
+    onsets = [loud[0], *loud[1:][np.diff(loud) > 50]]
+    assert len(spurts) == len(onsets) == len(sentences)
+    assert all(onset - 12 <= spurt <= onset + 2 for spurt, onset in zip(spurts, onsets, strict=True))
+
+
+def test_what_was_held_back_is_played_and_delays_nothing_for_long(sentences: list[Samples]):
+    line = Line(is_live=True)
+    line.microphone.set_capture(evolve(Capture(), transmit=Transmit.VOICE))
+    line.say(np.concatenate([QUIET, QUIET, *(part for each in sentences for part in (each, QUIET))]))
+    heard, playout = line.hear(line.blocks / 100 + 1)
     tally = playout.tally
     assert tally.played == tally.received == len(line.packets)
     assert tally.delay < 0.045
@@ -111,14 +124,13 @@ def test_what_was_held_back_comes_with_its_own_time(sentences: list[Samples]):
     line = Line()
     line.microphone.set_capture(evolve(BARE, transmit=Transmit.VOICE))
     line.say(np.concatenate((QUIET, sentences[0], QUIET, sentences[1])))
-    starts = [packet.timestamp - 480 * number for number, packet in line.packets]
+    lags = [packet.timestamp - BLOCK * number for number, packet in line.packets]
     steps = np.diff([packet.timestamp for _, packet in line.packets])
     assert min(steps) == 960
     assert max(steps) > 24_000
-    assert starts[0] < starts[10] <= starts[0] + 12 * BLOCK
-    marked = [packet.is_marked for _, packet in line.packets]
-    assert marked.count(True) == 2
-    assert np.max(np.abs(np.diff(starts[8:20]))) <= BLOCK
+    assert lags[0] < lags[10] <= lags[0] + 12 * BLOCK
+    assert max(lags[10:]) <= lags[10] + BLOCK
+    assert abs(lags[-1] - lags[10]) <= BLOCK
 
 
 def test_a_new_sender_is_not_given_what_was_before_its_time():
@@ -146,6 +158,20 @@ def test_by_key_nothing_is_sent_but_while_it_is_down_and_shortly_after():
     assert 0.58 <= len(line.packets) / 50 <= 0.66
     assert line.sending() == [True, False]
     assert rms(line.hear(2)[0][-RATE // 2 :]) == -100
+
+
+def test_a_mute_leaves_nothing_for_afterwards():
+    line = Line()
+    line.microphone.set_capture(evolve(BARE, transmit=Transmit.PUSH))
+    line.microphone.set_talking(True)
+    line.say(tone(440, 0.1))
+    line.microphone.set_talking(False)
+    line.microphone.is_muted = True
+    line.say(tone(440, 0.02))
+    line.microphone.is_muted = False
+    count = len(line.packets)
+    line.say(tone(440, 0.2))
+    assert len(line.packets) == count
 
 
 def test_a_microphones_voice_bit_tells_speech_from_noise(sentences: list[Samples]):

@@ -56,12 +56,13 @@ class Call:
 
     def __attrs_post_init__(self) -> None:
         studio, talk, hear = self.studio, self.microphone.talk, self.listening.hear
-        self._sound = Sound(self.name, self.pcm, talk, hear, studio.ticker, studio.post, studio.loop)
+        played = self.microphone.far_end.put
+        self._sound = Sound(self.name, self.pcm, talk, hear, played, studio.ticker, studio.post, studio.loop)
 
     @classmethod
     def open(cls, command: OpenCall, studio: Studio) -> Call:
         """Start a call's sound."""
-        microphone = Microphone(command.call, studio.report, command.is_muted)
+        microphone = Microphone(command.call, studio.post, command.is_muted)
         call = cls(command.call, studio, microphone, Listening(command.call, studio.post))
         call.use(Side.SOURCE, command.source)
         call.use(Side.SINK, command.sink)
@@ -71,6 +72,7 @@ class Call:
         """Take another source or sink."""
         if side is Side.SOURCE:
             self._takes_pcm = spec == Kind.PCM.value
+            self.microphone.use(spec.partition(":")[0] == Kind.DEVICE.value)
         self.studio.control(lambda: self._sound.use(side, spec))
 
     @property

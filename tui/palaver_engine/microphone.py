@@ -7,12 +7,15 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from palaver_media.engine_messages import EngineReport, Send, Side, SoundProblem
+from palaver_media.engine_messages import EngineReport, Send, Sending, Side, SoundProblem
 from palaver_media.sound_settings import Capture, Encoding
 
-from . import opus
+from . import opus, processing
+from .far_end import FarEnd
 from .mixer import Meter, Samples
 from .sender import Numbering, Sender
+from .transmission import NOTHING, Said, Transmission
+from .treatment import Treatment
 
 
 @define(eq=False)
@@ -20,31 +23,54 @@ class Microphone:
     """`talk` belongs to the sound thread of the source; all else to the loop, which only replaces what it reads."""
 
     call: str
-    report: Callable[[EngineReport], None]
+    post: Callable[[EngineReport], None]  # from any thread
     is_muted: bool = False
-    meter: Meter = field(factory=Meter)
+    far_end: FarEnd = field(factory=FarEnd)
+    meter: Meter = field(factory=Meter)  # of what is or would be sent
     sender: Sender | None = None
     _capture: Capture = field(factory=Capture)
     _encoding: Encoding = field(factory=Encoding)
     _is_key_down: bool = False
+    _is_live: bool = False
+    _treatment: Treatment = field(init=False)
+    _transmission: Transmission = field(factory=Transmission)
+    _is_sending: bool = False  # as it was told
+    _has_complained: bool = False
     _numberings: dict[tuple[str, int], Numbering] = field(factory=dict)  # by transport and SSRC
+
+    def __attrs_post_init__(self) -> None:
+        self._treatment = Treatment(None, self._capture)
 
     def talk(self, block: Samples | None) -> None:
         """Say 10 ms; None is nothing to say."""
         now = time.monotonic()
+        far = self.far_end.take()
+        is_speech = False
         if block is not None:
+            block, is_speech = self._treatment.treat(block, far)
             self.meter.add(block)
-        sender = self.sender
+        sender, said = self.sender, self._choose(block, is_speech)
+        self._tell(sender is not None and said != NOTHING)
         if sender is None:
             return
-        if self.is_muted:
+        sender.is_voice = is_speech if self._is_live else None
+        if not said:
             sender.hush(now)
-        else:
-            sender.talk(block, now)
+            return
+        *earlier, last = said
+        if earlier:
+            sender.catch_up(earlier, now)
+        sender.talk(last, now)
+
+    def use(self, is_live: bool) -> None:
+        """What is said comes from a real microphone from now on, another one too; or from anything else, untreated."""
+        self._is_live = is_live
+        self._treatment = Treatment(self._library() if is_live else None, self._capture)
 
     def set_capture(self, capture: Capture) -> None:
         """Treat what is said like this from now on."""
         self._capture = capture
+        self._treatment.set(capture)
 
     def set_talking(self, is_talking: bool) -> None:
         """The push-to-talk key is down, or up again."""
@@ -60,7 +86,7 @@ class Microphone:
         try:
             self.sender = Sender(command, transmit, numbering)
         except opus.OpusMissing as why:
-            self.report(SoundProblem(self.call, Side.SOURCE, str(why), opus.REMEDY))
+            self.post(SoundProblem(self.call, Side.SOURCE, str(why), opus.REMEDY))
 
     def stop(self) -> None:
         """Send no more."""
@@ -71,3 +97,24 @@ class Microphone:
         if self.sender is not None and self.sender.stream[0] == transport:
             self.sender = None
         self._numberings = {stream: each for stream, each in self._numberings.items() if stream[0] != transport}
+
+    def _choose(self, block: Samples | None, is_speech: bool) -> Said:
+        if self.is_muted:
+            self._transmission.mute()
+            return NOTHING
+        mode = self._capture.transmit
+        return self._transmission.pass_on(block, mode, is_speech=is_speech, is_key_down=self._is_key_down)
+
+    def _tell(self, is_sending: bool) -> None:
+        if is_sending != self._is_sending:
+            self._is_sending = is_sending
+            self.post(Sending(self.call, is_sending))
+
+    def _library(self) -> processing.Library | None:
+        try:
+            return processing.library()
+        except processing.ProcessingMissing as why:
+            if not self._has_complained:
+                self._has_complained = True
+                self.post(SoundProblem(self.call, Side.SOURCE, str(why), processing.REMEDY))
+            return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -47,6 +47,8 @@ class Sender:
         self._half: Samples | None = None  # the first block of a frame
         self._is_talking = False
         self._silent_frames = HANGOVER
+        self._hushed = 0  # blocks of time since anything was said
+        self.is_voice: bool | None = None  # what the audio level extension says of it; None: as loud as it is
         self._packets = self._octets = 0
         self._sampled_at = 0.0  # when the frame before the next timestamp was complete
         self.sent_bytes = 0
@@ -58,6 +60,7 @@ class Sender:
 
     def talk(self, block: Samples | None, now: float) -> None:
         """Say the next 10 ms; None is nothing to say: after a while of silence nothing is sent, and time goes on."""
+        self._hushed = 0
         if self._half is None:
             self._half = SILENCE if block is None else block
             self._silent_frames = self._silent_frames if block is None else 0
@@ -73,6 +76,7 @@ class Sender:
 
     def hush(self, now: float) -> None:
         """Send nothing for 10 ms (muted); time goes on."""
+        self._hushed += 1
         self._is_talking = False
         self._silent_frames = HANGOVER
         if self._half is None:
@@ -80,6 +84,15 @@ class Sender:
         else:
             self._half = None
             self._advance(now)
+
+    def catch_up(self, blocks: Sequence[Samples | None], now: float) -> None:
+        """Say at once what was hushed until now, each block with the time at which it was."""
+        late = blocks[-self._hushed :] if self._hushed else ()
+        begun = 0 if self._half is None else BLOCK
+        self._half = None
+        self._numbering.timestamp = self._numbering.timestamp + begun - len(late) * BLOCK & 0xFFFFFFFF
+        for ago, block in zip(range(len(late), 0, -1), late, strict=True):
+            self.talk(block, now - ago * BLOCK / RATE)
 
     def report(self, now: float) -> bytes | None:
         """A sender report with the CNAME (RFC 3550 section 6.4.1); None before anything was sent."""
@@ -125,5 +138,7 @@ class Sender:
         if self._command.level_extension:
             loudness = max(level(frame[:BLOCK]), level(frame[BLOCK:]))
             dbov = -127 if loudness <= SILENT else round(loudness)
-            extensions[self._command.level_extension] = rtp.write_audio_level(dbov, loudness > VOICE)
+            extensions[self._command.level_extension] = rtp.write_audio_level(
+                dbov, loudness > VOICE if self.is_voice is None else self.is_voice
+            )
         return extensions

@@ -56,6 +56,7 @@ class Sound:
     pcm: PcmSource
     talk: Callable[[Samples | None], None]
     hear: Callable[[], Heard]
+    played: Callable[[Samples], None]  # what goes to a loudspeaker, and may come back by the microphone
     ticker: Ticker
     report: Callable[[EngineReport], None]  # from any thread
     loop: asyncio.AbstractEventLoop
@@ -219,7 +220,9 @@ class Sound:
             self.report(SoundStarted(self.call, side, name))
 
     def _hear_mixed(self) -> Samples:
-        return self.hear()[0]
+        mixed = self.hear()[0]
+        self.played(mixed)
+        return mixed
 
 
 def _persist(attempt: Callable[[], T]) -> T:

@@ -134,6 +134,9 @@ class Call:
                     self._measure(reports, now)
                 case RtcpRrPacket(reports=reports):
                     self._measure(reports, now)
+                case rtcp.Remb(bitrate=bitrate, ssrcs=ssrcs):
+                    if (sender := self.microphone.sender) is not None and sender.stream[1] in ssrcs:
+                        sender.limit(bitrate)
                 case _:
                     continue
 
@@ -142,6 +145,9 @@ class Call:
             rtt = rtcp.round_trip(report, ntp_at(now))
             if rtt is not None:
                 self._rtt = rtt
+            sender = self.microphone.sender
+            if sender is not None and sender.stream[1] == report.ssrc:
+                sender.hear(report, rtt)
 
     # What is told
 
@@ -176,6 +182,7 @@ class Call:
             out_kbps=round(out * 8 / 1000 / seconds, 2),
             consumers=consumers,
             dropped=dict(self._dropped),
+            sending=None if sender is None else sender.stats,
         )
 
     def levels(self) -> Levels | None:

@@ -15,6 +15,7 @@ from palaver_media.worker_messages import (
 )
 
 from .ice_lite import IceLite
+from .rate import Rate
 from .sockaddr import Sockaddr
 from .transport import Transport
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 CONNECT: Final = 10.0  # s from `ConnectTransport` to keys
 CONSENT: Final = 30.0  # s without a check: the client is gone (RFC 7675)
+RTP_RATE: Final = 2000  # packets a second of all his video: 1.5 Mbit/s are 160
+RTCP_RATE: Final = 500  # compounds a second; 500 consumers are reported on in 17, the rest is for asking again
 KEPT: Final = 15.0  # s without one for which an address stays his: checks are 4 to 6 s apart, and one may be lost
 
 
@@ -37,6 +40,7 @@ class ClientTransport(Transport):
         super().__init__(sfu, command.transport, command.router, command.seat)
         self.ice = IceLite(command.ufrag, command.password)
         self.dtls = DtlsSrtp(sfu.certificate)
+        self._rtp_rate, self._rtcp_rate = Rate(RTP_RATE), Rate(RTCP_RATE)
         self._command: ConnectTransport | None = None
         self._connecting = sfu.alarm(self._give_up)
         self._retransmission = sfu.alarm(self._retransmit)

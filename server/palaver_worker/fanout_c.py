@@ -91,12 +91,12 @@ class CFanout(Fanout):
         for number in begun:
             if (begin := self._begins.get(number)) is not None:
                 begin()
-        for reason, count in (("ValueError", pump.broken), ("SrtpError", pump.forged)):
+        for reason, count in (("ValueError", pump.broken), ("SrtpError", pump.forged), ("excess", pump.excess)):
             if count:
                 dropped[reason] += count
         if pump.refused:
             dropped[f"send: {os.strerror(pump.refusal)}"] += pump.refused
-        pump.broken = pump.forged = pump.refused = 0
+        pump.broken = pump.forged = pump.excess = pump.refused = 0
         self._count_failures()
         return slots
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,7 +11,7 @@ from palaver_media.rtp import write_send_time
 from palaver_media.srtp import LIBRARY, Session
 from palaver_media.worker_messages import AddProducer
 
-from .fanout import KEPT, Client
+from .fanout import KEPT, RATE, Client
 from .fanout_python_legs import Group
 from .layout import Layout, layout_of
 from .packet import MARKER, Packet
@@ -26,8 +27,8 @@ class PythonTrack:
     """A producer whose packets the core takes from the socket to the listeners by itself."""
 
     __slots__ = (
-        "_client", "_extensions", "_fanout", "_group", "_is_paused", "_is_speaking", "_layout", "_payload_types",
-        "_reception", "_ring", "_run", "begin", "level", "loudness", "octets", "ssrc",
+        "_client", "_due", "_extensions", "_fanout", "_group", "_is_paused", "_is_speaking", "_layout",
+        "_payload_types", "_reception", "_ring", "_run", "begin", "level", "loudness", "octets", "ssrc",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +46,7 @@ class PythonTrack:
         self._layout: Layout | None = None  # of the last usual packet
         self._is_paused = self._is_speaking = False
         self._run = 0  # loud packets in a row
+        self._due = -math.inf  # when the next packet would come, were they as many as may come
 
     def take(self, keys: Any, slot: int, head: Head, now: float) -> None:
         """A packet of this track, in its slot, with what its header says.
@@ -57,6 +59,10 @@ class PythonTrack:
         if LIBRARY.srtp_unprotect(keys, incoming.pointers[slot], box):
             fanout.outgoing.dropped["SrtpError"] += 1
             return
+        if (due := max(self._due, now - 1)) > now:  # after unprotecting, or strangers could use his share up
+            fanout.outgoing.dropped["excess"] += 1
+            return
+        self._due = due + 1 / RATE
         data = incoming.views[slot][: box[0]].tobytes()
         layout, packet = self._layout, None
         if layout is None or int.from_bytes(data[: layout.end], "big") & layout.mask != layout.heads:

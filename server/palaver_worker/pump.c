@@ -37,7 +37,7 @@ struct pump {
     int onsets[BATCH], begun;       /* numbers of tracks with which somebody began to speak */
     int loud, onset;                /* see `speakers.LOUD` and `ONSET` */
     double smoothing;
-    int64_t broken, forged, refused;
+    int64_t broken, forged, excess, refused;
     int refusal;                    /* the last errno of a send */
 };
 
@@ -130,6 +130,10 @@ static void take(struct pump *pump, void *keys, struct track *track, unsigned ch
     struct packet packet;
     if (pump->unprotect(keys, data, &size) != OK) {
         pump->forged++;
+        return;
+    }
+    if (!may_come(track, now)) { /* after unprotecting, or strangers could use his share up */
+        pump->excess++;
         return;
     }
     int sequence = read_packet(track, data, size, now, elements, &packet);

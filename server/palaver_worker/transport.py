@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from palaver_media.rtp import peek_ssrc
@@ -9,6 +10,7 @@ from palaver_media.srtp import Session, SrtpError
 
 from . import feedback
 from .contexts import Contexts
+from .rate import Rate
 from .sockaddr import Sockaddr
 from .statistics import Traffic
 
@@ -39,6 +41,7 @@ class Transport:
         self.client = sfu.port.fanout.client()
         self._sfu = sfu
         self._contexts = Contexts()
+        self._rtp_rate = self._rtcp_rate = Rate(math.inf)  # of what the core leaves to us
 
     def begin(self, inbound: Session, outbound: Session) -> None:
         """There are keys: media can pass."""
@@ -95,7 +98,11 @@ class Transport:
         keys, take = self.inbound, self._takers.get(peek_ssrc(view))
         if keys is None or take is None:
             raise ValueError("no producer of this SSRC")
-        take(view[: keys.unprotect_in_place(pointer, size)], now)
+        size = keys.unprotect_in_place(pointer, size)
+        if self._rtp_rate.admits(now):  # asked after unprotecting, or strangers could use his share up
+            take(view[:size], now)
+        else:
+            self.port.dropped["excess"] += 1
 
     def take_rtcp(self, data: bytes, now: float) -> None:
         """An SRTCP compound from there.
@@ -111,7 +118,10 @@ class Transport:
             raise ValueError("too many SSRCs")
         compound = self.inbound.unprotect_rtcp(data)
         self._contexts.note(reporter)
-        feedback.take(self, compound, now)
+        if self._rtcp_rate.admits(now):
+            feedback.take(self, compound, now)
+        else:
+            self.port.dropped["excess"] += 1
 
     def send(self, datagram: bytes) -> None:
         """Send a datagram there as it is, if it is known where."""

@@ -6,7 +6,7 @@ bits), one of a single byte for the frame itself, then the copies and the frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
@@ -57,6 +57,27 @@ def parse(payload_type: int, timestamp: int, payload: bytes) -> Redundant:
         at += size
     assert at == end
     return Redundant(payload[end:], tuple(copies))
+
+
+def renumber(payload: bytes, payload_types: Mapping[int, int], wanted: int) -> tuple[bytes, int]:
+    """A payload whose payload types were mapped, and all became `wanted`; where the frame itself begins.
+
+    Raises as `parse`.
+    """
+    at, renumbered = 0, bytearray(payload)
+    while at < min(len(payload), MOST * _HEAD + 1) and payload[at] & _MORE:
+        _map(renumbered, at, payload_types, wanted)
+        at += _HEAD
+    if at < len(payload):
+        _map(renumbered, at, payload_types, wanted)
+    mapped = bytes(renumbered)
+    return mapped, primary_at(wanted, mapped)
+
+
+def _map(payload: bytearray, at: int, payload_types: Mapping[int, int], wanted: int) -> None:
+    if payload_types.get(payload[at] & 0x7F) != wanted:
+        raise ValueError("RFC 2198 payload carries another codec")
+    payload[at] = payload[at] & _MORE | wanted
 
 
 def primary_at(payload_type: int, payload: bytes) -> int:

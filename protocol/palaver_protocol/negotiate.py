@@ -242,7 +242,7 @@ def _red_codec() -> Codec:
 def _takes_red(capability: CodecCapability) -> bool:
     """Whether somebody takes copies of our Opus; that he knows RED is not enough."""
     theirs = capability.parameters.get(REDUNDANCY)
-    return _is_red(capability) and theirs == RED.parameters[REDUNDANCY]
+    return _is_same(RED, capability) and theirs == RED.parameters[REDUNDANCY]
 
 
 def _is_rtx(codec: Codec | CodecCapability) -> bool:
@@ -251,14 +251,10 @@ def _is_rtx(codec: Codec | CodecCapability) -> bool:
 
 def _is_carrier(kind: Kind, codec: Codec | CodecCapability) -> bool:
     """Whether a codec only carries what another one made."""
-    return _is_rtx(codec) or (kind is Kind.AUDIO and _is_red(codec))
+    return _is_rtx(codec) or (kind is Kind.AUDIO and _is_same(RED, codec))
 
 
-def _is_red(codec: Codec | CodecCapability) -> bool:
-    return codec.mime_type.lower() == RED.mime_type
-
-
-def _is_same(capability: CodecCapability, codec: Codec) -> bool:
+def _is_same(capability: CodecCapability, codec: Codec | CodecCapability) -> bool:
     return (
         capability.mime_type.lower() == codec.mime_type.lower()
         and capability.clock_rate == codec.clock_rate

@@ -1,7 +1,7 @@
 """What mends losses best at one bitrate: in-band FEC, or copies of earlier frames beside or apart from each other.
 
 Speech by espeak-ng through libopus; a loss takes a packet with all that is in it, and a frame is played from whichever
-packet brings it, else from the next packet's in-band copy, else it is concealed. PESQ-WB and STOI against what was said.
+packet brings it, else from the next packet's in-band copy, else it is concealed. PESQ-WB and STOI of what is heard.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import scipy.signal
 from attrs import frozen
-from numpy.typing import NDArray
 from pesq import pesq
 from pystoi import stoi
-from speech import ANN, BEN, say_sentences
 
 from palaver_engine.mixer import BLOCK, RATE, Samples
 from palaver_engine.opus import Application, Coding, Decoder, Encoder
+from speech import ANN, BEN, say_sentences
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WARM_UP: Final = 6.5  # ms, the encoder's look-ahead
 PESQ_RATE: Final = 16_000

@@ -32,8 +32,8 @@ DECLARATIONS: Final = """
 #define AUDIO_LEVEL ...
 
 struct path { void *keys; unsigned char destination[28]; int destination_size; };
-struct leg { struct path *path; uint32_t ssrc, wanted, shift; int is_marked, takes_red; unsigned char mid[32]; int mid_size;
-             int64_t offset, first, highest; uint64_t packets, octets; };
+struct leg { struct path *path; uint32_t ssrc, wanted, shift; int is_marked, takes_red;
+             unsigned char mid[32]; int mid_size; int64_t offset, first, highest; uint64_t packets, octets; };
 struct mmsghdr;
 struct block { struct mmsghdr *headers; int slots, used, failures;
                int (*protect)(void *keys, void *packet, int *size); };

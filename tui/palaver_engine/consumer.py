@@ -51,13 +51,13 @@ class Consumer:
             self._playout.put(voice, now)
 
     def _read(self, packet: RtpPacket) -> Voice:
-        sequence, timestamp, payload, opus = packet.sequence, packet.timestamp, packet.payload, self.command.payload_type
+        opus, timestamp = self.command.payload_type, packet.timestamp
         if packet.payload_type == opus:
-            return Voice(sequence, timestamp, payload)
+            return Voice(packet.sequence, timestamp, packet.payload)
         if not 0 < packet.payload_type == self.command.red_payload_type:
             raise ValueError("another payload type")
-        read = redundancy.parse(opus, timestamp, payload)
-        return Voice(sequence, timestamp, read.primary, read.copies)
+        read = redundancy.parse(opus, timestamp, packet.payload)
+        return Voice(packet.sequence, timestamp, read.primary, read.copies)
 
     def note_sender_report(self, ntp: int, now: float) -> None:
         """Remember the 64-bit NTP time of the sender's report."""

@@ -26,7 +26,6 @@ LONGEST: Final = 5760  # samples a packet can hold: 120 ms (RFC 6716 section 3.2
 REMEDY: Final = "install it: pip install --force-reinstall av, or apt install libopus0, or brew install opus"
 
 
-
 class Application(enum.IntEnum):
     """What an encoder is made for, by libopus's numbers: speech through losses, or nearness to the sound."""
 

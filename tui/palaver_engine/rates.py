@@ -1,7 +1,7 @@
 """How a voice is sent over the path it has: reports of its listener in; bitrate, declared loss and copies out.
 
 A pure machine. What a path loses is mended by in-band FEC as long as that is enough, and by copies of earlier frames
-(RFC 2198) beyond; next to each other when losses come alone, apart when they come in rows. All of it stays within the
+(RFC 2198) beyond, the farther back the longer the rows are that losses come in. All of it stays within the
 bitrate that was asked for, so a loss never makes us send more.
 
 A receiver report has no word for rows, but they show: lost by chance, the losses of a second vary as those of so many
@@ -12,27 +12,56 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import pairwise
 from typing import Final
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from palaver_media.sound_settings import BITRATES, Encoding
 
+LOW_LATENCY: Final = 10  # ms: frames for whom nearness counts most
 LEAST: Final = BITRATES[0]  # bit/s of Opus; what has less is hardly understood
 DECLARED: Final = (10, 25)  # per cent, from and to; a lower one is hardly acted on, a higher one eats up the voice
 STEP: Final = 5  # per cent between two declared losses
-RECENT: Final = 2  # reports in which a rise of the loss is seen
+RECENT: Final = 3  # reports in which a rise of the loss is seen
 MEMORY: Final = 10  # reports in which its fall is
-COPY_ABOVE, COPY_BELOW = 0.12, 0.07  # loss with which copies begin and end
-LOW_LATENCY_ABOVE, LOW_LATENCY_BELOW = 0.02, 0.005  # the same for frames of 10 ms, which have no FEC
-ROWS_ABOVE, ROWS_BELOW = 2.5, 1.5  # dispersion with which losses count as coming in rows, and no more
+ROWS: Final = (2.5, 1.5)  # dispersion above which losses come in rows, and below which they no longer do
 ROWS_FROM: Final = 0.03  # loss below which nobody can tell
+FEC: Final = (0.01, 0.002)  # loss with which FEC begins and ends in frames of 10 ms, which sound better without
+ENOUGH: Final = 8  # reports without which nobody can tell, either
 FEWEST: Final = 10  # packets in a report that is worth a judgement
+SURE: Final = 75  # packets on which a judgement is founded
 QUEUE: Final = 0.1  # s of round trip above the least: with losses, a sign that we send too much
 CONGESTED: Final = 0.05  # loss that goes with it
-HOPELESS: Final = 0.35  # loss that no copy mends, and that sending less may
+HOPELESS: Final = 0.4  # loss that no copy mends, and that sending less may
 BACK_OFF, RECOVER = 0.8, 1.05  # what the bitrate is multiplied by with a report
 OVERHEAD: Final = 62  # bytes around a payload: RTP with extensions, SRTP, UDP, IP
+
+
+@frozen
+class Mending:
+    """A way to mend losses: `copies` of earlier frames, each `spacing` ms before the next, beside FEC or instead.
+
+    It begins with a loss above `begin` and ends with one below `end`.
+    """
+
+    copies: int
+    spacing: int
+    has_fec: bool
+    begin: float
+    end: float
+
+
+# What is best at one bitrate: docs/decisions.md. The last that has begun is used.
+BY_CHANCE: Final = (
+    Mending(0, 0, has_fec=True, begin=-1.0, end=-1.0),
+    Mending(1, 40, has_fec=True, begin=0.12, end=0.07),
+    Mending(2, 60, has_fec=False, begin=0.28, end=0.2),
+)
+IN_ROWS: Final = (
+    Mending(1, 80, has_fec=False, begin=-1.0, end=-1.0),
+    Mending(2, 60, has_fec=False, begin=0.22, end=0.16),
+)
 
 
 @frozen
@@ -73,8 +102,9 @@ class Rates:
     _share: float = 1.0  # of the bitrate asked for that the path seems to take
     _bandwidth: int | None = None  # bit/s, headers and all, that the other side has estimated
     _declared: int = DECLARED[0]
-    _is_copied: bool = False
+    _step: int = 0  # of the mendings
     _are_rows: bool = False
+    _is_lossy: bool = False
 
     def report(self, heard: Heard) -> None:
         """Take a report."""
@@ -83,9 +113,12 @@ class Rates:
         self._heard.append(heard)
         loss = self.loss
         self._limit(heard)
-        above, below = (COPY_ABOVE, COPY_BELOW) if self._has_fec else (LOW_LATENCY_ABOVE, LOW_LATENCY_BELOW)
-        self._is_copied = loss > (below if self._is_copied else above)
-        self._are_rows = self.dispersion > (ROWS_BELOW if self._are_rows else ROWS_ABOVE)
+        self._are_rows = self.dispersion > ROWS[self._are_rows]
+        self._is_lossy = loss > FEC[self._is_lossy]
+        ladder = IN_ROWS if self._are_rows else BY_CHANCE
+        self._step = max(
+            step for step, each in enumerate(ladder) if loss > (each.end if step <= self._step else each.begin)
+        )
         self._declare(loss)
 
     def limit(self, bandwidth: int) -> None:
@@ -94,44 +127,35 @@ class Rates:
 
     @property
     def loss(self) -> float:
-        """From 0 to 1, rising within two reports and falling within ten."""
+        """From 0 to 1, rising within three reports and falling within ten."""
         heard = list(self._heard)
-        return max(_loss(heard[-RECENT:]), _loss(heard))
+        return max(_loss(heard[-RECENT:], SURE), _loss(heard, SURE))
 
     @property
     def dispersion(self) -> float:
-        """How much more the losses of a report vary than by chance, which is 1; 0 while that cannot be told."""
+        """How much more the losses of a report vary than by chance, which is 1; 0 while that cannot be told.
+
+        From one report to the next, so that a path that has become worse for good counts for little.
+        """
         loss = _loss(self._heard)
-        if len(self._heard) < MEMORY / 2 or not ROWS_FROM <= loss < 1:
+        if len(self._heard) < ENOUGH or not ROWS_FROM <= loss < 1:
             return 0.0
-        odd = sum((each.lost - each.expected * loss) ** 2 / each.expected for each in self._heard)
+        odd = sum(
+            (one.lost / one.expected - other.lost / other.expected) ** 2 / (1 / one.expected + 1 / other.expected)
+            for one, other in pairwise(self._heard)
+        )
         return odd / (loss * (1 - loss)) / (len(self._heard) - 1)
 
     @property
     def plan(self) -> Plan:
         """How to send now."""
-        budget = self._budget
-        plain = Plan(budget, self._declared if self._has_fec else 0)
-        if not self.has_red or not (self._is_copied or self._are_rows):
-            return plain
-        copies = min(self._copies_wanted, budget // LEAST - 1)
+        budget, frame = self._budget, self.encoding.frame_ms
+        mending = (IN_ROWS if self._are_rows else BY_CHANCE)[self._step] if self.has_red else BY_CHANCE[0]
+        copies = min(mending.copies, budget // LEAST - 1)
         if copies < 1:
-            return plain
-        return evolve(plain, bitrate=budget // (1 + copies), expected_loss=0, copies=copies, spacing=self._spacing)
-
-    @property
-    def _has_fec(self) -> bool:
-        """Frames of 10 ms are for who wants to be near; FEC would have them made in the slower of Opus's two ways."""
-        return self.encoding.frame_ms > 10 or not self.has_red
-
-    @property
-    def _copies_wanted(self) -> int:
-        return 2 if self.encoding.frame_ms == 20 else 1
-
-    @property
-    def _spacing(self) -> int:
-        """Frames between copies: in rows, beyond a usual one's end."""
-        return max(1, 60 // self.encoding.frame_ms) if self._are_rows else 1
+            return Plan(budget, self._declared if self._is_lossy or frame > LOW_LATENCY else 0)
+        declared = DECLARED[0] if mending.has_fec else 0  # more would leave too little for the voice itself
+        return Plan(budget // (1 + copies), declared, copies, math.ceil(mending.spacing / frame))
 
     @property
     def _budget(self) -> int:
@@ -158,6 +182,6 @@ class Rates:
             self._declared = percent
 
 
-def _loss(reports: list[Heard] | deque[Heard]) -> float:
-    expected = sum(each.expected for each in reports)
-    return sum(each.lost for each in reports) / expected if expected else 0.0
+def _loss(reports: list[Heard] | deque[Heard], least: int = 1) -> float:
+    """What was lost of all packets, of which there were `least` at least: what we do not know of was not lost."""
+    return sum(each.lost for each in reports) / max(least, sum(each.expected for each in reports))

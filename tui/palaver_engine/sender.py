@@ -20,14 +20,14 @@ from palaver_media.sound_settings import Encoding
 from .effort import Effort
 from .mixer import BLOCK, RATE, SILENCE, SILENT, Samples, level
 from .opus import DTX_SIZE, Application, Coding, Encoder
-from .rates import Heard, Rates
+from .rates import LOW_LATENCY, Heard, Rates
 
 if TYPE_CHECKING:
     from aiortc.rtp import RtcpReceiverInfo
 
 HANGOVER: Final = 50  # blocks of silence sent after the last sound, so that listeners need not guess its end
-LOW_LATENCY: Final = 10  # ms: frames for whom nearness counts more than losses
 REMEMBERED: Final = 16  # frames of which a copy may be sent
+DEFAULT: Final = Encoding()
 FARTHEST: Final = 1 << 15  # packets between two reports
 VOICE: Final = -50.0  # dBFS: above it the audio level extension says that it is speech
 _WALL: Final = time.time() - time.monotonic()  # s; a stepping wall clock must not bend round-trip times
@@ -63,7 +63,7 @@ class Sender:
     """
 
     def __init__(
-        self, command: Send, transmit: Callable[[bytes], int], numbering: Numbering, encoding: Encoding = Encoding()
+        self, command: Send, transmit: Callable[[bytes], int], numbering: Numbering, encoding: Encoding = DEFAULT
     ) -> None:
         """`numbering` is the SSRC's own: SRTP wants it to go on when a sender follows another (RFC 3711, 3.3.1)."""
         self._command = command

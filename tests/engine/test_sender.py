@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from aiortc.rtp import RtcpReceiverInfo
@@ -27,7 +29,7 @@ class Line:
         self.packets: list[RtpPacket] = []
         self.sender = Sender(command, self._take, Numbering(100, 0xFFFF_F000), Encoding(**encoding))
         self.blocks = 0
-        self._heard = (0, 0)
+        self._highest = 0
 
     def _take(self, data: bytes) -> int:
         self.packets.append(rtp.parse(data))
@@ -45,15 +47,13 @@ class Line:
     def lose(self, share: float, reports: int = 1, packets: int = 100) -> None:
         """Have a listener report that it lost so much, again and again."""
         for _ in range(reports):
-            highest, lost = self._heard
-            self._heard = highest + packets, lost + round(share * packets)
-            fraction, total, last = round(share * 256), self._heard[1], self._heard[0]
-            self.sender.hear(RtcpReceiverInfo(SSRC, fraction, total, last, 0, 0, 0), 0.02)
+            self._highest += packets
+            self.sender.hear(RtcpReceiverInfo(SSRC, round(share * 256), 0, self._highest, 0, 0, 0), 0.02)
 
 
 def steps(packets: list[RtpPacket]) -> set[int]:
     times = [packet.timestamp for packet in packets]
-    return {(later - earlier) & 0xFFFF_FFFF for earlier, later in zip(times, times[1:], strict=False)}
+    return {(later - earlier) & 0xFFFF_FFFF for earlier, later in itertools.pairwise(times)}
 
 
 @pytest.mark.parametrize(("frame_ms", "mode"), [(10, "audio"), (20, "voip"), (40, "voip")])
@@ -157,7 +157,7 @@ def test_without_red_the_declared_loss_alone_follows():
 def test_a_receiver_that_begins_anew_has_lost_nothing():
     line = Line()
     line.lose(0, 3)
-    line.sender.hear(RtcpReceiverInfo(SSRC, 0, 0, 5, 0, 0, 0), None)
+    line.sender.hear(RtcpReceiverInfo(SSRC, 255, 0, 5, 0, 0, 0), None)
     line.sender.hear(RtcpReceiverInfo(SSRC, 0, -3, 60, 0, 0, 0), None)
     assert line.sender.stats.expected_loss == 10
 

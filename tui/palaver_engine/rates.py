@@ -169,8 +169,7 @@ class Rates:
         if heard.round_trip is not None:
             self._least.append(heard.round_trip)
         has_queue = heard.round_trip is not None and heard.round_trip > min(self._least) + QUEUE
-        loss = _loss([heard])
-        if (has_queue and loss > CONGESTED) or loss > HOPELESS:
+        if (has_queue and _loss([heard]) > CONGESTED) or self.loss > HOPELESS:
             self._share = max(LEAST / self.encoding.bitrate, self._share * BACK_OFF)
         else:
             self._share = min(1.0, self._share * RECOVER)

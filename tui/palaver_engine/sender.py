@@ -116,7 +116,7 @@ class Sender:
         expected = info.highest_sequence - told.highest_sequence & 0xFFFF_FFFF
         if expected > FARTHEST:
             return  # a receiver that began anew
-        lost = min(expected, max(0, info.packets_lost - told.packets_lost))
+        lost = round(expected * info.fraction_lost / 256)  # a server may count what its listeners lose, too
         with self._planning:
             self._rates.report(Heard(expected, lost, round_trip))
             self._plan = self._rates.plan

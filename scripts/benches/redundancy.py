@@ -7,6 +7,7 @@ packet brings it, else from the next packet's in-band copy, else it is concealed
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import scipy.signal
-from attrs import frozen
+from attrs import asdict, frozen
 from pesq import pesq
 from pystoi import stoi
 
@@ -107,34 +108,52 @@ WAYS: Final = (
 )  # fmt: skip
 
 
-def rows(ways: tuple[Way, ...], speakers: tuple[tuple[str, tuple[str, ...]], ...], seeds: range) -> Iterator[str]:
-    """The table's lines."""
-    yield "way".ljust(22) + "kb/s  " + "".join(name.ljust(13) for name in PATHS)
+@frozen
+class Result:
+    """How one way fares on each path: PESQ-WB and STOI. `rate` is in kb/s on the wire, headers and all."""
+
+    way: str
+    rate: float
+    scores: dict[str, tuple[float, float]]
+
+    def __str__(self) -> str:
+        cells = "".join(f"{quality:.2f} {clear:.3f}".ljust(13) for quality, clear in self.scores.values())
+        return f"{self.way:22}{self.rate:4.0f}  {cells}"
+
+
+def measure(speakers: tuple[tuple[str, tuple[str, ...]], ...], seeds: range) -> Iterator[Result]:
+    """One way after the other."""
     with tempfile.TemporaryDirectory() as folder:
         speeches = [say_sentences(text, voice, Path(folder)).samples for voice, text in speakers]
-    for way in ways:
+    for way in WAYS:
         encoded = [encode(said, way) for said in speeches]
-        cells = []
-        for share, burst in PATHS.values():
+        scores: dict[str, tuple[float, float]] = {}
+        for name, (share, burst) in PATHS.items():
             results = [
                 score(said, play(packets, losses(share, burst, len(packets), seed), way))
                 for said, packets in zip(speeches, encoded, strict=True)
                 for seed in (seeds if share else [0])
             ]
             quality, clear = np.mean(results, axis=0)
-            cells.append(f"{quality:.2f} {clear:.3f}".ljust(13))
+            scores[name] = round(float(quality), 2), round(float(clear), 3)
         rate = np.mean([wire_rate(packets, way) for packets in encoded])
-        yield f"{way!s:22}{rate / 1000:4.0f}  {''.join(cells)}"
+        yield Result(str(way), round(float(rate) / 1000, 1), scores)
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, or one object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tune", action="store_true", help="on the speakers and seeds that parameters are chosen on")
+    parser.add_argument("--json", action="store_true", help="one object instead of a table")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    for row in rows(WAYS, TUNED_ON, range(3)) if args.tune else rows(WAYS, REPORTED_ON, range(100, 104)):
-        print(row, flush=True)
+    results = measure(TUNED_ON, range(3)) if args.tune else measure(REPORTED_ON, range(100, 104))
+    if args.json:
+        print(json.dumps({"ways": [asdict(each) for each in results]}))
+        return
+    print("way".ljust(22) + "kb/s  " + "".join(name.ljust(13) for name in PATHS))
+    for each in results:
+        print(each, flush=True)
 
 
 if __name__ == "__main__":

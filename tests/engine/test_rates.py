@@ -165,11 +165,21 @@ def test_complexity_falls_on_a_weak_machine_and_rises_again_late():
     effort = Effort()
     assert effort.complexity == LEVELS[-1]
     assert spend(effort, DEAR * 1.1, 1) == LEVELS[-2]
+    assert spend(effort, (DEAR + CHEAP) / 2, 50) == LEVELS[-2]
+    assert spend(effort, CHEAP / 2, CALM - 1) == LEVELS[-2]
+    assert spend(effort, CHEAP / 2, 1) == LEVELS[-1]
     assert spend(effort, DEAR * 1.1, 9) == LEVELS[0]
-    assert spend(effort, (DEAR + CHEAP) / 2, 50) == LEVELS[0]
-    assert spend(effort, CHEAP / 2, CALM - 1) == LEVELS[0]
-    assert spend(effort, CHEAP / 2, 1) == LEVELS[1]
-    assert spend(effort, CHEAP / 2, 5 * CALM) == LEVELS[-1]
+    assert spend(effort, CHEAP / 2, 60 * CALM) == LEVELS[-1]
+
+
+def test_a_machine_that_bears_one_level_and_not_the_next_tries_that_ever_more_seldom():
+    effort, costs = Effort(), dict(zip(LEVELS, (0.01, 0.012, 0.08, 0.09), strict=True))
+    levels = []
+    for _ in range(2000):
+        levels.append(effort.complexity)
+        spend(effort, costs[effort.complexity], 1)
+    assert levels[-1] == LEVELS[1]
+    assert 3 <= levels.count(LEVELS[2]) <= 12
 
 
 def test_a_few_interruptions_are_not_the_encoders():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import numpy as np
 import pytest
 from aiortc.rtp import RtcpReceiverInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.voices import likeness, speech, tone
 from palaver_engine.consumer import Consumer
@@ -180,6 +184,21 @@ def test_copies_are_played_where_the_packets_are_lost():
             heard.append(consumer.pull(now - 0.0))
         shares.append(consumer.stats(1.0).concealed)
     assert shares[1] <= shares[0]
+
+
+@given(st.binary(max_size=60), st.integers(0, 9))
+def test_hostile_copies_raise_nothing_but_a_value_error(payload, heads):
+    consumer = Consumer(Receive("c", "t", "k", SSRC, OPUS, RED))
+    good = Encoder().encode(tone(440, 0.02))
+    for sequence, body in enumerate((payload, bytes([0x80 | OPUS, 15, 4, 9]) * heads + bytes([OPUS]) + payload + good)):
+        with contextlib.suppress(ValueError):
+            consumer.put(RtpPacket(RED, sequence, 960 * sequence, SSRC, body), 100, 0.0)
+    for tick in range(8):
+        assert len(consumer.pull(tick * 0.01)) == BLOCK
+    with pytest.raises(ValueError, match="payload type"):
+        Consumer(Receive("c", "t", "k", SSRC, OPUS)).put(RtpPacket(RED, 1, 960, SSRC, b""), 100, 0.0)
+    with pytest.raises(ValueError, match="payload type"):
+        Consumer(Receive("c", "t", "k", SSRC, OPUS)).put(RtpPacket(0, 1, 960, SSRC, b""), 100, 0.0)
 
 
 def test_the_encoder_takes_changes_between_two_frames():

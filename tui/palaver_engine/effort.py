@@ -8,18 +8,22 @@ from attrs import define, field
 
 LEVELS: Final = (2, 5, 8, 10)  # complexities; between others of libopus's there is little to choose
 DEAR: Final = 0.06  # of the time a frame lasts: what costs more is lowered
-CHEAP: Final = 0.025  # what costs less may be raised; a level costs its neighbour's double at most, so it stays there
+CHEAP: Final = 0.035  # what costs less may be raised, to see what that costs
 WINDOW: Final = 50  # frames whose median counts: whoever interrupts the sound thread for once is not the encoder
-CALM: Final = 10  # cheap windows in a row before it is raised
+CALM, LONG_CALM = 10, 600  # cheap windows in a row before it is raised: the more, the more often that was in vain
 
 
 @define
 class Effort:
-    """Lowered as soon as a window is too dear, raised after a long calm only, so that it does not go to and fro."""
+    """Lowered as soon as a window is too dear, raised after a calm only, which doubles whenever it is lowered.
+
+    From one level to the next the cost may grow little or fourfold (with frames of 10 ms); it has to be tried.
+    """
 
     _level: int = len(LEVELS) - 1
     _costs: list[float] = field(factory=list)
     _cheap: int = 0  # windows in a row
+    _calm: int = CALM // 2
 
     @property
     def complexity(self) -> int:
@@ -36,6 +40,7 @@ class Effort:
         self._cheap = self._cheap + 1 if share < CHEAP else 0
         if share > DEAR and self._level > 0:
             self._level -= 1
-        elif self._cheap >= CALM and self._level < len(LEVELS) - 1:
+            self._calm = min(LONG_CALM, 2 * self._calm)
+        elif self._cheap >= self._calm and self._level < len(LEVELS) - 1:
             self._level += 1
             self._cheap = 0

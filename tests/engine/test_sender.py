@@ -8,7 +8,6 @@ import itertools
 import numpy as np
 import pytest
 from aiortc.rtp import RtcpReceiverInfo
-
 from hypothesis import given
 from hypothesis import strategies as st
 

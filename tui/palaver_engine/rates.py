@@ -25,6 +25,7 @@ DECLARED: Final = (10, 25)  # per cent, from and to; a lower one is hardly acted
 STEP: Final = 5  # per cent between two declared losses
 RECENT: Final = 3  # reports in which a rise of the loss is seen
 MEMORY: Final = 10  # reports in which its fall is
+ROW_MEMORY: Final = 16  # reports in which rows are
 ROWS: Final = (2.5, 1.5)  # dispersion above which losses come in rows, and below which they no longer do
 ROWS_FROM: Final = 0.03  # loss below which nobody can tell
 FEC: Final = (0.01, 0.002)  # loss with which FEC begins and ends in frames of 10 ms, which sound better without
@@ -97,7 +98,7 @@ class Rates:
 
     encoding: Encoding
     has_red: bool
-    _heard: deque[Heard] = field(factory=lambda: deque(maxlen=MEMORY))
+    _heard: deque[Heard] = field(factory=lambda: deque(maxlen=ROW_MEMORY))
     _least: deque[float] = field(factory=lambda: deque(maxlen=60))  # round trips, s
     _share: float = 1.0  # of the bitrate asked for that the path seems to take
     _bandwidth: int | None = None  # bit/s, headers and all, that the other side has estimated
@@ -129,7 +130,7 @@ class Rates:
     def loss(self) -> float:
         """From 0 to 1, rising within three reports and falling within ten."""
         heard = list(self._heard)
-        return max(_loss(heard[-RECENT:], SURE), _loss(heard, SURE))
+        return max(_loss(heard[-RECENT:], SURE), _loss(heard[-MEMORY:], SURE))
 
     @property
     def dispersion(self) -> float:

@@ -119,6 +119,17 @@ def test_copies_of_another_codec_go_to_nobody(inside_type):
     run(scenario)
 
 
+@pytest.mark.parametrize(("count", "is_heard"), [(redundancy.MOST, True), (redundancy.MOST + 1, False)])
+def test_more_copies_than_anybody_would_send_go_to_nobody(count, is_heard):
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = conversation(inside)
+        body = redundancy.write(111, 48_000, b"now", [(48_000 - 960, b"before")] * count)
+        speaker.send(speaker.dtls.protect_rtp(RtpPacket(63, 50, 48_000, 1, body).write()))
+        assert [each.payload for each in heard(listener, listener.receive())] == [b"now"] * is_heard
+
+    run(scenario)
+
+
 elements = st.one_of(
     st.integers(0, 255).map(lambda head: bytes([head]) + bytes(head & 15)),
     st.binary(max_size=20),

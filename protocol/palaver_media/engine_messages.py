@@ -176,7 +176,8 @@ class CloseTransport:
 class Send:
     """Send the call's source over a transport as Opus.
 
-    `mid_extension` and `level_extension` are header extension ids, 0 = leave out.
+    `mid_extension` and `level_extension` are header extension ids, 0 = leave out. `red_payload_type` is that of packets
+    with copies of earlier frames (RFC 2198), 0 = the server does not take them.
     """
 
     call: str
@@ -187,6 +188,7 @@ class Send:
     mid: str
     mid_extension: int
     level_extension: int
+    red_payload_type: int = 0
 
 
 @frozen
@@ -198,13 +200,17 @@ class StopSending:
 
 @frozen
 class Receive:
-    """Play a consumer: the packets of one SSRC on a receive transport."""
+    """Play a consumer: the packets of one SSRC on a receive transport.
+
+    `red_payload_type` is that of packets with copies of earlier frames (RFC 2198), 0 = none will come.
+    """
 
     call: str
     transport: str
     consumer: str
     ssrc: int
     payload_type: int
+    red_payload_type: int = 0
 
 
 @frozen
@@ -280,6 +286,21 @@ class ConsumerStats:
 
 
 @frozen
+class SendingStats:
+    """How our voice is encoded: `bitrate` (bit/s) of one frame, `expected_loss` in per cent (0: without in-band FEC).
+
+    Each packet brings `copies` of earlier frames, `spacing` frames apart.
+    """
+
+    bitrate: int
+    expected_loss: int
+    copies: int
+    spacing: int
+    frame_ms: int
+    complexity: int
+
+
+@frozen
 class Stats:
     """Once a second for each call; `rtt_ms` is None until it was measured.
 
@@ -296,6 +317,7 @@ class Stats:
     dropped: dict[str, int] = field(factory=dict[str, int])
     input_ms: float = 0.0
     output_ms: float = 0.0
+    sending: SendingStats | None = None
 
 
 @frozen

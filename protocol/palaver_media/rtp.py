@@ -14,6 +14,10 @@ ABS_SEND_TIME: Final = 4  # http://www.webrtc.org/experiments/rtp-hdrext/abs-sen
 AUDIO_LEVEL: Final = 10  # urn:ietf:params:rtp-hdrext:ssrc-audio-level
 VIDEO_ORIENTATION: Final = 11  # urn:3gpp:video-orientation
 
+# The router's payload types of voices.
+OPUS: Final = 100
+RED: Final = 105  # Opus with copies of earlier frames (RFC 2198)
+
 _HEADER: Final = struct.Struct("!BBHII")
 _EXTENSION: Final = struct.Struct("!HH")
 ONE_BYTE: Final = 0xBEDE

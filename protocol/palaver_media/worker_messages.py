@@ -164,7 +164,8 @@ class AddConsumer:
     """Forward a producer to a transport, at first paused.
 
     `extensions` are the router's header extension ids this listener understands. What it misses is sent again as
-    `rtx`, or, if it does not understand that, just as it was.
+    `rtx`, or, if it does not understand that, just as it was. With `payload_types` it gets packets of these, too, which
+    others get without the copies of earlier frames in them: `rtp.RED`.
     """
 
     transport: str
@@ -175,6 +176,7 @@ class AddConsumer:
     cname: str
     extensions: tuple[int, ...]
     rtx: Rtx | None = None
+    payload_types: tuple[int, ...] = ()
 
 
 @frozen

@@ -246,7 +246,12 @@ else to know of it.
 
 Opus, VP8 and H.264 (constrained baseline, `packetization-mode` 1) are passed on as they come, each to those who can
 play it. Video that was lost on the way is asked for and sent again: as RTX (RFC 4588) to and from those whose
-capabilities and parameters have it, otherwise under the sequence number that it had.""",
+capabilities and parameters have it, otherwise under the sequence number that it had.
+
+Opus may bring copies of earlier frames (`audio/red`, RFC 2198) to mend losses. A sender names it after Opus in his
+parameters. It goes as it is to those in whose capabilities `audio/red` has the parameter `redundancy` as the router's
+has it; all others get the frames alone, as plain Opus, and need not know of it. To a sender of copies, the fraction
+lost in receiver reports counts what the middle one of his listeners loses, too.""",
     "Recording": """\
 Whoever has a seat can record what he hears, and nobody can keep him from it; a client that does says so
 (`setRecording`), so that nobody is recorded unawares. Everybody in the room hears `recordingStateChanged` at once. Who

@@ -38,9 +38,11 @@ VP8_PAYLOAD_TYPE: Final = 101
 VP8_RTX_PAYLOAD_TYPE: Final = 102
 H264_PAYLOAD_TYPE: Final = 103
 H264_RTX_PAYLOAD_TYPE: Final = 104
+RED_PAYLOAD_TYPE: Final = 105
 REMB: Final = RtcpFeedback("goog-remb")  # the receiver's estimate of the bandwidth
 VIDEO_FEEDBACK: Final = (RtcpFeedback("nack"), RtcpFeedback("nack", "pli"), RtcpFeedback("ccm", "fir"), REMB)
 APT: Final = "apt"  # the parameter of RTX that says whose retransmissions it carries
+REDUNDANCY: Final = "redundancy"  # the parameter of RED that says what it carries copies of, as in RFC 2198, section 5
 
 
 def _video(name: str, payload_type: int, parameters: dict[str, ParameterValue]) -> CodecCapability:
@@ -52,6 +54,17 @@ def _video(name: str, payload_type: int, parameters: dict[str, ParameterValue]) 
 def _rtx(payload_type: int, original: int) -> CodecCapability:
     return CodecCapability(Kind.VIDEO, "video/rtx", 90_000, payload_type, parameters={APT: original})
 
+
+# Copies of earlier frames of Opus. Browsers' negotiation cannot write down what RED carries, so it goes only to those
+# who say it in `REDUNDANCY`; it is the last codec, so that nobody takes it for the one to send.
+RED: Final = CodecCapability(
+    Kind.AUDIO,
+    "audio/red",
+    48_000,
+    RED_PAYLOAD_TYPE,
+    channels=2,
+    parameters={REDUNDANCY: f"{OPUS_PAYLOAD_TYPE}/{OPUS_PAYLOAD_TYPE}"},
+)
 
 # Clients send the first codec that they know: VP8, which all browsers have, comes before H.264.
 # Transport-wide congestion control is not offered: without its feedback Chromium's video falls to a third.
@@ -68,6 +81,7 @@ ROUTER: Final = RtpCapabilities(
             {h264.PACKETIZATION_MODE: 1, h264.PROFILE_LEVEL_ID: h264.DEFAULT, h264.LEVEL_ASYMMETRY: 1},
         ),
         _rtx(H264_RTX_PAYLOAD_TYPE, H264_PAYLOAD_TYPE),
+        RED,
     ),
     header_extensions=tuple(
         ExtensionCapability(uri, EXTENSION_IDS[uri], kind)
@@ -104,6 +118,11 @@ class ProducerPlan:
         """All SSRCs that its packets carry."""
         return {self.ssrc} if self.rtx_ssrc is None else {self.ssrc, self.rtx_ssrc}
 
+    @property
+    def has_red(self) -> bool:
+        """Whether its packets may bring copies of earlier frames."""
+        return RED_PAYLOAD_TYPE in self.payload_types.values()
+
 
 def plan_producer(kind: Kind, parameters: RtpParameters) -> ProducerPlan:
     """The plan of a producer. Of several codecs the first is the one that is sent.
@@ -112,7 +131,7 @@ def plan_producer(kind: Kind, parameters: RtpParameters) -> ProducerPlan:
         Refusal: `unsupported`: no codec, or one that is not ours, or not one plain stream with an SSRC;
             `invalidPayload`: a number that RTP cannot carry.
     """
-    sent = [(codec, _router_codec(kind, codec)) for codec in parameters.codecs if not _is_rtx(codec)]
+    sent = [(codec, _router_codec(kind, codec)) for codec in parameters.codecs if not _is_carrier(kind, codec)]
     if not sent:
         raise refusal(Code.UNSUPPORTED, "no codec")
     if len(parameters.encodings) != 1 or (ssrc := parameters.encodings[0].ssrc) is None or not 0 < ssrc < 2**32:
@@ -120,14 +139,15 @@ def plan_producer(kind: Kind, parameters: RtpParameters) -> ProducerPlan:
     codec, router = sent[0]
     extensions = {x.id: EXTENSION_IDS[x.uri] for x in parameters.header_extensions if x.uri in EXTENSION_IDS}
     rtx_payload_types = _rtx_payload_types(parameters, codec, router)
-    numbers = (codec.payload_type, *rtx_payload_types)
+    red = [each.payload_type for each in parameters.codecs if kind is Kind.AUDIO and _is_same(RED, each)][:1]
+    numbers = (codec.payload_type, *rtx_payload_types, *red)
     if not all(0 <= number <= 127 for number in numbers) or not all(1 <= number <= 255 for number in extensions):
         raise refusal(Code.INVALID_PAYLOAD, "a payload type is 0 to 127, the id of a header extension 1 to 255")
     return ProducerPlan(
         kind,
         ssrc,
         _forwarded(codec, router),
-        payload_types={codec.payload_type: _payload_type(router)},
+        payload_types={**dict.fromkeys(red, RED_PAYLOAD_TYPE), codec.payload_type: _payload_type(router)},
         extensions=extensions,
         rtx_ssrc=_rtx_ssrc(parameters.encodings[0]) if rtx_payload_types else None,
         rtx_payload_types=rtx_payload_types,
@@ -154,8 +174,9 @@ def consumer_parameters(
     feedback = tuple(f for f in codec.rtcp_feedback if f in theirs.rtcp_feedback and f not in useless)
     rtx = _rtx_codec(codec.payload_type)
     has_rtx = rtx is not None and any(_is_same(c, rtx) for c in capabilities.codecs)
+    red = [_red_codec()] if plan.has_red and any(_takes_red(c) for c in capabilities.codecs) else []
     return RtpParameters(
-        codecs=(evolve(codec, rtcp_feedback=feedback), *([rtx] if rtx is not None and has_rtx else [])),
+        codecs=(evolve(codec, rtcp_feedback=feedback), *([rtx] if rtx is not None and has_rtx else []), *red),
         mid=mid,
         header_extensions=tuple(Extension(uri, number) for uri, number in EXTENSION_IDS.items() if uri in shared),
         encodings=(Encoding(ssrc, RtxEncoding(rtx_ssrc) if has_rtx else None),),
@@ -164,7 +185,7 @@ def consumer_parameters(
 
 
 def _router_codec(kind: Kind, codec: Codec) -> CodecCapability:
-    ours = [known for known in ROUTER.codecs if known.kind is kind and not _is_rtx(known)]
+    ours = [known for known in ROUTER.codecs if known.kind is kind and not _is_carrier(kind, known)]
     for known in ours:
         if _is_same(known, codec):
             return known
@@ -214,11 +235,26 @@ def _payload_type(router: CodecCapability) -> int:
     return router.preferred_payload_type
 
 
+def _red_codec() -> Codec:
+    return Codec(RED.mime_type, RED_PAYLOAD_TYPE, RED.clock_rate, RED.channels, RED.parameters)
+
+
+def _takes_red(capability: CodecCapability) -> bool:
+    """Whether somebody takes copies of our Opus; that he knows RED is not enough."""
+    theirs = capability.parameters.get(REDUNDANCY)
+    return _is_same(RED, capability) and theirs == RED.parameters[REDUNDANCY]
+
+
 def _is_rtx(codec: Codec | CodecCapability) -> bool:
     return codec.mime_type.lower().endswith("/rtx")
 
 
-def _is_same(capability: CodecCapability, codec: Codec) -> bool:
+def _is_carrier(kind: Kind, codec: Codec | CodecCapability) -> bool:
+    """Whether a codec only carries what another one made."""
+    return _is_rtx(codec) or (kind is Kind.AUDIO and _is_same(RED, codec))
+
+
+def _is_same(capability: CodecCapability, codec: Codec | CodecCapability) -> bool:
     return (
         capability.mime_type.lower() == codec.mime_type.lower()
         and capability.clock_rate == codec.clock_rate

@@ -22,7 +22,7 @@ from palaver_media.worker_messages import (
     WorkerReport,
 )
 from palaver_protocol.models import RoomId
-from palaver_protocol.negotiate import MID, ROUTER
+from palaver_protocol.negotiate import MID, RED_PAYLOAD_TYPE, ROUTER
 
 from .room_effects import Carry
 
@@ -69,6 +69,7 @@ class Pipes:
         """Have a track that arrives here as a producer there, too; the far end first, so that it misses nothing."""
         pipe, plan = self.between(here, there), track.plan
         ssrc, consumer = next(pipe.ssrcs), f"{track.producer}>{track.to}"
+        red = (RED_PAYLOAD_TYPE,) if plan.has_red else ()
         payload_types = {each: each for each in plan.payload_types.values()}
         ids = tuple(x.preferred_id for x in ROUTER.header_extensions if x.kind is plan.kind and x.uri != MID)
         there.process.tell(
@@ -84,7 +85,7 @@ class Pipes:
                 seat=track.user_id,
             )
         )
-        here.process.tell(AddConsumer(pipe.id, consumer, track.producer, ssrc, "", track.cname, ids))
+        here.process.tell(AddConsumer(pipe.id, consumer, track.producer, ssrc, "", track.cname, ids, None, red))
         here.process.tell(ResumeConsumer(consumer))
 
     def close_dead(self) -> None:

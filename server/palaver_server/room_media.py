@@ -184,9 +184,12 @@ class RoomMedia:
         consumer = ConsumerId(str(uuid4()))
         seat.consumers[consumer] = asked.producer_id
         extensions = tuple(x.id for x in parameters.header_extensions)
-        rtx = worker.Rtx(ssrc + 1, parameters.codecs[1].payload_type) if len(parameters.codecs) > 1 else None
+        further = {codec.mime_type: codec.payload_type for codec in parameters.codecs[1:]}
+        rtx = worker.Rtx(ssrc + 1, further["video/rtx"]) if "video/rtx" in further else None
+        red = (further["audio/red"],) if "audio/red" in further else ()
         self.parts.tell(
-            seat, worker.AddConsumer(transport, consumer, asked.producer_id, ssrc, mid, talker.cname, extensions, rtx)
+            seat,
+            worker.AddConsumer(transport, consumer, asked.producer_id, ssrc, mid, talker.cname, extensions, rtx, red),
         )
         return ConsumerParams(consumer, asked.producer_id, plan.kind, parameters)
 

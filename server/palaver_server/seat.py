@@ -22,12 +22,20 @@ from palaver_protocol.models import (
     TransportId,
     UserId,
 )
-from palaver_protocol.negotiate import AUDIO_LEVEL, EXTENSION_IDS, OPUS_PAYLOAD_TYPE, ProducerPlan, plan_producer
+from palaver_protocol.negotiate import (
+    AUDIO_LEVEL,
+    EXTENSION_IDS,
+    OPUS_PAYLOAD_TYPE,
+    RED_PAYLOAD_TYPE,
+    ProducerPlan,
+    plan_producer,
+)
 from palaver_protocol.rtp_models import Codec, Encoding, Kind, RtpParameters
 
 LEVEL: Final = EXTENSION_IDS[AUDIO_LEVEL]
 OPUS: Final = Codec("audio/opus", OPUS_PAYLOAD_TYPE, 48_000, 2, {"minptime": 10, "useinbandfec": 1})
-SLOT: Final = plan_producer(Kind.AUDIO, RtpParameters((OPUS,), encodings=(Encoding(1),)))  # no packet has this SSRC
+RED: Final = Codec("audio/red", RED_PAYLOAD_TYPE, 48_000, 2)
+SLOT: Final = plan_producer(Kind.AUDIO, RtpParameters((OPUS, RED), encodings=(Encoding(1),)))  # nobody has this SSRC
 
 
 @frozen

@@ -71,6 +71,11 @@ class AudioProducer(Producer):
     def request_keyframe(self) -> None:
         """There is no picture."""
 
+    @property
+    def audience(self) -> list[Consumer]:
+        """Whoever may hear it, by name or on its slot."""
+        return self.consumers if self.slot is None else [*self.consumers, *self.slot.consumers]
+
     def listeners(self) -> list[Consumer]:
         """Whom it goes to: by name, and on a slot."""
         return super().listeners() + ([] if self.slot is None else self.slot.listeners(self))

@@ -47,7 +47,7 @@ class Consumer:
         self.hearing = Hearing()
         self.bitrate: int | None = None  # bit/s this listener can take (REMB)
         self.fanout = transport.port.fanout
-        self.leg = self.fanout.leg(transport.path, command.ssrc, command.mid, command.extensions)
+        self.leg = self.fanout.leg(transport.path, command.ssrc, command.mid, command.extensions, command.payload_types)
         self._alone = self.fanout.group([self.leg])
         self.retransmissions = None if command.rtx is None else Retransmissions(transport, command.rtx, command)
         self._allowed = 0  # packets that may be sent again

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+enum { OPUS = 100, RED = 105, COPIES = 8 }; /* the router's payload types; see `redundancy.MOST` */
 enum { RTP_HEADER = 12, SLOT = 2048, TRAILER = 20, FARTHEST = 0x7FFF, OK = 0 };
 
 /* Where a listener's packets go, and under which keys (libsrtp's handle). */
@@ -20,19 +21,20 @@ struct leg {
     struct path *path;
     uint32_t ssrc, wanted, shift; /* of timestamps */
     int is_marked;                /* the packet with which it begins */
+    int takes_red;                /* gets copies of earlier frames (RFC 2198); others get the frame alone */
     unsigned char mid[32];
     int mid_size;
     int64_t offset, first, highest;
     uint64_t packets, octets;
 };
 
-/* What is the same for all listeners; see `packet.Packet`. */
+/* What is the same for all listeners; see `packet.Packet`. The frame is at `primary` in the body, 0: it is all of it. */
 struct packet {
     int first, second;
     int64_t index;
     uint32_t timestamp;
     const unsigned char *elements, *csrcs, *body;
-    int elements_size, csrcs_size, body_size, padding;
+    int elements_size, csrcs_size, body_size, padding, primary;
 };
 
 typedef int (*protect_function)(void *keys, void *packet, int *size);
@@ -72,14 +74,20 @@ static unsigned char *put_extensions(unsigned char *to, const struct packet *pac
     return end;
 }
 
+/* How much of the body this listener does not get. */
+static int cut_from(const struct packet *packet, const struct leg *leg) {
+    return packet->primary == 0 || leg->takes_red ? 0 : packet->primary;
+}
+
 /* The packet as this listener gets it, in the clear; its size. */
 static int write_packet(unsigned char *slot, const struct packet *packet, const struct leg *leg) {
+    int cut = cut_from(packet, leg), second = cut ? (packet->second & 0x80) | OPUS : packet->second;
     unsigned char *start = slot + RTP_HEADER + packet->csrcs_size, *end = put_extensions(start, packet, leg);
     slot[0] = packet->first | (end == start ? 0 : 0x10);
-    slot[1] = packet->second | (leg->is_marked && packet->index == leg->first ? 0x80 : 0);
+    slot[1] = second | (leg->is_marked && packet->index == leg->first ? 0x80 : 0);
     put32(put32(put16(slot + 2, (packet->index - leg->offset) & 0xFFFF), packet->timestamp + leg->shift), leg->ssrc);
     put(slot + RTP_HEADER, packet->csrcs, packet->csrcs_size);
-    return put(end, packet->body, packet->body_size) - slot;
+    return put(end, packet->body + cut, packet->body_size - cut) - slot;
 }
 
 /* Number this packet and those after it. A stream starts below 2^15, or a listener that misses its first packets takes
@@ -102,7 +110,7 @@ static int write_slot(struct mmsghdr *header, const struct packet *packet, struc
     header->msg_hdr.msg_iov->iov_len = size;
     memcpy(header->msg_hdr.msg_name, path->destination, path->destination_size);
     leg->packets++;
-    leg->octets += packet->body_size - packet->padding;
+    leg->octets += packet->body_size - packet->padding - cut_from(packet, leg);
     return 1;
 }
 
@@ -127,6 +135,6 @@ int forward(struct block *block, struct leg **legs, int at, int count, int first
             uint32_t timestamp, const unsigned char *elements, int elements_size, const unsigned char *csrcs,
             int csrcs_size, const unsigned char *body, int body_size, int padding) {
     struct packet packet = {first, second, index, timestamp, elements, csrcs, body,
-                            elements_size, csrcs_size, body_size, padding};
+                            elements_size, csrcs_size, body_size, padding, 0};
     return forward_packet(block, &packet, legs, at, count);
 }

@@ -172,8 +172,11 @@ class Fanout(abc.ABC):
         """A new listener's path."""
 
     @abc.abstractmethod
-    def leg(self, path: Any, ssrc: int, mid: str, extensions: Iterable[int]) -> Leg:
-        """A new leg: the listener's SSRC and mid, and the router's extension ids that it understands."""
+    def leg(self, path: Any, ssrc: int, mid: str, extensions: Iterable[int], payload_types: Iterable[int] = ()) -> Leg:
+        """A new leg: the listener's SSRC and mid, and the router's extension ids that it understands.
+
+        Of packets with copies (`rtp.RED`) it gets the frame alone unless that is among its `payload_types`.
+        """
 
     @abc.abstractmethod
     def group(self, legs: Sequence[Any]) -> Any:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from palaver_media.rtp import RED
+
 from .datagrams import Incoming, Outgoing
 from .fanout import Client, Fanout, mid_element
 from .fanout_c_legs import CLeg, CPath, Group, ffi, function_of, group_of, lib
@@ -126,10 +128,12 @@ class CFanout(Fanout):
         """A new listener's path."""
         return CPath()
 
-    def leg(self, path: CPath, ssrc: int, mid: str, extensions: Iterable[int]) -> CLeg:
+    def leg(
+        self, path: CPath, ssrc: int, mid: str, extensions: Iterable[int], payload_types: Iterable[int] = ()
+    ) -> CLeg:
         """A new leg."""
         wanted = frozenset(extensions)
-        return CLeg(path, ssrc, mid_element(mid, wanted), sum(1 << each for each in wanted))
+        return CLeg(path, ssrc, mid_element(mid, wanted), sum(1 << each for each in wanted), RED in payload_types)
 
     def group(self, legs: Sequence[CLeg]) -> Group:
         """Legs, as C takes them."""

@@ -49,12 +49,13 @@ class CLeg:
 
     __slots__ = ("path", "struct")
 
-    def __init__(self, path: CPath, ssrc: int, mid: bytes, wanted: int) -> None:
+    def __init__(self, path: CPath, ssrc: int, mid: bytes, wanted: int, takes_red: bool) -> None:
         self.path = path  # lives as long as the pointer to it
         self.struct: Any = ffi.new("struct leg *")
         self.struct.path, self.struct.ssrc, self.struct.wanted = path.struct, ssrc, wanted
         ffi.memmove(self.struct.mid, mid, len(mid))
         self.struct.mid_size = len(mid)
+        self.struct.takes_red = takes_red
         self.struct.first = self.struct.highest = -1
 
     @property

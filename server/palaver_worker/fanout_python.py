@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
+from palaver_media.rtp import OPUS, RED
 from palaver_media.srtp import FFI, LIBRARY, TRAILER
 
 from .datagrams import SLOT, Incoming, Outgoing
@@ -116,10 +117,12 @@ class PythonFanout(Fanout):
         """A new listener's path."""
         return PythonPath()
 
-    def leg(self, path: PythonPath, ssrc: int, mid: str, extensions: Iterable[int]) -> PythonLeg:
+    def leg(
+        self, path: PythonPath, ssrc: int, mid: str, extensions: Iterable[int], payload_types: Iterable[int] = ()
+    ) -> PythonLeg:
         """A new leg."""
         wanted = frozenset(extensions)
-        return PythonLeg(path, ssrc, mid_element(mid, wanted), sum(1 << each for each in wanted))
+        return PythonLeg(path, ssrc, mid_element(mid, wanted), sum(1 << each for each in wanted), RED in payload_types)
 
     def group(self, legs: Sequence[PythonLeg]) -> Group:
         """The legs, those together that differ in nothing but number and SSRC."""
@@ -127,10 +130,13 @@ class PythonFanout(Fanout):
 
     def forward(self, packet: Packet, group: Group) -> None:
         """Send a packet on all these legs."""
-        octets = len(packet.body) - packet.padding
         for alike in group:
-            first, tail = alike.write(packet)
-            self.send(alike.legs, packet.index, first, packet.second, packet.timestamp, tail, octets)
+            second, body = packet.second, packet.body
+            if packet.primary and not alike.takes_red:
+                second, body = second & MARKER | OPUS, body[packet.primary :]
+            first, tail = alike.write(packet, body)
+            octets = len(body) - packet.padding
+            self.send(alike.legs, packet.index, first, second, packet.timestamp, tail, octets)
 
     def send(
         self, legs: list[PythonLeg], index: int, first: int, second: int, timestamp: int, tail: bytes, octets: int

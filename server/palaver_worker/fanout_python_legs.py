@@ -44,11 +44,12 @@ class PythonLeg:
     """One listener's numbering and counters."""
 
     __slots__ = (
-        "first", "highest", "is_marked", "mid", "octets", "offset", "packets", "path", "shift", "ssrc", "wanted",
+        "first", "highest", "is_marked", "mid", "octets", "offset", "packets", "path", "shift", "ssrc", "takes_red",
+        "wanted",
     )  # fmt: skip
 
-    def __init__(self, path: PythonPath, ssrc: int, mid: bytes, wanted: int) -> None:
-        self.path, self.ssrc, self.mid, self.wanted = path, ssrc, mid, wanted
+    def __init__(self, path: PythonPath, ssrc: int, mid: bytes, wanted: int, takes_red: bool) -> None:
+        self.path, self.ssrc, self.mid, self.wanted, self.takes_red = path, ssrc, mid, wanted, takes_red
         self.offset = 0
         self.first = self.highest = -1
         self.packets = self.octets = 0
@@ -83,10 +84,10 @@ class Alike:
     not understand all of them, which `spans` of them go on.
     """
 
-    __slots__ = ("after", "before", "first", "layout", "legs", "mid", "spans", "wanted")
+    __slots__ = ("after", "before", "first", "layout", "legs", "mid", "spans", "takes_red", "wanted")
 
-    def __init__(self, mid: bytes, wanted: int, legs: list[PythonLeg]) -> None:
-        self.mid, self.wanted, self.legs = mid, wanted, legs
+    def __init__(self, mid: bytes, wanted: int, takes_red: bool, legs: list[PythonLeg]) -> None:
+        self.mid, self.wanted, self.takes_red, self.legs = mid, wanted, takes_red, legs
         self.layout: Layout | None = None
         self.first = BARE
         self.before = self.after = b""
@@ -107,12 +108,12 @@ class Alike:
         self.before, self.after = self._frame(kept)
         self.first = BARE | HAS_EXTENSION if self.before else BARE
 
-    def write(self, packet: Packet) -> tuple[int, bytes]:
-        """The header's first byte, and what follows the fixed header, of a packet of any layout."""
+    def write(self, packet: Packet, body: bytes) -> tuple[int, bytes]:
+        """The header's first byte, and what follows the fixed header, of a packet of any layout with this body."""
         elements = _filtered(packet.elements, self.wanted)
         before, after = self._frame(len(elements))
         first = packet.first | HAS_EXTENSION if before else packet.first
-        return first, packet.csrcs + before + elements + after + packet.body
+        return first, packet.csrcs + before + elements + after + body
 
     def _frame(self, size: int) -> tuple[bytes, bytes]:
         """What goes before and after so many bytes of elements: the block's head and the mid, and what fills it up."""
@@ -128,10 +129,10 @@ Group: TypeAlias = list[Alike]
 
 def group_of(legs: Sequence[PythonLeg]) -> Group:
     """Legs, sorted by what they get."""
-    alike: defaultdict[tuple[bytes, int], list[PythonLeg]] = defaultdict(list)
+    alike: defaultdict[tuple[bytes, int, bool], list[PythonLeg]] = defaultdict(list)
     for leg in legs:
-        alike[leg.mid, leg.wanted].append(leg)
-    return [Alike(mid, wanted, each) for (mid, wanted), each in alike.items()]
+        alike[leg.mid, leg.wanted, leg.takes_red].append(leg)
+    return [Alike(*same, each) for same, each in alike.items()]
 
 
 def _filtered(elements: bytes, wanted: int) -> bytes:

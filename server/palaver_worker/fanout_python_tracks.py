@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from palaver_media import redundancy
 from palaver_media.rtcp import Reception
-from palaver_media.rtp import write_send_time
+from palaver_media.rtp import OPUS, RED, write_send_time
 from palaver_media.srtp import LIBRARY, Session
 from palaver_media.worker_messages import AddProducer
 
@@ -41,7 +42,8 @@ class PythonTrack:
         self._fanout, self._client = fanout, client
         self._payload_types, self._extensions = command.payload_types, command.extensions
         self._reception = Reception(command.ssrc, command.clock_rate)
-        self._ring: list[tuple[int, bytes, float] | None] = [None] * KEPT  # index, packet in the clear, arrival
+        # Index, packet in the clear, arrival, and where the frame is in its body, as `Packet` has it.
+        self._ring: list[tuple[int, bytes, float, int] | None] = [None] * KEPT
         self._group: Group = []
         self._layout: Layout | None = None  # of the last usual packet
         self._is_paused = self._is_speaking = False
@@ -80,10 +82,17 @@ class PythonTrack:
             # Not negotiated, too late, or here before: SRTP may count its cycles otherwise, and let it through.
             fanout.outgoing.dropped["ValueError"] += 1
             return
-        ring[index % KEPT] = index, data, now
+        primary = 0
+        if payload_type == RED:
+            try:
+                data, primary = self._read_red(data, layout, packet)
+            except ValueError:
+                fanout.outgoing.dropped["ValueError"] += 1
+                return
+        ring[index % KEPT] = index, data, now, primary
         second, level = second & MARKER | payload_type, None
         if layout is not None:
-            self._spread(layout, data, index, second, timestamp, now)
+            self._spread(layout, data, index, second, timestamp, now, primary)
             level = -(data[layout.level_at] & 0x7F) if layout.level_at else None
         elif packet is not None:
             packet.index, packet.second = index, second
@@ -94,20 +103,40 @@ class PythonTrack:
             self.level = level
             self._hear(level, now)
 
-    def _spread(self, layout: Layout, data: bytes, index: int, second: int, timestamp: int, now: float) -> None:
+    def _read_red(self, data: bytes, layout: Layout | None, packet: Packet | None) -> tuple[bytes, int]:
+        """A packet with copies of earlier frames, in whose body the payload types are the router's; where its frame is.
+
+        Raises:
+            ValueError: it is broken.
+        """
+        padding = 0 if packet is None else packet.padding
+        start = layout.end if layout is not None else len(data) - (0 if packet is None else len(packet.body))
+        stop = len(data) - padding
+        body, primary = redundancy.renumber(data[start:stop], self._payload_types, OPUS)
+        data = data[:start] + body + data[stop:]
+        if packet is not None:
+            packet.body, packet.primary = data[start:], primary
+        return data, primary
+
+    def _spread(
+        self, layout: Layout, data: bytes, index: int, second: int, timestamp: int, now: float, primary: int
+    ) -> None:
         """Send a usual packet to all."""
         elements = b""
         for head, value in layout.parts:
             elements += head + (write_send_time(now) if value is None else data[value])
-        body = data[layout.end :]
-        octets = len(body)
+        whole = body = data[layout.end :]
+        octets, sent = len(body), second
         self.octets += octets
         for alike in self._group:
+            if primary:
+                body, sent = (whole, second) if alike.takes_red else (whole[primary:], second & MARKER | OPUS)
+                octets = len(body)
             if alike.layout is not layout:
                 alike.learn(layout)
             wanted = elements if alike.spans is None else b"".join([elements[span] for span in alike.spans])
             tail = alike.before + wanted + alike.after + body
-            self._fanout.send(alike.legs, index, alike.first, second, timestamp, tail, octets)
+            self._fanout.send(alike.legs, index, alike.first, sent, timestamp, tail, octets)
 
     def _hear(self, level: int, now: float) -> None:
         """See `speakers.Voice`."""
@@ -161,7 +190,7 @@ class PythonTrack:
         if kept is None or kept[0] != index or index <= self._reception.highest - KEPT:
             return None  # or from before a leap: SRTP may count its number to another cycle by now
         packet = Packet(kept[1], self._extensions, kept[2])
-        packet.index = index
+        packet.index, packet.primary = index, kept[3]
         packet.second = packet.second & MARKER | self._payload_types[packet.second & ~MARKER]
         return packet
 

@@ -30,11 +30,13 @@ class Packet:
     `first` is the header's first byte without the extension bit, `second` marker and payload type; `sequence` the
     sender's number, `index` the producer's extended one; `elements` are the header extension elements in one-byte form
     under the router's ids, without the mid; `body` is the payload together with the padding, whose length in bytes is
-    `padding`; `level` is the loudness in dBov that the sender tells, if he does.
+    `padding`; the frame is at `primary` in the body, behind copies of earlier ones (RFC 2198), 0 if it is all of it;
+    `level` is the loudness in dBov that the sender tells, if he does.
     """
 
     __slots__ = (
-        "body", "csrcs", "elements", "first", "index", "level", "padding", "second", "sequence", "timestamp",
+        "body", "csrcs", "elements", "first", "index", "level", "padding", "primary", "second", "sequence",
+        "timestamp",
     )  # fmt: skip
 
     def __init__(self, data: bytes, ids: Mapping[int, int], now: float) -> None:
@@ -49,7 +51,7 @@ class Packet:
             raise ValueError("RTP packet is shorter than its header")
         first, second, self.sequence, self.timestamp = _HEADER.unpack_from(data)
         self.first, self.second = first & ~_HAS_EXTENSION, second
-        self.index = self.sequence
+        self.index, self.primary = self.sequence, 0
         self.level: int | None = None
         position = RTP_HEADER + 4 * (first & _CSRC_COUNT)
         self.csrcs = data[RTP_HEADER:position] if first & _CSRC_COUNT else b""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aiortc.rtp import RtcpSenderInfo
 
 from palaver_media.rtcp import Reception
+from palaver_media.rtp import RED
 from palaver_media.worker_messages import AddProducer
 
 from .source import Source
@@ -27,6 +28,7 @@ Taker: TypeAlias = Callable[[memoryview, float], None]  # of a packet in the cle
 class Producer(Source):
     """One incoming track and the consumers it is forwarded to.
 
+    With `has_red` its sender can do something about what its listeners lose: send copies of earlier frames.
     `ssrcs` are all that its packets carry; `takers` take those of them that the core leaves, by SSRC.
     """
 
@@ -36,6 +38,7 @@ class Producer(Source):
     def __init__(self, sfu: Sfu, transport: Transport, command: AddProducer) -> None:
         super().__init__(command.producer, command.clock_rate)
         self.ssrc, self.media = command.ssrc, command.media
+        self.has_red = RED in command.payload_types.values()
         self.ssrcs: tuple[int, ...] = (command.ssrc,)
         self.takers: dict[int, Taker] = {}
         self.transport = transport
@@ -79,6 +82,11 @@ class Producer(Source):
         """Who listens has changed."""
         listeners = [] if self.is_paused else self.listeners()
         self.set_group(self._fanout.group([each.leg for each in listeners]))
+
+    @property
+    def audience(self) -> list[Consumer]:
+        """Whoever may hear this track, whether it goes to him just now or not."""
+        return self.consumers
 
     def listeners(self) -> list[Consumer]:
         """Whom this track goes to while it is not paused."""

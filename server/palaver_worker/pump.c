@@ -149,6 +149,13 @@ static void take(struct pump *pump, void *keys, struct track *track, unsigned ch
         pump->broken++; /* not negotiated, too late, or here before: SRTP may count its cycles otherwise */
         return;
     }
+    if (payload_type == RED) {
+        packet.primary = find_primary(track, data + (packet.body - data), packet.body_size - packet.padding);
+        if (packet.primary < 0) {
+            pump->broken++;
+            return;
+        }
+    }
     packet.second = (packet.second & 0x80) | payload_type;
     track->octets += packet.body_size - packet.padding;
     if (!keep(kept, &packet)) return;

@@ -86,7 +86,7 @@ static int read_packet(struct track *track, const unsigned char *data, int size,
     packet->csrcs = at;
     packet->csrcs_size = 4 * (data[0] & 0x0F);
     packet->elements = elements;
-    packet->elements_size = packet->padding = 0;
+    packet->elements_size = packet->padding = packet->primary = 0;
     at += packet->csrcs_size;
     track->told = 1;
     if (data[0] & 0x10) {
@@ -105,6 +105,20 @@ static int read_packet(struct track *track, const unsigned char *data, int size,
         if (packet->padding == 0 || packet->padding > packet->body_size) return -1;
     }
     return get16(data + 2);
+}
+
+/* Where the frame itself is in a body with copies of earlier ones, whose payload types become the router's; -1 where it is
+   broken. See `redundancy.primary_at`. */
+static int find_primary(const struct track *track, unsigned char *body, int size) {
+    int at = 0, copied = 0;
+    for (; at < size && body[at] & 0x80; at += 4) {
+        if (at == 4 * COPIES || size - at < 4 || track->payload_types[body[at] & 0x7F] != OPUS) return -1;
+        body[at] = 0x80 | OPUS;
+        copied += get16(body + at + 2) & 0x3FF;
+    }
+    if (at >= size || track->payload_types[body[at]] != OPUS) return -1;
+    body[at] = OPUS;
+    return at + 1 + copied < size ? at + 1 + copied : -1;
 }
 
 /* RFC 3550, A.1 and A.8; the extended sequence number. */

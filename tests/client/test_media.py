@@ -253,6 +253,10 @@ async def test_both_ways_are_negotiated_and_who_talks_is_heard(autojump_clock: C
         }
         (receive,) = world.engine.noted(Receive)
         assert (receive.consumer, receive.ssrc, receive.payload_type) == ("c-p1", 7, 100)
+        assert [codec["mimeType"] for codec in parameters["codecs"]] == ["audio/opus", "audio/red"]
+        assert send.red_payload_type == parameters["codecs"][1]["payloadType"] == 105
+        (asked,) = world.server.payloads("consume")
+        assert asked["rtpCapabilities"]["codecs"][1]["parameters"] == {"redundancy": "100/100"}
         assert world.engine.told.index(opened) < world.engine.told.index(world.engine.noted(OpenTransport)[0])
         assert world.events(MediaConnected) == [MediaConnected()]
         world.call.on_report(AudioStarted(receive.call, "c-p1"))

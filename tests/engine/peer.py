@@ -130,6 +130,12 @@ class Peer:
         info = RtcpSenderInfo(rtcp.to_ntp(time.time()), timestamp, count, count * 80)
         await self.socket.sendto(self._dtls.protect_rtcp(rtcp.write_sender_report(ssrc, info)), self.address)
 
+    async def complain(self, ssrc: int, highest: int, fraction: float) -> None:
+        """Report that a share of a stream's packets up to this number was lost."""
+        assert self.address is not None
+        info = RtcpReceiverInfo(ssrc, round(fraction * 256), 0, highest, 0, 0, 0)
+        await self.socket.sendto(self._dtls.protect_rtcp(rtcp.write_receiver_report(1, [info])), self.address)
+
     async def acknowledge(self, sent: RtcpSrPacket, delay: float) -> None:
         """Report reception of a stream whose sender report came `delay` seconds ago."""
         assert self.address is not None

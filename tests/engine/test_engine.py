@@ -11,11 +11,12 @@ import wave
 import numpy as np
 import pytest
 import trio
+from attrs import evolve
 
 from engine.peer import PAYLOAD_TYPE, SSRC, Peer, peer
 from engine.running import Running, running_engine, until
 from engine.voices import pitch, rms, tone
-from palaver_media import rtp
+from palaver_media import redundancy, rtp
 from palaver_media.codec import Pcm
 from palaver_media.engine_messages import (
     AudioStarted,
@@ -28,6 +29,8 @@ from palaver_media.engine_messages import (
     OpenTransport,
     Receive,
     Send,
+    SendingStats,
+    SetEncoding,
     SetMuted,
     SetSink,
     SetSource,
@@ -40,6 +43,7 @@ from palaver_media.engine_messages import (
     TransportConnected,
     TransportFailed,
 )
+from palaver_media.sound_settings import Encoding
 
 pytestmark = pytest.mark.trio
 
@@ -210,6 +214,35 @@ async def test_the_round_trip_is_measured_by_reports():
         stats = await engine.wait(Stats, lambda stats: (stats.rtt_ms or 0) > 150)
         assert stats.rtt_ms is not None
         assert stats.rtt_ms < 400
+
+
+async def test_reports_of_loss_raise_the_declared_loss_and_bring_copies():
+    async with running_engine() as engine, peer(engine.fingerprint) as other:
+        engine.tell(OpenCall(CALL, "tone:440", "null", False))
+        await connect(engine, other, Direction.SEND, "up")
+        engine.tell(evolve(send(), red_payload_type=rtp.RED))
+        await until(lambda: len(other.packets) >= 20)
+        assert {each.payload_type for each in other.packets} == {PAYLOAD_TYPE}
+        stats = await engine.wait(Stats, lambda stats: stats.sending is not None)
+        assert stats.sending == SendingStats(48_000, 10, copies=0, spacing=1, frame_ms=20, complexity=10)
+        for report in range(3):
+            await other.complain(77, 1000 + 100 * report, 0.115)
+        await engine.wait(Stats, lambda stats: stats.sending is not None and stats.sending.expected_loss == 15)
+        for report in range(3, 6):
+            await other.complain(77, 1000 + 100 * report, 0.2)
+        await until(lambda: other.packets[-1].payload_type == rtp.RED)
+        engine.tell(SetEncoding(CALL, Encoding(frame_ms=10)))
+        await engine.wait(Stats, lambda stats: stats.sending is not None and stats.sending.frame_ms == 10)
+        last = other.packets[-1]
+        read = redundancy.parse(PAYLOAD_TYPE, last.timestamp, last.payload)
+        sent = {each.timestamp: each for each in other.packets}
+        ((when, copy),) = read.copies
+        original = sent[when]
+        assert last.timestamp - when == 4 * 480
+        assert redundancy.parse(PAYLOAD_TYPE, when, original.payload).primary == copy
+        assert [each.sequence for each in other.packets] == list(
+            range(other.packets[0].sequence, other.packets[0].sequence + len(other.packets))
+        )
 
 
 async def test_strangers_and_alerts_end_no_call():

@@ -36,7 +36,9 @@ CODECS = {
     ],
 }
 RTX = ("video/rtx", 90_000, None)
-FOREIGN = [("audio/red", 48_000, 2), ("video/AV1", 90_000, None)]
+RED = ("audio/red", 48_000, 2)
+COPIES = {"redundancy": "100/100"}
+FOREIGN = [("audio/G722", 8_000, 1), ("video/AV1", 90_000, None)]
 PROFILES = [
     *("42e01f", "42E028", "42e00a", "42f00b", "4d8034", "42e00b"),  # constrained baseline
     *("42001f", "4d001f", "58801f", "58c01f", "640c1f"),
@@ -101,6 +103,9 @@ def cases(draw: st.DrawFn) -> Case:
     if kind is Kind.VIDEO and draw(st.booleans()):
         others = st.integers(0, 127).filter(lambda number: number != sent["payloadType"])
         codecs.append(codec(RTX, payloadType=draw(others), parameters={"apt": sent["payloadType"]}))
+    if kind is Kind.AUDIO and draw(st.booleans()):
+        others = st.integers(0, 127).filter(lambda number: number != sent["payloadType"])
+        codecs.append(codec(RED, payloadType=draw(others), parameters=COPIES))
     extensions = [{"uri": uri, "id": id_} for uri, id_ in zip(uris, ids, strict=False)]
     encodings = [{"ssrc": draw(st.integers(1, 2**32 - 1))}]
     producer = {"codecs": codecs, "headerExtensions": extensions, "encodings": encodings, "rtcp": {"cname": "who"}}
@@ -113,6 +118,8 @@ def cases(draw: st.DrawFn) -> Case:
         one["parameters"] = draw(h264()) if is_h264(one) else {}
     if draw(st.booleans()):
         understood.append(codec(RTX, kind="video", preferredPayloadType=102, parameters={"apt": 101}, rtcpFeedback=[]))
+    if any(one["kind"] == "audio" and one["channels"] == 2 for one in understood) and draw(st.booleans()):
+        understood.append(codec(RED, kind="audio", preferredPayloadType=105, parameters=COPIES, rtcpFeedback=[]))
     known = [
         {"uri": uri, "preferredId": EXTENSION_IDS.get(uri, 14), "kind": draw(st.sampled_from(Kind)).value}
         for uri in draw(some([*EXTENSION_IDS, STRANGE]))
@@ -163,7 +170,7 @@ def compared(answer: dict[str, Any]) -> Any:
     parameters = answer["parameters"]
     (encoding,) = parameters["encodings"]
     return {
-        "payload types": answer["payloadTypes"],
+        "payload types": sorted(answer["payloadTypes"]),
         "codecs": [
             [codec.get(key) for key in ("mimeType", "payloadType", "clockRate", "channels", "parameters")]
             for codec in parameters["codecs"]

@@ -7,7 +7,7 @@ import pytest
 
 from media.inside import Client, Inside, run
 from media_peer import write_nack
-from palaver_media import rtp
+from palaver_media import redundancy, rtp
 from palaver_media.rtp import AUDIO_LEVEL, RtpPacket
 from palaver_media.srtp import TRAILER
 from palaver_media.worker_messages import (
@@ -30,7 +30,7 @@ class Call:
         self.speaker.connect()
         self.listener.connect()
         extensions = {3: AUDIO_LEVEL, 20: AUDIO_LEVEL}
-        inside.sfu.apply(AddProducer(self.speaker.id, "p", media, 48000, 1, {111: 100}, extensions))
+        inside.sfu.apply(AddProducer(self.speaker.id, "p", media, 48000, 1, {111: 100, 63: 105}, extensions))
         inside.sfu.apply(AddConsumer(self.listener.id, "c", "p", 11, "0", "someone", (AUDIO_LEVEL,)))
         inside.sfu.apply(ResumeConsumer("c"))
         self.heard: dict[int, bytes] = {}
@@ -62,6 +62,17 @@ def test_an_empty_packet_has_been_here_like_any_other(media):
         assert call.say(said(0x8001, b"far behind, or so it seems")) == []
         assert call.say(said(0, b"another")) == []  # of the next cycle for SRTP, and not for us
         assert call.miss(0) == [empty]
+
+    run(scenario)
+
+
+def test_a_frame_whose_copies_were_cut_off_is_sent_again_as_it_was():
+    async def scenario(inside: Inside) -> None:
+        call = Call(inside)
+        body = redundancy.write(111, 960, b"now", [(0, b"before")])
+        (alone,) = call.say(RtpPacket(63, 1, 960, 1, body).write())
+        assert call.miss(1) == [alone]
+        assert call.listener.dtls.unprotect_rtp(alone).endswith(b"now")
 
     run(scenario)
 
@@ -122,5 +133,6 @@ def test_both_cores_know_the_same_numbers():
     assert (lib.SLOT, lib.BATCH) == (datagrams.SLOT, datagrams.BATCH)
     assert (lib.FARTHEST, lib.KEPT, lib.TRAILER) == (fanout.FARTHEST, fanout.KEPT, TRAILER)
     assert lib.RATE == fanout.RATE
+    assert (lib.OPUS, lib.RED, lib.COPIES) == (rtp.OPUS, rtp.RED, redundancy.MOST)
     assert (lib.RTP_HEADER, lib.SEND_TIME) == (packet.RTP_HEADER, rtp.ABS_SEND_TIME)
     assert (lib.MID, lib.AUDIO_LEVEL) == (rtp.MID, rtp.AUDIO_LEVEL)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from media.inside import Client, Inside, run
 from media_peer import audio
-from palaver_media import rtp
-from palaver_media.rtp import RtpPacket
+from palaver_media import redundancy, rtp
+from palaver_media.rtp import OPUS, RED, RtpPacket
 from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import AddConsumer, AddProducer, CloseProducer, MediaKind, ResumeConsumer
 from palaver_worker.fanout_c import CFanout
@@ -25,13 +25,16 @@ from palaver_worker.pump import PumpSelector
 IDS = {4: 1, 2: 4, 3: 10, 20: 10}  # of extensions: a browser's, and one that needs the two-byte form
 
 
-def conversation(inside: Inside) -> tuple[Client, Client]:
-    """Somebody who speaks, and somebody who hears him."""
+TYPES = {111: 100, 9: 9, 63: RED}
+
+
+def conversation(inside: Inside, takes: tuple[int, ...] = ()) -> tuple[Client, Client]:
+    """Somebody who speaks, and somebody who hears him, and may take copies of earlier frames."""
     speaker, listener = Client(inside), Client(inside)
     speaker.connect()
     listener.connect()
-    inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48000, 1, {111: 100, 9: 9}, IDS))
-    inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", (1, 4, 10)))
+    inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48000, 1, TYPES, IDS))
+    inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", (1, 4, 10), None, takes))
     inside.sfu.apply(ResumeConsumer("c"))
     return speaker, listener
 
@@ -45,10 +48,14 @@ def heard(listener: Client, datagrams: list[bytes]) -> list[RtpPacket]:
 
 
 extensions = st.dictionaries(st.sampled_from([2, 3, 4, 7]), st.binary(min_size=1, max_size=16), max_size=4)
+copies = st.lists(st.tuples(st.integers(1, 20_000), st.binary(max_size=9)), max_size=redundancy.MOST + 1)
+redundant = st.tuples(st.sampled_from([111, 111, 9]), st.binary(max_size=9), copies).map(
+    lambda drawn: redundancy.write(drawn[0], 50_000, drawn[1], [(50_000 - offset, body) for offset, body in drawn[2]])
+)
 packets = st.tuples(
     st.integers(-3, 70),  # how far its number is from the last one's: late ones are kept for less long in C
-    st.sampled_from([111, 111, 9, 5]),
-    st.binary(max_size=40),
+    st.sampled_from([111, 111, 9, 5, 63, 63]),
+    st.binary(max_size=40) | redundant,
     extensions,
     st.booleans(),
     st.integers(0, 3),  # CSRCs
@@ -56,18 +63,19 @@ packets = st.tuples(
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(packets, max_size=15), st.sampled_from([3, 32_760, 65_500]))
-def test_listeners_and_statistics_see_no_difference(said, first):
+@given(st.lists(packets, max_size=15), st.sampled_from([3, 32_760, 65_500]), st.sampled_from([(), (RED,)]))
+def test_listeners_and_statistics_see_no_difference(said, first, takes):
     seen = []
 
     async def scenario(inside: Inside) -> None:
-        speaker, listener = conversation(inside)
+        speaker, listener = conversation(inside, takes)
         position, got = first, []
         for step, payload_type, body, elements, is_marked, csrcs in said:
             position = max(0, position + step)
             timestamp = 960 * position & 0xFFFFFFFF
+            padded, padding = (body + b"\0\2", 2) if csrcs == 3 else (body, 0)
             packet = RtpPacket(
-                payload_type, position & 0xFFFF, timestamp, 1, body, is_marked, elements, bytes(4 * csrcs)
+                payload_type, position & 0xFFFF, timestamp, 1, padded, is_marked, elements, bytes(4 * csrcs), padding
             )
             with suppress(SrtpError):  # the speaker's own guard: it said this before, or long ago
                 speaker.send(speaker.dtls.protect_rtp(packet.write()))
@@ -78,6 +86,48 @@ def test_listeners_and_statistics_see_no_difference(said, first):
 
     run(scenario)
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("takes", [(), (RED,)])
+def test_copies_go_to_those_who_take_them_and_the_frame_alone_to_others(takes):
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = conversation(inside, takes)
+        body = redundancy.write(111, 1920, b"now", [(0, b"first"), (960, b"before")])
+        speaker.send(speaker.dtls.protect_rtp(RtpPacket(63, 2, 1920, 1, body, True, {3: b"\x9e"}).write()))
+        (came,) = heard(listener, listener.receive())
+        assert (came.sequence, came.timestamp, came.is_marked, came.extensions[10]) == (2, 1920, True, b"\x9e")
+        if takes:
+            read = redundancy.parse(OPUS, came.timestamp, came.payload)
+            assert (came.payload_type, read.primary) == (RED, b"now")
+            assert read.copies == ((0, b"first"), (960, b"before"))
+        else:
+            assert (came.payload_type, came.payload) == (OPUS, b"now")
+        assert inside.sfu.consumers["c"].leg.octets == len(came.payload)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("inside_type", [9, 110])
+def test_copies_of_another_codec_go_to_nobody(inside_type):
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = conversation(inside, (RED,))
+        body = redundancy.write(inside_type, 960, b"now", [(0, b"before")])
+        speaker.send(speaker.dtls.protect_rtp(RtpPacket(63, 1, 960, 1, body).write()))
+        assert heard(listener, listener.receive()) == []
+        assert inside.port.dropped["ValueError"] == 1
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("count", "is_heard"), [(redundancy.MOST, True), (redundancy.MOST + 1, False)])
+def test_more_copies_than_anybody_would_send_go_to_nobody(count, is_heard):
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = conversation(inside)
+        body = redundancy.write(111, 48_000, b"now", [(48_000 - 960, b"before")] * count)
+        speaker.send(speaker.dtls.protect_rtp(RtpPacket(63, 50, 48_000, 1, body).write()))
+        assert [each.payload for each in heard(listener, listener.receive())] == [b"now"] * is_heard
+
+    run(scenario)
 
 
 elements = st.one_of(

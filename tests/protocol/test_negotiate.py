@@ -12,6 +12,8 @@ from palaver_protocol.negotiate import (
     H264_RTX_PAYLOAD_TYPE,
     MID,
     OPUS_PAYLOAD_TYPE,
+    RED,
+    RED_PAYLOAD_TYPE,
     ROUTER,
     VIDEO_ORIENTATION,
     VP8_PAYLOAD_TYPE,
@@ -143,10 +145,11 @@ def test_what_the_router_forwards():
         ("video/rtx", 102, 90000),
         ("video/H264", 103, 90000),
         ("video/rtx", 104, 90000),
+        ("audio/red", 105, 48000),
     ]
     assert written["codecs"][0]["channels"] == 2
     assert "channels" not in written["codecs"][1]
-    for codec in written["codecs"][1::2]:
+    for codec in written["codecs"][1:4:2]:
         feedback = [(f["type"], f["parameter"]) for f in codec["rtcpFeedback"]]
         assert feedback == [("nack", ""), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", "")]
     assert [codec["parameters"] for codec in written["codecs"]] == [
@@ -155,6 +158,7 @@ def test_what_the_router_forwards():
         {"apt": 101},
         {"packetization-mode": 1, "profile-level-id": "42e01f", "level-asymmetry-allowed": 1},
         {"apt": 103},
+        {"redundancy": "100/100"},
     ]
     offered = {(x["kind"], x["uri"]): x["preferredId"] for x in written["headerExtensions"]}
     assert offered == {
@@ -198,6 +202,7 @@ def test_the_first_of_several_codecs_counts():
 
 
 OPUS = Codec("audio/opus", 111, 48000, 2)
+RED_63 = Codec("audio/red", 63, 48000, 2)
 
 
 @pytest.mark.parametrize(
@@ -205,8 +210,8 @@ OPUS = Codec("audio/opus", 111, 48000, 2)
     [
         (Kind.AUDIO, {"codecs": ()}),
         (Kind.AUDIO, {"codecs": (Codec("audio/PCMU", 0, 8000),)}),
-        (Kind.AUDIO, {"codecs": (Codec("audio/red", 63, 48000, 2), OPUS)}),  # what he sends might not be heard
-        (Kind.AUDIO, {"codecs": (OPUS, Codec("audio/red", 63, 48000, 2))}),
+        (Kind.AUDIO, {"codecs": (RED_63,)}),  # copies of nothing
+        (Kind.AUDIO, {"codecs": (Codec("audio/red", 63, 8000), OPUS)}),
         (Kind.AUDIO, {"codecs": (evolve(OPUS, channels=None),)}),
         (Kind.AUDIO, {"codecs": (evolve(OPUS, clock_rate=16000),)}),
         (Kind.VIDEO, {}),  # opus is no video
@@ -222,6 +227,32 @@ def test_what_no_producer_can_be(kind, changes):
     with pytest.raises(Refusal) as refused:
         plan_producer(kind, evolve(parameters(CHROMIUM_AUDIO), **changes))
     assert refused.value.code == Code.UNSUPPORTED.value
+
+
+def with_red(*codecs):
+    return plan_producer(Kind.AUDIO, evolve(parameters(CHROMIUM_AUDIO), codecs=codecs))
+
+
+def hear(plan, *codecs):
+    understood = RtpCapabilities((*capabilities().codecs, *codecs))
+    return consumer_parameters(plan, understood, ssrc=77, rtx_ssrc=78, mid="5", cname="them").codecs
+
+
+@pytest.mark.parametrize("codecs", [(OPUS, RED_63), (RED_63, OPUS)])
+def test_copies_of_earlier_frames_are_for_those_who_say_of_what(codecs):
+    plan = with_red(*codecs)
+    assert plan.payload_types == {OPUS.payload_type: OPUS_PAYLOAD_TYPE, 63: RED_PAYLOAD_TYPE}
+    assert plan.codec.mime_type == "audio/opus"
+    browsers = evolve(RED, preferred_payload_type=63, parameters={})  # what RED carries its negotiation cannot say
+    assert [codec.mime_type for codec in hear(plan, browsers)] == ["audio/opus"]
+    opus, red = hear(plan, RED)
+    assert (opus.payload_type, red.mime_type, red.payload_type) == (OPUS_PAYLOAD_TYPE, "audio/red", RED_PAYLOAD_TYPE)
+    assert len(hear(with_red(OPUS), RED)) == 1  # he sends none
+
+
+def test_a_picture_has_no_copies():
+    with pytest.raises(Refusal):
+        plan_producer(Kind.VIDEO, evolve(parameters(CHROMIUM_VIDEO), codecs=(RED_63,)))
 
 
 @pytest.mark.parametrize("number", [-1, 128, 2**63])

@@ -24,7 +24,7 @@ async def test_the_router_forwards_opus_and_two_codecs_of_video(autojump_clock):
         ann = await w.person("ann")
         capabilities = (await ann.does("getRouterRtpCapabilities", roomId=await w.room(ann)))["rtpCapabilities"]
         names = [codec["mimeType"] for codec in capabilities["codecs"]]
-        assert names == ["audio/opus", "video/VP8", "video/rtx", "video/H264", "video/rtx"]
+        assert names == ["audio/opus", "video/VP8", "video/rtx", "video/H264", "video/rtx", "audio/red"]
 
 
 async def test_a_transport_says_how_its_worker_is_reached(autojump_clock):

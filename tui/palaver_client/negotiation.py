@@ -35,7 +35,7 @@ from palaver_protocol.rtp_models import (
 from palaver_protocol.table import Ack, Refusal, Request
 
 from .engine import Engine
-from .opus_parameters import OUR_MID, receiving_capabilities, reception, sending_parameters
+from .opus_parameters import OUR_MID, receiving_capabilities, reception, red_payload_type, sending_parameters
 from .session import Session
 from .state import ClientState
 
@@ -127,6 +127,7 @@ class Negotiation:
                 mid=OUR_MID,
                 mid_extension=extensions.get(MID, 0),
                 level_extension=extensions.get(AUDIO_LEVEL, 0),
+                red_payload_type=red_payload_type(parameters.codecs),
             )
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Iterable
 from typing import Final
 
 from attrs import evolve
@@ -25,12 +26,15 @@ from palaver_protocol.rtp_models import (
 from palaver_protocol.table import Code, refusal
 
 OPUS: Final = "audio/opus"
+RED: Final = "audio/red"
 OPUS_PARAMETERS: Final = {"minptime": 10, "useinbandfec": 1}  # RFC 7587, section 6.1
 OUR_MID: Final = "0"
 
 
 def sending_parameters(capabilities: RtpCapabilities) -> RtpParameters:
-    """How we send Opus, under the router's numbers and an SSRC and CNAME of our own.
+    """How we send Opus, with copies of earlier frames (RED) where the router takes them.
+
+    It is under the router's numbers and an SSRC and CNAME of our own.
 
     Raises:
         Refusal: `unsupported`: the router does not forward Opus.
@@ -42,8 +46,9 @@ def sending_parameters(capabilities: RtpCapabilities) -> RtpParameters:
         if extension.uri in (MID, AUDIO_LEVEL) and extension.kind in (Kind.AUDIO, None)
     }
     codec = Codec(OPUS, opus.preferred_payload_type or 100, opus.clock_rate, opus.channels, dict(OPUS_PARAMETERS), ())
+    red = [Codec(RED, red_type, opus.clock_rate, opus.channels)] if (red_type := red_payload_type(capabilities)) else []
     return RtpParameters(
-        codecs=(codec,),
+        codecs=(codec, *red),
         mid=OUR_MID,
         header_extensions=tuple(Extension(uri, number) for uri, number in extensions.items()),
         encodings=(Encoding(random.randrange(1, 2**32)),),
@@ -53,7 +58,15 @@ def sending_parameters(capabilities: RtpCapabilities) -> RtpParameters:
 
 def receiving_capabilities(capabilities: RtpCapabilities) -> RtpCapabilities:
     """What we can play of what the router forwards."""
-    return evolve(capabilities, codecs=(_opus(capabilities),))
+    red = [codec for codec in capabilities.codecs if codec.mime_type.lower() == RED]
+    return evolve(capabilities, codecs=(_opus(capabilities), *red))
+
+
+def red_payload_type(codecs: Iterable[Codec] | RtpCapabilities) -> int:
+    """The payload type of RED among codecs; 0 where there is none."""
+    if isinstance(codecs, RtpCapabilities):
+        return next((c.preferred_payload_type or 0 for c in codecs.codecs if c.mime_type.lower() == RED), 0)
+    return next((codec.payload_type for codec in codecs if codec.mime_type.lower() == RED), 0)
 
 
 def _opus(capabilities: RtpCapabilities) -> CodecCapability:
@@ -69,4 +82,5 @@ def reception(call: str, transport: TransportId, params: ConsumerParams) -> Rece
     ssrc = parameters.encodings[0].ssrc if parameters.encodings else None
     if ssrc is None or not parameters.codecs:
         raise refusal(Code.INTERNAL, "the server names no stream")
-    return Receive(call, transport, params.id, ssrc, parameters.codecs[0].payload_type)
+    opus = parameters.codecs[0].payload_type
+    return Receive(call, transport, params.id, ssrc, opus, red_payload_type(parameters.codecs))

@@ -141,6 +141,9 @@ class Call:
                     self._measure(reports, now)
                 case RtcpRrPacket(reports=reports):
                     self._measure(reports, now)
+                case rtcp.Remb(bitrate=bitrate, ssrcs=ssrcs):
+                    if (sender := self.microphone.sender) is not None and sender.stream[1] in ssrcs:
+                        sender.limit(bitrate)
                 case _:
                     continue
 
@@ -149,6 +152,9 @@ class Call:
             rtt = rtcp.round_trip(report, ntp_at(now))
             if rtt is not None:
                 self._rtt = rtt
+            sender = self.microphone.sender
+            if sender is not None and sender.stream[1] == report.ssrc:
+                sender.hear(report, rtt)
 
     # What is told
 
@@ -185,6 +191,7 @@ class Call:
             dropped=dict(self._dropped),
             input_ms=round(self._sound.input_latency * 1000, 1),
             output_ms=round(self._sound.output_latency * 1000, 1),
+            sending=None if sender is None else sender.stats,
         )
 
     def levels(self) -> Levels | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
+from palaver_media import redundancy
 from palaver_media.engine_messages import ConsumerStats, Receive
 from palaver_media.rtcp import Reception
 from palaver_media.rtp import RtpPacket
@@ -43,12 +44,20 @@ class Consumer:
         Raises:
             ValueError: it carries something else than was announced.
         """
-        if packet.payload_type != self.command.payload_type:
-            raise ValueError("another payload type")
+        voice = self._read(packet)
         with self._lock:
             self._bytes += size
             self._reception.count(packet.sequence, packet.timestamp, now)
-            self._playout.put(Voice(packet.sequence, packet.timestamp, packet.payload), now)
+            self._playout.put(voice, now)
+
+    def _read(self, packet: RtpPacket) -> Voice:
+        opus, timestamp = self.command.payload_type, packet.timestamp
+        if packet.payload_type == opus:
+            return Voice(packet.sequence, timestamp, packet.payload)
+        if not 0 < packet.payload_type == self.command.red_payload_type:
+            raise ValueError("another payload type")
+        read = redundancy.parse(opus, timestamp, packet.payload)
+        return Voice(packet.sequence, timestamp, read.primary, read.copies)
 
     def note_sender_report(self, ntp: int, now: float) -> None:
         """Remember the 64-bit NTP time of the sender's report."""

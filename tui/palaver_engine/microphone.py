@@ -79,12 +79,14 @@ class Microphone:
     def set_encoding(self, encoding: Encoding) -> None:
         """Encode like this from now on."""
         self._encoding = encoding
+        if (sender := self.sender) is not None:
+            sender.set_encoding(encoding)
 
     def send(self, command: Send, transmit: Callable[[bytes], int]) -> None:
         """Send from now on; `transmit` protects and sends a packet, and tells its size."""
         numbering = self._numberings.setdefault((command.transport, command.ssrc), Numbering())
         try:
-            self.sender = Sender(command, transmit, numbering)
+            self.sender = Sender(command, transmit, numbering, self._encoding)
         except opus.OpusMissing as why:
             self.post(SoundProblem(self.call, Side.SOURCE, str(why), opus.REMEDY))
 

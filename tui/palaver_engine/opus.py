@@ -1,4 +1,4 @@
-"""Opus mono at 48 kHz through libopus itself: forward error correction and concealment, which PyAV does not offer.
+"""Opus mono at 48 kHz through libopus itself: error correction, DTX and concealment, which PyAV does not offer.
 
 The library is the one PyAV's wheels carry; else that of opuslib-next-bundled; else the system's.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import enum
 import functools
 import importlib.util
 from collections.abc import Iterator
@@ -14,19 +15,30 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from attrs import frozen
 
 from .mixer import RATE, Samples
 
-FRAME: Final = 960  # samples an encoder takes at a time: 20 ms
+FRAME: Final = 960  # samples of the usual frame: 20 ms
+FRAMES: Final = (480, 960, 1920)  # samples that an encoder takes at a time
+DTX_SIZE: Final = 2  # bytes: a packet that is not longer says only that silence goes on, and need not be sent
 LONGEST: Final = 5760  # samples a packet can hold: 120 ms (RFC 6716 section 3.2.5)
 REMEDY: Final = "install it: pip install --force-reinstall av, or apt install libopus0, or brew install opus"
 
+
+class Application(enum.IntEnum):
+    """What an encoder is made for, by libopus's numbers: speech through losses, or nearness to the sound."""
+
+    VOIP = 2048
+    AUDIO = 2049
+
+
 # opus_defines.h
-_APPLICATION_VOIP: Final = 2048
 _SET_BITRATE: Final = 4002
 _SET_COMPLEXITY: Final = 4010
 _SET_INBAND_FEC: Final = 4012
 _SET_PACKET_LOSS_PERC: Final = 4014
+_SET_DTX: Final = 4016
 _PACKET: Final = 1275  # bytes, the longest packet of one frame
 _OK: Final = 0
 
@@ -39,30 +51,53 @@ class OpusError(Exception):
     """libopus refuses what it was given: a broken packet."""
 
 
-class Encoder:
-    """Encodes 20 ms blocks for speech, with the previous frame's copy inside each packet (in-band FEC)."""
+@frozen
+class Coding:
+    """How to encode: `bitrate` in bit/s, `complexity` from 0 to 10.
 
-    def __init__(self, *, bitrate: int = 32_000, expected_loss: int = 10, complexity: int = 9) -> None:
-        """`bitrate` in bit/s; `expected_loss` in per cent: under 10 the encoder hardly spends anything on FEC."""
+    `expected_loss` in per cent is what in-band FEC is made for, a poorer copy of each frame in the next packet: under
+    10 hardly anything is spent on it, and 0 switches it off.
+    """
+
+    bitrate: int = 48_000
+    expected_loss: int = 10
+    complexity: int = 9
+    is_dtx: bool = False
+
+
+class Encoder:
+    """Encodes frames of 10, 20 or 40 ms. Changing `coding` between two frames is not heard."""
+
+    def __init__(self, coding: Coding = Coding(), application: Application = Application.VOIP) -> None:
+        """Raises `OpusMissing` where there is no libopus."""
         self._lib = library()
         error = ctypes.c_int()
-        self._state = self._lib.opus_encoder_create(RATE, 1, _APPLICATION_VOIP, ctypes.byref(error))
+        self._state = self._lib.opus_encoder_create(RATE, 1, application, ctypes.byref(error))
         _check(error.value)
-        for request, value in (
-            (_SET_BITRATE, bitrate),
-            (_SET_COMPLEXITY, complexity),
-            (_SET_INBAND_FEC, 1),
-            (_SET_PACKET_LOSS_PERC, expected_loss),
-        ):
-            _check(self._lib.opus_encoder_ctl(self._state, request, ctypes.c_int(value)))
         self._out = ctypes.create_string_buffer(_PACKET)
+        self._set = dict[int, int]()
+        self.use(coding)
+
+    def use(self, coding: Coding) -> None:
+        """Encode like this from the next frame on."""
+        wanted = {
+            _SET_BITRATE: coding.bitrate,
+            _SET_COMPLEXITY: coding.complexity,
+            _SET_INBAND_FEC: int(coding.expected_loss > 0),
+            _SET_PACKET_LOSS_PERC: coding.expected_loss,
+            _SET_DTX: int(coding.is_dtx),
+        }
+        for request, value in wanted.items():
+            if self._set.get(request) != value:
+                _check(self._lib.opus_encoder_ctl(self._state, request, ctypes.c_int(value)))
+        self._set = wanted
 
     def encode(self, samples: Samples) -> bytes:
-        """The packet of `FRAME` samples."""
-        assert samples.shape == (FRAME,)
+        """The packet of one frame; `DTX_SIZE` bytes or less where nothing need be sent."""
+        assert len(samples) in FRAMES
         samples = np.ascontiguousarray(samples)
-        size = self._lib.opus_encode(self._state, samples.ctypes.data, FRAME, self._out, _PACKET)
-        return self._out.raw[: _check(size)]
+        size = self._lib.opus_encode(self._state, samples.ctypes.data, len(samples), self._out, _PACKET)
+        return ctypes.string_at(self._out, _check(size))
 
     def __del__(self) -> None:
         if hasattr(self, "_state"):

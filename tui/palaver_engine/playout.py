@@ -42,11 +42,15 @@ MOST_HELD: Final = 400  # packets: a second of the shortest
 
 @frozen
 class Voice:
-    """One RTP packet of a voice; `sequence` (16 bits) and `timestamp` (32 bits, 48 kHz) as they are on the wire."""
+    """One RTP packet of a voice; `sequence` (16 bits) and `timestamp` (32 bits, 48 kHz) as they are on the wire.
+
+    `copies` are earlier frames, each with its timestamp, that came in it.
+    """
 
     sequence: int
     timestamp: int
     payload: bytes
+    copies: tuple[tuple[int, bytes], ...] = ()
 
 
 @frozen
@@ -118,8 +122,15 @@ class Playout:
             self._late += 1
             return
         self._late_since = None
+        self._hold(time, size, packet.payload, now)
+        for timestamp, payload in packet.copies:
+            earlier = time - (packet.timestamp - timestamp & 0xFFFF_FFFF)
+            if earlier >= self._head + len(self._ready) and (length := duration(payload)):
+                self._hold(earlier, length, payload, now)
+
+    def _hold(self, time: int, size: int, payload: bytes, now: float) -> None:
         if len(self._held) < MOST_HELD:
-            self._held.setdefault(time, _Held(time, size, now, packet.payload))
+            self._held.setdefault(time, _Held(time, size, now, payload))
 
     def pull(self, now: float) -> Samples:
         """The next block, `BLOCK` samples; called each 10 ms."""

@@ -229,6 +229,17 @@ class CloseCall:
 
 
 @frozen
+class TestSound:
+    """Play sounds through a sink, listen for them at a source, and report `SoundTested` after four seconds."""
+
+    __test__ = False  # no test of pytest's
+
+    call: str
+    source: str
+    sink: str
+
+
+@frozen
 class ListDevices:
     """Ask for a `Devices` report."""
 
@@ -348,6 +359,21 @@ class Sending:
 
 
 @frozen
+class SoundTested:
+    """What was heard of the sounds that were played.
+
+    `noise_dbfs` is the microphone before them; `latency_ms` the way from loudspeaker to microphone, devices and air,
+    and `echo_db` how much louder the microphone gave them than they were played. None: they were not heard.
+    """
+
+    call: str
+    noise_dbfs: float
+    latency_ms: float | None
+    echo_db: float | None
+    problems: dict[Side, str]
+
+
+@frozen
 class RecordingStarted:
     """A recording runs; where its files are."""
 
@@ -403,6 +429,7 @@ EngineCommand: TypeAlias = (
     | Receive
     | StopReceiving
     | CloseCall
+    | TestSound
     | ListDevices
     | Pcm
 )
@@ -417,6 +444,7 @@ EngineReport: TypeAlias = (
     | SoundProblem
     | SoundStarted
     | Sending
+    | SoundTested
     | RecordingStarted
     | RecordingStopped
     | Devices

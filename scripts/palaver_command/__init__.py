@@ -44,8 +44,8 @@ commands
   conformance
              try whether a server, ours or another one, keeps the protocol
              palaver conformance http://127.0.0.1:8440
-  doctor     say what this machine has of all that Palaver can use, and how to get what it lacks
-             palaver doctor
+  doctor     look at this machine, its sound, and the network to a server: what is amiss, and what would help
+             palaver doctor http://127.0.0.1:8440
   devices    list microphones and loudspeakers, as --input and --output take them
              palaver devices
 

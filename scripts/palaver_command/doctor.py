@@ -1,84 +1,62 @@
-"""`palaver doctor`: what this machine has of all that Palaver can use, and how to get what it lacks."""
+"""`palaver doctor`: what this machine has of all that Palaver can use, how sound and network are, what would help."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
-from pathlib import Path
-from typing import Final
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
 
-from attrs import asdict, frozen
+from attrs import asdict
 
-UDP_BUFFER: Final = 4 * 1024 * 1024  # bytes that a media worker asks for
-RECEIVE_LIMIT: Final = Path("/proc/sys/net/core/rmem_max")
-PRECEDENCE: Final = -10  # niceness of media worker and sound engine
+from palaver_client import arguments, running
+from palaver_client.arguments import DEFAULT_URL, Parser
+from palaver_protocol import text
 
+from .doctor_machine import look_at_machine
+from .doctor_network import look_at_network
+from .doctor_sound import Chosen, look_at_sound
+from .findings import Finding
 
-@frozen
-class Finding:
-    """One thing looked at; `remedy` is empty where nothing is wrong."""
-
-    what: str
-    found: str
-    remedy: str = ""
-
-
-def look() -> Iterator[Finding]:
-    """All that there is to say, one by one."""
-    yield Finding(
-        "Palaver", f"{version('palaver')}, Python {platform.python_version()}, {platform.platform(terse=True)}"
-    )
-    yield look_at_core()
-    yield from look_at_buffers()
-    yield look_at_precedence()
-
-
-def look_at_core() -> Finding:
-    """By which core a media worker of this machine forwards."""
-    from palaver_worker.fanout import CHOICE, find_core
-
-    what = "Media worker's core"
-    if find_core().name == "c":
-        return Finding(what, "c")
-    if os.environ.get(CHOICE) == "python":
-        return Finding(what, "python", f"{CHOICE}=python asks for it: the core in C, without that, takes less CPU")
-    remedy = "the core in C takes less CPU: install a C compiler (apt-get install gcc), then install Palaver again"
-    return Finding(what, "python", remedy)
-
-
-def look_at_buffers() -> Iterator[Finding]:
-    """Whether the kernel gives a media worker the buffer that it asks for."""
-    if RECEIVE_LIMIT.exists():
-        limit = int(RECEIVE_LIMIT.read_text())
-        remedy = f"a busy server loses packets: sysctl -w net.core.rmem_max={UDP_BUFFER} net.core.wmem_max={UDP_BUFFER}"
-        yield Finding("UDP buffers", f"up to {limit // 1024} KiB", "" if limit >= UDP_BUFFER else remedy)
-
-
-def look_at_precedence() -> Finding:
-    """Whether sound may go before other work."""
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NICE) if hasattr(resource, "RLIMIT_NICE") else (0, 0)
-    may = os.geteuid() == 0 or 20 - soft <= PRECEDENCE
-    remedy = f"sound may falter on a busy machine: allow a niceness of {PRECEDENCE} (ulimit -e, limits.conf: nice)"
-    return Finding("Precedence", "may be taken" if may else "may not be taken", "" if may else remedy)
+NAME: Final = "palaver doctor"
+PURPOSE: Final = """\
+Says what this machine has of all that Palaver can use, and how to get what it lacks. It plays four short sounds and
+listens for them; with the address of a server it also tries the network to there, in a room of its own."""
+EXAMPLE: Final = f"{NAME} {DEFAULT_URL}"
 
 
 def main(argv: Sequence[str]) -> int:
     """Look at everything and tell; 1 if something is missing."""
-    parser = argparse.ArgumentParser(prog="palaver doctor", description=__doc__)
+    parser = Parser(NAME, PURPOSE, EXAMPLE)
+    parser.add_argument("url", metavar="URL", nargs="?", type=arguments.url, help="a server, to try the network, too")
+    parser.add_argument("--input", default="device", metavar="SOURCE", help=f"the microphone: {arguments.SOURCES}")
+    parser.add_argument("--output", default="device", metavar="SINK", help=f"the loudspeaker: {arguments.SINKS}")
+    parser.add_argument("--no-sound", action="store_true", help="play nothing and do not listen")
     parser.add_argument("--json", action="store_true", help="objects of what, found and remedy (empty: all is well)")
-    options = parser.parse_args(argv)
-    findings = list(look())
+    return running.run(NAME, partial(look, parser.parse(argv)))
+
+
+async def look(options: Any) -> int:
+    """Tell each finding when it is there, or all of them as JSON."""
+    found: list[Finding] = []
+
+    def tell(finding: Finding) -> None:
+        found.append(finding)
+        if not options.json:
+            print("\n".join(lines(finding)), flush=True)
+
+    for finding in look_at_machine():
+        tell(finding)
+    if not options.no_sound:
+        await look_at_sound(Chosen(options.input, options.output), tell)
+    if options.url:
+        await look_at_network(options.url, tell)
     if options.json:
-        print(json.dumps([asdict(each) for each in findings], indent=2))
-    else:
-        for each in findings:
-            print(f"{'!' if each.remedy else ' '} {each.what:20} {each.found}")
-            if each.remedy:
-                print(f"  {'':20} {each.remedy}")
-    return int(any(each.remedy for each in findings))
+        print(json.dumps([asdict(each) for each in found], indent=2), flush=True)
+    return int(any(each.remedy for each in found))
+
+
+def lines(finding: Finding) -> list[str]:
+    """A finding for people; an exclamation mark for what should be mended."""
+    first = f"{'!' if finding.remedy else ' '} {finding.what:20} {text.one_line(finding.found)}"
+    return [first, f"  {'':20} {text.one_line(finding.remedy)}"] if finding.remedy else [first]

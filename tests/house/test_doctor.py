@@ -6,30 +6,85 @@ import subprocess
 import sys
 
 import pytest
+import trio
 
-from running import PYTHONPATH
+from running import PYTHONPATH, serving
+from sound_server import virtual_sound
 
 
-def doctor(*options, core=""):
+def doctor(*options, core="", env=os.environ):
     return subprocess.run(
         [sys.executable, "-m", "palaver_command", "doctor", *options],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH, "PALAVER_FANOUT": core},
+        env={**env, "PYTHONPATH": PYTHONPATH, "PALAVER_FANOUT": core},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
+def findings(*options, core="", env=os.environ):
+    done = doctor("--json", *options, core=core, env=env)
+    assert done.stderr == ""
+    found = {each["what"]: each for each in json.loads(done.stdout)}
+    assert done.returncode == int(any(each["remedy"] for each in found.values()))
+    return found
+
+
 @pytest.mark.parametrize(("core", "has_remedy"), [("c", False), ("python", True)])
 def test_the_core_in_use_is_told(core, has_remedy):
-    findings = {each["what"]: each for each in json.loads(doctor("--json", core=core).stdout)}
-    assert findings["Media worker's core"]["found"] == core
-    assert bool(findings["Media worker's core"]["remedy"]) is has_remedy
+    core_found = findings("--no-sound", core=core)["Media worker's core"]
+    assert core_found["found"] == core
+    assert bool(core_found["remedy"]) is has_remedy
 
 
 def test_in_plain_words():
-    done = doctor(core="python")
+    done = doctor("--no-sound", core="python")
     assert done.stderr == ""
     assert done.returncode == 1
     assert "!  Media worker's core  python" in done.stdout.replace("! ", "!  ")
     assert "PALAVER_FANOUT=python asks for it" in done.stdout
+
+
+@pytest.mark.trio
+async def test_the_network_to_a_server_is_tried_with_real_sound():
+    async with serving() as (url, _):
+        found = await trio.to_thread.run_sync(lambda: findings("--no-sound", url))
+    assert found["Server"]["found"].startswith("connected in ")
+    assert found["Round trip"]["found"].endswith(" ms over UDP")
+    assert found["Loss"]["found"].startswith("0.0% of 300")
+    assert "of a core" in found["CPU"]["found"]
+
+
+@pytest.mark.trio
+async def test_where_udp_does_not_pass_it_says_so_and_what_would_help():
+    async with serving("--announce", "127.0.0.9") as (url, _):  # where nobody is
+        found = await trio.to_thread.run_sync(lambda: findings("--no-sound", url))
+    assert found["UDP"]["found"].startswith("no sound passes")
+    assert "--media-port" in found["UDP"]["remedy"]
+
+
+def test_an_address_where_no_server_is():
+    found = findings("--no-sound", "http://127.0.0.1:9")
+    assert "127.0.0.1:9" in found["Server"]["found"]
+    assert found["Server"]["remedy"]
+
+
+@pytest.mark.sound
+def test_devices_are_listed_and_the_echo_path_is_measured(tmp_path):
+    with virtual_sound(tmp_path, ["alice"]) as sound:
+        join = "load-module module-loopback source=alice_speaker.monitor sink=alice_cable latency_msec=60"
+        subprocess.run(["pactl", *join.split()], env=sound.env, check=True)
+        found = findings("--input", "device:alice", "--output", "device:alice", env=sound.env)
+        assert "alice" in found["Microphones"]["found"]
+        assert "ms from loudspeaker to microphone" in found["Echo path"]["found"]
+        found = findings("--input", "device:nothing", "--output", "device:alice", env=sound.env)
+        assert "nothing" in found["Microphone"]["found"]
+        assert found["Microphone"]["remedy"]
+
+
+def test_a_machine_without_sound_is_told_so_and_what_would_help(tmp_path):
+    (tmp_path / "asound.conf").write_text("")
+    env = {**os.environ, "ALSA_CONFIG_PATH": str(tmp_path / "asound.conf"), "PULSE_SERVER": "unix:/nowhere"}
+    found = findings(env=env)
+    assert found["Microphones"]["remedy"]
+    assert found["Loudspeakers"]["remedy"]

@@ -40,12 +40,14 @@ from palaver_media.engine_messages import (
     StopReceiving,
     StopRecording,
     StopSending,
+    TestSound,
 )
 from palaver_media.worker_messages import Beat
 
 from . import devices, follow, watch
 from .call import Call
 from .census import Census
+from .loopback import Loopback
 from .specs import SoundError
 from .streams import Stream, within
 from .studio import Studio
@@ -95,6 +97,7 @@ class Engine:
     studio: Studio
     calls: dict[str, Call] = field(factory=dict)
     _census: Census = field(factory=Census.of_system)
+    _tests: set[asyncio.Task[None]] = field(factory=set)
     _told_stats: float = field(factory=time.monotonic)
 
     def apply(self, command: EngineCommand) -> None:
@@ -103,7 +106,7 @@ class Engine:
             self._apply(command)
         except Exception:
             log.exception("%s", type(command).__name__)
-            if not isinstance(command, ListDevices):
+            if not isinstance(command, ListDevices | TestSound):
                 self._close(command.call)
 
     def tell_levels(self) -> None:
@@ -133,10 +136,12 @@ class Engine:
         """End all calls and threads."""
         for name in list(self.calls):
             self._close(name)
+        for test in self._tests:
+            test.cancel()
         self.studio.close()
 
     def _apply(self, command: EngineCommand) -> None:
-        if not isinstance(command, OpenCall | ListDevices) and command.call not in self.calls:
+        if not isinstance(command, OpenCall | TestSound | ListDevices) and command.call not in self.calls:
             return  # it was closed, or never opened
         match command:
             case OpenCall():
@@ -176,6 +181,8 @@ class Engine:
                 self.calls[command.call].listening.stop(command.consumer)
             case Pcm():
                 self.calls[command.call].say(command.samples)
+            case TestSound():
+                self._test_sound(command)
             case ListDevices():
                 self.studio.control(self._list_devices)
             case _:
@@ -185,6 +192,13 @@ class Engine:
         call = self.calls.pop(name, None)
         if call is not None:
             call.close()
+
+    def _test_sound(self, command: TestSound) -> None:
+        studio = self.studio
+        test = Loopback(command, studio.ticker, studio.post, studio.control, studio.loop)
+        task = studio.loop.create_task(test.run())
+        self._tests.add(task)
+        task.add_done_callback(self._tests.discard)
 
     def _list_devices(self) -> None:
         """In the control thread; devices that came and went are seen only while none is open."""

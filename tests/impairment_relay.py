@@ -41,14 +41,15 @@ RTCP: Final = range(192, 224)
 
 @frozen
 class Route:
-    """What comes at `listen` goes to `target` by the paths `NAME there` and `NAME back`.
+    """What comes at `listen` goes to `target`, by the path `path`, and answers come back unharmed.
 
-    NAME is `name`, or where that is empty the one that new clients were last given.
+    Without a `path` each client has a name, the one that new clients were last given, and the paths `NAME there` and
+    `NAME back`.
     """
 
     listen: Address
     target: Address
-    name: str = ""
+    path: str = ""
 
 
 @define(eq=False)
@@ -161,9 +162,9 @@ class Carrier:
         if leg is None:
             listener, onward = self._legs[number].taker, _open((route.listen[0], 0))
             onward.connect(route.target)
-            name = route.name or self._newcomer
-            leg = self._clients[route.listen, source] = Leg(listener, f"{name} there", onward)
-            self._legs[onward.fileno()] = Leg(onward, f"{name} back", listener, source)
+            there, back = (route.path, "") if route.path else (f"{self._newcomer} {way}" for way in ("there", "back"))
+            leg = self._clients[route.listen, source] = Leg(listener, there, onward)
+            self._legs[onward.fileno()] = Leg(onward, back, listener, source)
         return leg
 
     def _arrival(self, ancillary: list[tuple[int, int, bytes]]) -> float:
@@ -197,7 +198,7 @@ class Relay:
         self._ask({"plans": {name.replace("_", " "): CONVERTER.unstructure(plan) for name, plan in plans.items()}})
 
     def statistics(self) -> dict[str, Any]:
-        """The tallies of all `paths`, and how late the relay itself sent: `late_ms_p50`, `late_ms_p99`, `late_ms_most`."""
+        """The tallies of all `paths`, and how late the relay itself sent: `late_ms_p50`, `_p99` and `_most`."""
         return cast(dict[str, Any], self._ask({}))
 
     def _ask(self, command: dict[str, Any]) -> Any:

@@ -89,7 +89,9 @@ def _first(failed: BaseExceptionGroup[Any]) -> BaseException:
 def machine() -> dict[str, str]:
     """On what."""
     try:
-        shown = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", PEER], capture_output=True, text=True, check=False)
+        shown = subprocess.run(
+            ["dpkg-query", "-W", "-f", "${Version}", PEER], capture_output=True, text=True, check=False
+        )
         peer = shown.stdout
     except OSError:
         peer = ""
@@ -113,7 +115,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables, with every utterance")
     parser.add_argument("--tune", action="store_true", help="voices, sentences and seeds to choose parameters by")
     parser.add_argument("--scenarios", nargs="+", choices=ALL, default=list(USUAL), help="what to try (most of it)")
-    parser.add_argument("--only", nargs="+", default=[], metavar="PRODUCT", help="palaver, baresip, or a name of --with")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="PRODUCT", help="palaver, baresip, or a name of --with"
+    )
     more = "another product: palaver with options, or lines typed"
     parser.add_argument("--with", action="append", default=[], metavar="NAME=OPTIONS", dest="more", help=more)
     parser.add_argument("--rounds", type=int, default=1, help="calls of each kind, each with other voices (1)")
@@ -122,7 +126,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--driver", choices=("pulse", "alsa"), default="pulse", help="baresip's sound driver (pulse)")
     options = parser.parse_args()
     named = dict(entry.partition("=")[::2] for entry in options.more)
-    products = {"palaver": palaver(), **{name: palaver(text) for name, text in named.items()}, PEER: baresip(options.driver)}
+    products = {
+        "palaver": palaver(),
+        **{name: palaver(text) for name, text in named.items()},
+        PEER: baresip(options.driver),
+    }
     if unknown := set(options.only) - set(products):
         parser.error(f"there is no product {', '.join(sorted(unknown))}: there are {', '.join(products)}")
     options.products = {name: product for name, product in products.items() if not options.only or name in options.only}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import socket
@@ -16,7 +15,7 @@ from attrs import field, frozen
 
 from impairment_relay import Relay, Route, relaying
 from running import Program, executing, running, serving
-from sound_server import VirtualSound
+from sound_server import FIRST, VirtualSound
 
 from .cpu import child_of
 from .sip import proxying
@@ -61,20 +60,20 @@ def palaver(options: str = "") -> Product:
         media = free_ports(2)  # the worker's, and that of its spare
         routes = [Route((FAR, port), (OURS, port)) for port in (media, media + 1)]
         with relaying(*routes) as relay:
-            async with serving("--media-port", str(media), "--announce", FAR) as (url, _):
-                async with _joined(url, "alice", sound, env, relay, arguments) as alice:
-                    async with _joined(url, "bob", sound, env, relay, arguments) as bob:
-                        programs = {"alice": alice, "bob": bob}
-                        for program in programs.values():
-                            await program.wait_event("mediaStarted")
-                            for line in typed:
-                                await program.say(line)
-                        pids = {name: child_of(program.process.pid) for name, program in programs.items()}
-                        yield Talk(
-                            pids, relay, lambda: {name: program.events("stats") for name, program in programs.items()}
-                        )
-                        for program in programs.values():
-                            await program.end()
+            async with (
+                serving("--media-port", str(media), "--announce", FAR) as (url, _),
+                _joined(url, "alice", sound, env, relay, arguments) as alice,
+                _joined(url, "bob", sound, env, relay, arguments) as bob,
+            ):
+                programs = {"alice": alice, "bob": bob}
+                for program in programs.values():
+                    await program.wait_event("mediaStarted", patience=60)
+                    for line in typed:
+                        await program.say(line)
+                pids = {name: child_of(program.process.pid) for name, program in programs.items()}
+                yield Talk(pids, relay, lambda: {name: program.events("stats") for name, program in programs.items()})
+                for program in programs.values():
+                    await program.end()
 
     return call
 
@@ -122,7 +121,7 @@ opus_packet_loss 10
 def baresip(driver: str = "pulse") -> Product:
     """Debian's baresip: as it comes, but for Opus at 48 kb/s with FEC for 10 % loss, called directly.
 
-    It has neither echo cancellation nor noise suppression.
+    It has neither echo cancellation nor noise suppression. It is given the precedence that Palaver's engine takes.
     """
 
     @asynccontextmanager
@@ -140,9 +139,9 @@ def baresip(driver: str = "pulse") -> Product:
             async with proxying(sip["bob"], ports) as proxy:
                 homes = {person: _home(sound, person, driver, sip[person], rtp[person]) for person in PEOPLE}
                 dial = f"/dial sip:bob@{OURS}:{proxy}"
-                async with executing("baresip", "-4", "-f", str(homes["bob"]), env=sound.env) as bob:
+                async with executing(*FIRST, "baresip", "-4", "-f", str(homes["bob"]), env=sound.env) as bob:
                     await bob.wait_line(lambda line: "baresip is ready" in line)
-                    line = ("baresip", "-4", "-f", str(homes["alice"]), "-e", dial)
+                    line = (*FIRST, "baresip", "-4", "-f", str(homes["alice"]), "-e", dial)
                     async with executing(*line, env=sound.env) as alice:
                         await alice.wait_line(lambda line: "established" in line)
                         yield Talk({"alice": alice.process.pid, "bob": bob.process.pid}, relay)

@@ -6,18 +6,18 @@ import os
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
 from sound_server import FIRST, VirtualSound
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 RATE: Final = 48_000
-LATENCY_MS: Final = 20  # what a client's own streams ask of a sink; less would hurry the sink, and change what is measured
+LATENCY_MS: Final = (
+    20  # what a client's own streams ask of a sink; less would hurry the sink, and change what is measured
+)
 
 
 @frozen

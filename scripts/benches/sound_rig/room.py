@@ -7,17 +7,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 import numpy as np
 from attrs import asdict, define, field, frozen
+from numpy.typing import NDArray
 
 from impairment_relay import take_precedence
 from running import PYTHONPATH
 from sound_server import VirtualSound
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 RATE: Final = 48_000
 BLOCK: Final = 480

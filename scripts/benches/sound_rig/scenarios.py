@@ -30,12 +30,11 @@ STALL: Final = Stall(at=5.0, seconds=0.5)
 NEAR_MS: Final = 20.0  # of the former delay: then it is back
 BREATH: Final = np.zeros(round(0.15 * RATE), np.int16)  # between sentences of one who goes on
 
-LOSSY: Final = {"delay_ms": 20.0, "jitter_ms": 10.0}
 NETWORKS: Final = {
     "clean": Conditions(),
-    "jitter-loss": Conditions(loss=0.1, **LOSSY),
+    "jitter-loss": Conditions(loss=0.1, delay_ms=20, jitter_ms=10),
     "loss": Conditions(loss=0.1),
-    "burst": Conditions(loss=0.1, burst=3),
+    "burst": Conditions(loss=0.1, burst=3),  # the mean, in packets
 }
 ROOMS: Final = {
     "echo-near": Acoustics(delay_ms=0),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import scipy.signal
 from attrs import frozen
-from pesq import NoUtterancesError, pesq
 from pystoi import stoi
 
 from .recorder import RATE, Recording
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Samples = "NDArray[np.float64]"
 WIDE: Final = 16_000  # Hz, PESQ-WB's rate
 MARGIN: Final = 0.25  # s of silence around what is scored
 EARLIEST, LATEST = -0.05, 1.0  # s that hearing may come after saying
@@ -66,9 +64,11 @@ def hear(utterance: NDArray[np.int16], said_at: float, ear: Recording) -> Heard 
 
 def pesq_wide(clean: NDArray[np.float64], heard: NDArray[np.float64]) -> float:
     """PESQ-WB (ITU-T P.862.2) of 48 kHz samples."""
-    pair = [scipy.signal.resample_poly(sound, WIDE, RATE) / 32768 for sound in (clean, heard)]
+    from pesq import NoUtterancesError, pesq  # pyright: ignore[reportMissingImports] -- of the group `bench` alone
+
+    reference, degraded = (scipy.signal.resample_poly(sound, WIDE, RATE) / 32768 for sound in (clean, heard))
     try:
-        return float(cast(float, pesq(WIDE, *pair, "wb")))
+        return float(pesq(WIDE, reference, degraded, "wb"))
     except NoUtterancesError:
         return 1.0
 
@@ -122,8 +122,9 @@ def level_db(samples: NDArray[np.float64]) -> float:
 def loss_db(
     echo: Recording, left: Recording, delay_s: float, start: float, end: float, quietest_db: float = -50.0
 ) -> float:
-    """How much quieter what is left of an echo is (dB) between two times, `delay_s` later; the median of the moments
-    (0.1 s) in which there is an echo.
+    """How much quieter what is left of an echo is (dB), `delay_s` later.
+
+    It is the median over the moments (0.1 s) between two times in which there is an echo.
 
     Raises:
         statistics.StatisticsError: there is none.

@@ -6,11 +6,14 @@ import re
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Final, TypeAlias
 
 import trio
 
-PORT = re.compile(rb"^m=audio (\d+)", re.MULTILINE)
-LENGTH = re.compile(rb"^(Content-Length|l):[ \t]*\d+", re.MULTILINE | re.IGNORECASE)
+Address: TypeAlias = tuple[str, int]
+
+PORT: Final = re.compile(rb"^m=audio (\d+)", re.MULTILINE)
+LENGTH: Final = re.compile(rb"^(Content-Length|l):[ \t]*\d+", re.MULTILINE | re.IGNORECASE)
 
 
 def reroute(message: bytes, ports: Mapping[int, int]) -> bytes:
@@ -23,31 +26,34 @@ def reroute(message: bytes, ports: Mapping[int, int]) -> bytes:
 @asynccontextmanager
 async def proxying(callee: int, ports: Mapping[int, int]) -> AsyncIterator[int]:
     """A proxy to the user agent at UDP port `callee` of loopback, for one caller; its own port."""
-    near = trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    far = trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with near, far:
-        await near.bind(("127.0.0.1", 0))
-        await far.connect(("127.0.0.1", callee))
-        caller: list[tuple[str, int]] = []
+    with _opened() as near, _opened() as far:
+        far.connect(("127.0.0.1", callee))
+        callers: list[Address] = []
+
+        async def there() -> None:
+            while True:
+                message, caller = await _take(near)
+                callers[:] = [caller]
+                far.send(reroute(message, ports))
+
+        async def back() -> None:
+            while True:
+                message, _ = await _take(far)
+                near.sendto(reroute(message, ports), callers[0])
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_there, near, far, caller, ports)
-            nursery.start_soon(_back, near, far, caller, ports)
+            nursery.start_soon(there)
+            nursery.start_soon(back)
             yield near.getsockname()[1]
             nursery.cancel_scope.cancel()
 
 
-async def _there(
-    near: trio.socket.SocketType, far: trio.socket.SocketType, caller: list[tuple[str, int]], ports: Mapping[int, int]
-) -> None:
-    while True:
-        message, source = await near.recvfrom(65536)
-        caller[:] = [source]
-        await far.send(reroute(message, ports))
+def _opened() -> socket.socket:
+    end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    end.bind(("127.0.0.1", 0))
+    return end
 
 
-async def _back(
-    near: trio.socket.SocketType, far: trio.socket.SocketType, caller: list[tuple[str, int]], ports: Mapping[int, int]
-) -> None:
-    while True:
-        message = await far.recv(65536)
-        await near.sendto(reroute(message, ports), caller[0])
+async def _take(end: socket.socket) -> tuple[bytes, Address]:
+    await trio.lowlevel.wait_readable(end)
+    return end.recvfrom(65536)

@@ -62,7 +62,9 @@ def _rows(calls: list[Call], columns: tuple[tuple[str, str, int], ...]) -> Itera
         for product in dict.fromkeys(call["product"] for call in calls):
             these = [call for call in calls if (call["scenario"], call["product"]) == (scenario, product)]
             good = [call for call in these if "problem" not in call]
-            figures = [_figure(good, key, places).rjust(width) for (_, key, places), width in zip(columns, widths, strict=True)]
+            figures = [
+                _figure(good, key, places).rjust(width) for (_, key, places), width in zip(columns, widths, strict=True)
+            ]
             if these:
                 yield f"  {scenario:<12} {product:<12} {'  '.join(figures)}"
             yield from (f"  {'':<25} {call['problem']}" for call in these if "problem" in call)

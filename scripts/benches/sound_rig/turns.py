@@ -6,11 +6,12 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import trio
 from attrs import field, frozen
+from numpy.typing import NDArray
 
 from sound_server import VirtualSound
 
@@ -18,10 +19,7 @@ from .recorder import Recorder, Recording
 from .scores import Heard, find, hear
 from .voices import RATE
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-PAUSE: Final = 0.6  # s between two turns: longer than any delay that is measured
+PAUSE: Final = 0.5  # s between two turns: longer than any delay that is measured
 LEAD: Final = 0.3  # s before the first
 TAIL: Final = 1.2  # s after the last: what was said must arrive
 SEARCH: Final = 0.6  # s that playing may begin later than it was asked for
@@ -110,8 +108,8 @@ async def conversing(sound: VirtualSound, turns: tuple[Turn, ...]) -> AsyncItera
         for player in players:
             await trio.to_thread.run_sync(player.wait)
     finally:
-        ends = [{who: recorder.stop() for who, recorder in each.items()} for each in (mouths, ears)]
-    talking.done.append(Conversation(turns, *ends, began))
+        said, heard = ({who: recorder.stop() for who, recorder in each.items()} for each in (mouths, ears))
+    talking.done.append(Conversation(turns, said, heard, began))
 
 
 def summary(heard: Iterable[Heard | None]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import trio
 
 from benches.sound_rig.products import Product, Unavailable, baresip, palaver
-from benches.sound_rig.scenarios import ALL, ROOMS, USUAL, Round, measure
+from benches.sound_rig.scenarios import ALL, CROWD, ROOMS, USUAL, Round, measure
 from benches.sound_rig.table import table
 from benches.sound_rig.voices import REPORT, TUNE
 from sound_server import virtual_sound
@@ -38,12 +38,13 @@ scenarios:
                 near (as soon as the devices can), middle (120 ms later), far (300 ms later, drifting by 50 ppm), drift.
                 Alice talks for ten seconds, then they take turns. How much less (dB) of it she hears than went into
                 Bob's microphone, 3 to 5 s after she began and from 5 s on, and how well Bob is understood.
+  crowd         eight people who all talk at once, two of them with devices: CPU of these two
 
 Choose parameters by --tune (other voices, sentences and seeds), and report what comes out without. To try settings, add
 a product with options of `palaver call`, or with what is typed there; both may come together, with ; between them:
 
-  scripts/bench sound --tune --with 'headset=--profile headset' --with 'far=/headset on; /bitrate 64000'
-  scripts/bench sound --only palaver --scenarios clean burst --rounds 3
+  scripts/bench sound --tune --with 'NAME=--option value; /command' --scenarios clean burst --rounds 3
+  scripts/bench sound --only palaver NAME --with 'NAME=--option value'
 
 A call takes about half a minute, all of it about six. The machine should have nothing else to do: look at the
 relay's own lateness (p99) before you believe a figure.
@@ -58,8 +59,8 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
         for number in range(options.rounds):
             seed = (split.seed if options.seed is None else options.seed) + number
             for name, product in options.products.items():
-                if scenario in ROOMS and name == PEER and PEER not in options.only:
-                    continue  # it does nothing about an echo
+                if name == PEER and (scenario == CROWD or (scenario in ROOMS and PEER not in options.only)):
+                    continue  # it calls one other, and does nothing about an echo
                 print(f"{scenario}, {name}, seed {seed}", file=sys.stderr)
                 figures = await one_call(product, scenario, split, seed, options.turns)
                 found["calls"].append({"scenario": scenario, "product": name, "seed": seed, **figures})
@@ -114,7 +115,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables, with every utterance")
     parser.add_argument("--tune", action="store_true", help="voices, sentences and seeds to choose parameters by")
-    parser.add_argument("--scenarios", nargs="+", choices=ALL, default=list(USUAL), help="what to try (most of it)")
+    parser.add_argument(
+        "--scenarios", nargs="+", choices=ALL, default=list(USUAL), metavar="SCENARIO", help="(most of them)"
+    )
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="PRODUCT", help="palaver, baresip, or a name of --with"
     )

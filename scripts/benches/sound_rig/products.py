@@ -33,12 +33,14 @@ class Unavailable(Exception):
 class Talk:
     """A call that stands. `pids` are the processes that do the sound, by person.
 
-    `statistics` are what the program says of itself since the call began, one JSON object a second, by person.
+    `statistics` are what the program says of itself since the call began, one JSON object a second, by person. `talker`
+    brings in another one who says what is in a file, and ends with the block; None where a call is of two.
     """
 
     pids: dict[str, int]
     relay: Relay
     statistics: Callable[[], dict[str, list[dict[str, Any]]]] = field(default=dict)
+    talker: Callable[[str, Path], AbstractAsyncContextManager[Program]] | None = None
 
 
 Product: TypeAlias = Callable[[VirtualSound], AbstractAsyncContextManager[Talk]]
@@ -57,13 +59,14 @@ def palaver(options: str = "") -> Product:
     async def call(sound: VirtualSound) -> AsyncIterator[Talk]:
         folder = str(sound.folder)
         env = {**sound.env, "XDG_CONFIG_HOME": folder, "XDG_STATE_HOME": folder}
+        devices = {person: f"device:{sound.headset(person)}" for person in PEOPLE}
         media = free_ports(2)  # the worker's, and that of its spare
         routes = [Route((FAR, port), (OURS, port)) for port in (media, media + 1)]
         with relaying(*routes) as relay:
             async with (
                 serving("--media-port", str(media), "--announce", FAR) as (url, _),
-                _joined(url, "alice", sound, env, relay, arguments) as alice,
-                _joined(url, "bob", sound, env, relay, arguments) as bob,
+                _joined(url, "alice", devices["alice"], devices["alice"], env, relay, arguments) as alice,
+                _joined(url, "bob", devices["bob"], devices["bob"], env, relay, arguments) as bob,
             ):
                 programs = {"alice": alice, "bob": bob}
                 for program in programs.values():
@@ -71,7 +74,12 @@ def palaver(options: str = "") -> Product:
                     for line in typed:
                         await program.say(line)
                 pids = {name: child_of(program.process.pid) for name, program in programs.items()}
-                yield Talk(pids, relay, lambda: {name: program.events("stats") for name, program in programs.items()})
+                yield Talk(
+                    pids,
+                    relay,
+                    statistics=lambda: {name: program.events("stats") for name, program in programs.items()},
+                    talker=lambda name, file: _joined(url, name, f"file:{file}", "null", env, relay, arguments),
+                )
                 for program in programs.values():
                     await program.end()
 
@@ -80,11 +88,10 @@ def palaver(options: str = "") -> Product:
 
 @asynccontextmanager
 async def _joined(
-    url: str, name: str, sound: VirtualSound, env: dict[str, str], relay: Relay, more: list[str]
+    url: str, name: str, source: str, sink: str, env: dict[str, str], relay: Relay, more: list[str]
 ) -> AsyncIterator[Program]:
-    device = f"device:{sound.headset(name)}"
     relay.name(name)
-    line = ("call", url, "--room", "rig", "--name", name, "--input", device, "--output", device, "--json", *more)
+    line = ("call", url, "--room", "rig", "--name", name, "--input", source, "--output", sink, "--json", *more)
     async with running(*line, env=env) as program:
         await program.wait_event("media", state="connected")  # by now both its transports are known to the relay
         yield program

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,11 +16,11 @@ from impairment import Conditions, Plan, Stall
 from sound_server import VirtualSound
 
 from .cpu import cpu_seconds
-from .products import Product, Talk
+from .products import Product, Talk, Unavailable
 from .room import Acoustics, echoing
 from .scores import delays, find, loss_db, recovery
 from .turns import Conversation, Turn, conversing, summary, take_turns
-from .voices import RATE, Split, utterances
+from .voices import RATE, Split, save, utterances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,8 +43,11 @@ ROOMS: Final = {
     "echo-drift": Acoustics(delay_ms=0, drift_ppm=50),
 }
 STALLED: Final = "stall"
-USUAL: Final = (*NETWORKS, STALLED, "echo-near", "echo-far")
-ALL: Final = (*NETWORKS, STALLED, *ROOMS)
+CROWD: Final = "crowd"
+CROWDED: Final = 8  # people
+CROWD_S: Final = 8.0  # for which the crowd is watched
+USUAL: Final = (*NETWORKS, STALLED, "echo-near", "echo-far", CROWD)
+ALL: Final = (*NETWORKS, STALLED, *ROOMS, CROWD)
 Figures = dict[str, Any]
 
 
@@ -66,7 +69,9 @@ async def measure(product: Product, scenario: str, this: Round) -> Figures:
     """The figures of one call."""
     if scenario in NETWORKS:
         return await _over_network(product, NETWORKS[scenario], this)
-    return await _with_stall(product, this) if scenario == STALLED else await _in_room(product, ROOMS[scenario], this)
+    if scenario in ROOMS:
+        return await _in_room(product, ROOMS[scenario], this)
+    return await (_with_stall if scenario == STALLED else _in_crowd)(product, this)
 
 
 async def _over_network(product: Product, conditions: Conditions, this: Round) -> Figures:
@@ -96,6 +101,26 @@ async def _in_room(product: Product, acoustics: Acoustics, this: Round) -> Figur
     turns = take_turns([("alice", go_on(far)), ("bob", near), ("alice", reply), ("bob", last)])
     conversation, watched = await _hold(product, this.sound, turns, Plan(this.seed), acoustics)
     return {**echo_left(conversation), **watched}
+
+
+async def _in_crowd(product: Product, this: Round) -> Figures:
+    """Eight people who all talk at once: what the engines of the two with devices cost."""
+    said, file = go_on(this.utterances(6)), this.sound.folder / "talker.wav"
+    said = np.tile(said, 4)  # it lasts until everybody has come
+    save(said, file)
+    async with AsyncExitStack() as stack:
+        talk = await stack.enter_async_context(product(this.sound))
+        if talk.talker is None:
+            raise Unavailable("it calls one other")
+        for number in range(CROWDED - len(talk.pids)):
+            await stack.enter_async_context(talk.talker(f"talker{number}", file))
+        for person in talk.pids:
+            this.sound.play(person, said)
+        await trio.sleep(SETTLE)
+        with _watching(talk) as watched:
+            await trio.sleep(CROWD_S)
+        lines = [line for each in talk.statistics().values() for line in each[-3:]]
+    return {"heard": statistics.median(len(line["users"]) for line in lines), **watched}
 
 
 def go_on(said: list[NDArray[np.int16]]) -> NDArray[np.int16]:

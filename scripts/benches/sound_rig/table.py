@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable
 from typing import Any, Final
 
-from .scenarios import NETWORKS, ROOMS, STALLED
+from .scenarios import CROWD, NETWORKS, ROOMS, STALLED
 
 Call = dict[str, Any]
 AIMS: Final = {
@@ -16,6 +16,7 @@ AIMS: Final = {
     "loss": "STOI >= .97",
     "burst": "STOI >= .92",
     STALLED: "back within 20 ms in 5 s",
+    CROWD: "CPU <= 20 %",
     "echo": ">= 20 dB within 3 s, >= 35 dB after 5 s, STOI >= .93",
 }
 TURNS: Final = (
@@ -38,6 +39,7 @@ ECHOES: Final = (
     ("STOI", "near_stoi", 3),
     ("delay, ms", "delay_ms", 0),
 )
+CROWDS: Final = (("voices heard", "heard", 0), ("played, %", "played", 1))
 ALWAYS: Final = (("CPU, %", "cpu", 1), ("lost, %", "lost", 1), ("relay p99, ms", "late_ms", 1))
 
 
@@ -45,7 +47,12 @@ def table(found: dict[str, Any]) -> str:
     """All of it; where a kind of call was made several times, the median."""
     head = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
     lines = [f"{head}; {found['voices']} voices"]
-    kinds = (("over networks", TURNS, NETWORKS), ("a stall", STALLS, (STALLED,)), ("echoes", ECHOES, ROOMS))
+    kinds = (
+        ("over networks", TURNS, NETWORKS),
+        ("a stall", STALLS, (STALLED,)),
+        ("echoes", ECHOES, ROOMS),
+        ("eight who all talk", CROWDS, (CROWD,)),
+    )
     for title, columns, scenarios in kinds:
         calls = [call for call in found["calls"] if call["scenario"] in scenarios]
         if calls:

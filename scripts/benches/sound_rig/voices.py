@@ -79,6 +79,15 @@ def utterances(split: Split, count: int, seed: int, folder: Path) -> list[NDArra
     return spoken
 
 
+def save(samples: NDArray[np.int16], path: Path) -> None:
+    """Write a WAV file."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+
+
 def _speak(speaker: str, sentences: itertools.cycle[str], folder: Path) -> NDArray[np.int16]:
     """One sentence, or as many as make it long enough."""
     parts: list[NDArray[np.int16]] = []

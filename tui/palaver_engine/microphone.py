@@ -24,6 +24,7 @@ class Microphone:
     is_muted: bool = False
     meter: Meter = field(factory=Meter)
     sender: Sender | None = None
+    tap: Callable[[Samples | None], None] | None = None  # is given what is said, None while muted; in the sound thread
     _capture: Capture = field(factory=Capture)
     _encoding: Encoding = field(factory=Encoding)
     _is_key_down: bool = False
@@ -34,6 +35,8 @@ class Microphone:
         now = time.monotonic()
         if block is not None:
             self.meter.add(block)
+        if self.tap is not None:
+            self.tap(None if self.is_muted else block)
         sender = self.sender
         if sender is None:
             return

@@ -22,7 +22,9 @@ def heard(mixing: Mixing, **voices: NDArray[np.int16]) -> NDArray[np.int16]:
     """What comes of whole voices of one length, block by block."""
     size = len(next(iter(voices.values())))
     starts = range(0, size - BLOCK + 1, BLOCK)
-    return np.concatenate([mixing.mix({name: voice[at : at + BLOCK] for name, voice in voices.items()}) for at in starts])
+    return np.concatenate(
+        [mixing.mix({name: voice[at : at + BLOCK] for name, voice in voices.items()}) for at in starts]
+    )
 
 
 def steepest(samples: NDArray[np.int16]) -> int:

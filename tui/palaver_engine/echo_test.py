@@ -18,8 +18,10 @@ class EchoTest:
     """`talk` belongs to the sound thread of the source, `hear` to that of the sink."""
 
     def __init__(self) -> None:
-        """Raises:
-        OpusMissing: there is no libopus.
+        """Begin in silence.
+
+        Raises:
+            OpusMissing: there is no libopus.
         """
         self._encoder = Encoder()
         self._decoder = Decoder()

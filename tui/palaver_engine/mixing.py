@@ -63,7 +63,8 @@ class Mixing:
         after = [gain for _, _, gain in audible]
         changes = [before - gain for _, before, gain in audible]
         if not any(changes):
-            return np.dot(np.array(after, np.float32), wide)
+            total: Wide = np.dot(np.array(after, np.float32), wide)
+            return total
         fading: Wide = np.dot(np.array(changes, np.float32), wide)
         fading *= _FALL
         fading += np.dot(np.array(after, np.float32), wide)

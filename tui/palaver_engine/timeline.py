@@ -52,7 +52,7 @@ class Timeline:
     _heard: deque[Heard] = field(factory=deque)
     _said: deque[Said] = field(factory=deque)
     _last: Heard | None = None
-    _is_apart: bool = False  # what is said lags or leads, or there is none: it joins where its time is
+    _is_apart: bool = True  # what is said lags or leads, or there is none: it joins where its time is
 
     def put(self, event: Heard | Said) -> None:
         """Take 10 ms of what is heard or said."""
@@ -68,11 +68,11 @@ class Timeline:
         """What is complete by now; when all `is_over`, nothing is waited for."""
         while self._heard:
             heard = self._heard[0]
-            if self._said and self._said[0].now < heard.now - SLACK:
+            reach = TICK if self._is_apart else SLACK
+            if self._said and self._said[0].now < heard.now - reach:
                 self._said.popleft()
                 self._is_apart = True
                 continue
-            reach = TICK if self._is_apart else SLACK
             if self._said and self._said[0].now <= heard.now + reach:
                 said = self._said.popleft().block
                 self._is_apart = False

@@ -94,7 +94,7 @@ def test_who_is_deaf_hears_nothing_and_fades_out_and_in():
 
 def test_eight_loud_talkers_are_turned_down_and_not_distorted():
     voices = {str(seed): speech(4, seed, has_pauses=False) * np.int16(2) for seed in range(8)}
-    total = np.sum(list(voices.values()), axis=0, dtype=np.float64)
+    total = np.array(list(voices.values()), np.float64).sum(axis=0, keepdims=True)[0]
     assert np.abs(total).max() > 1.5 * 32_767
     limited = heard(Mixing(), **voices).astype(np.float64)
     assert np.abs(limited).max() <= CEILING + 1

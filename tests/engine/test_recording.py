@@ -58,8 +58,8 @@ def read(path: Path) -> NDArray[np.int16]:
         with wave.open(str(path)) as file:
             assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE, 1, 2)
             return np.frombuffer(file.readframes(file.getnframes()), "<i2")
-    with av.open(path) as container:
-        (stream,) = container.streams
+    with av.open(path, "r") as container:
+        (stream,) = container.streams.audio
         assert (stream.codec_context.name, stream.codec_context.layout.name) == ("opus", "mono")
         blocks = [frame.to_ndarray()[0] for frame in container.decode(stream)]
     samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
@@ -129,9 +129,9 @@ def test_one_who_comes_after_an_hour_costs_neither_time_nor_much_room(tmp_path, 
             file.setpos(3599 * RATE)
             found = sounds(np.frombuffer(file.readframes(2 * RATE), "<i2"))
     else:
-        with av.open(tmp_path / "Bob.ogg") as file:
-            assert file.duration / 1e6 == pytest.approx(3600.5, abs=0.01)
-            last = [packet.pts for packet in file.demux() if packet.size > 20]
+        with av.open(tmp_path / "Bob.ogg", "r") as container:
+            assert (container.duration or 0) / 1e6 == pytest.approx(3600.5, abs=0.01)
+            last = [packet.pts or 0 for packet in container.demux() if packet.size > 20]
             found = [((last[0] - 3599 * RATE), (last[-1] - 3599 * RATE))]
         assert (tmp_path / "Bob.ogg").stat().st_size < 1_000_000
     (edges,) = found

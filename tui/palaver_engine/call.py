@@ -44,7 +44,10 @@ REPORTS: Final = 31  # report blocks in one RTCP packet
 
 @define(eq=False)
 class Call:
-    """A call. `_on_rtcp` belongs to the receive thread, `_on_said`, `_transmit` to the source's, all else to the loop."""
+    """A call. `_on_rtcp` belongs to the receive thread, `_on_said` and `_transmit` to the source's sound thread.
+
+    All else belongs to the loop.
+    """
 
     name: str
     studio: Studio

@@ -118,13 +118,15 @@ class SetPersonVolume:
 class StartRecording:
     """Record the call into files in a new folder within `folder`: one for each voice, ours too, and one of all.
 
-    `names` says what to call the voices' files, by consumer; "" is ours. More may come while it records.
+    `names` says what to call the voices' files, by consumer; "" is ours. More may come while it records. The new folder
+    is called by date, time and `title`.
     """
 
     call: str
     folder: str
     form: RecordingForm
     names: dict[str, str]
+    title: str = ""
 
 
 @frozen
@@ -145,7 +147,10 @@ class StopRecording:
 
 @frozen
 class SetEchoTest:
-    """Play what the microphone says, as others would get it, a moment later; or no more."""
+    """Play what the microphone says, as others would get it, a moment later; or no more.
+
+    While it is on others get nothing of it, and being muted does not matter.
+    """
 
     call: str
     is_on: bool
@@ -383,7 +388,7 @@ class RecordingStarted:
 
 @frozen
 class RecordingStopped:
-    """It runs no more; `problem` is empty when it was stopped as asked. Files that could be kept are whole."""
+    """It runs no more; `problem` is empty when it was stopped as asked and nothing is missing. All files are whole."""
 
     call: str
     folder: str

@@ -68,7 +68,7 @@ class PersonVolume:
 
 
 class RecordingForm(enum.Enum):
-    """The files of a recording: Opus in Ogg as it came over the network, or samples."""
+    """The files of a recording: Opus in Ogg, or samples."""
 
     OGG = "ogg"
     WAV = "wav"

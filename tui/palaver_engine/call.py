@@ -13,18 +13,24 @@ from attrs import define, field
 from palaver_media import rtcp
 from palaver_media.engine_messages import (
     Levels,
+    NameTrack,
     OpenCall,
     OpenTransport,
     Send,
     Side,
     SoundProblem,
+    StartRecording,
     Stats,
     TransportConnected,
     TransportFailed,
 )
 
+from . import opus
+from .echo_test import EchoTest
 from .listening import Listening
 from .microphone import Microphone
+from .mixer import Samples
+from .recording import Recording
 from .sender import ntp_at
 from .sound import Sound
 from .sources import PcmSource
@@ -38,7 +44,10 @@ REPORTS: Final = 31  # report blocks in one RTCP packet
 
 @define(eq=False)
 class Call:
-    """A call. `_on_rtcp` belongs to the receive thread, all else to the loop."""
+    """A call. `_on_rtcp` belongs to the receive thread, `_on_said` and `_transmit` to the source's sound thread.
+
+    All else belongs to the loop.
+    """
 
     name: str
     studio: Studio
@@ -46,6 +55,9 @@ class Call:
     listening: Listening
     pcm: PcmSource = field(factory=PcmSource)
     _sound: Sound = field(init=False)
+    _is_muted: bool = False
+    _recording: Recording | None = None
+    _echo_test: EchoTest | None = None
     _takes_pcm: bool = False
     _transports: dict[str, Transport] = field(factory=dict)
     _ssrc: int = field(factory=lambda: secrets.randbits(32))  # of our receiver reports
@@ -56,6 +68,8 @@ class Call:
 
     def __attrs_post_init__(self) -> None:
         studio, talk, hear = self.studio, self.microphone.talk, self.listening.hear
+        self._is_muted = self.microphone.is_muted
+        self.microphone.tap = self._on_said
         played = self.microphone.far_end.put
         self._sound = Sound(self.name, self.pcm, talk, hear, played, studio.ticker, studio.post, studio.loop)
 
@@ -91,6 +105,7 @@ class Call:
             transport.close()
         self._transports.clear()
         self.listening.close()
+        self.stop_recording()
         self.studio.control(self._sound.close)
 
     def say(self, samples: bytes) -> None:
@@ -103,8 +118,60 @@ class Call:
         """Send the source over a transport from now on."""
         transport = self._transports.get(command.transport)
         if transport is not None:
-            self.microphone.send(command, transport.send_rtp)
+            self.microphone.send(command, partial(self._transmit, transport))
             self._told_bytes = 0
+
+    def set_muted(self, *, is_muted: bool) -> None:
+        """Send nothing, or send again."""
+        self._is_muted = is_muted
+        self.microphone.is_muted = is_muted and self._echo_test is None
+
+    def set_echo_test(self, *, is_on: bool) -> None:
+        """Let us, and only us, hear ourselves; or no more."""
+        if not is_on:
+            self.microphone.is_muted = self._is_muted  # before anything is sent again
+            self._echo_test = self.listening.beside = None
+        elif self._echo_test is None:
+            try:
+                self._echo_test = EchoTest()
+            except opus.OpusMissing as why:
+                self.studio.report(SoundProblem(self.name, Side.SOURCE, str(why), opus.REMEDY))
+                return
+            self.listening.beside = self._echo_test.hear
+            self.microphone.is_muted = False
+
+    def _on_said(self, block: Samples | None) -> None:
+        """What would be sent, 10 ms of it; while the echo test is on it is for our ears only."""
+        echo_test, recording = self._echo_test, self._recording
+        if echo_test is not None:
+            echo_test.talk(block)
+            block = None
+        if recording is not None:
+            recording.said(block)
+
+    def _transmit(self, transport: Transport, packet: bytes) -> int:
+        """Send a packet; the answer is its size, 0 if it is not sent."""
+        return transport.send_rtp(packet) if self._echo_test is None else 0
+
+    # Recording
+
+    def start_recording(self, command: StartRecording) -> None:
+        """Record into new files from now on."""
+        self.stop_recording()
+        self._recording = Recording(command, self.studio.post)
+        self.listening.tap = self._recording.heard
+
+    def name_track(self, command: NameTrack) -> None:
+        """Call a voice's file so, if there is a recording."""
+        if self._recording is not None:
+            self._recording.name(command)
+
+    def stop_recording(self) -> None:
+        """Record no more, if there is a recording."""
+        if self._recording is not None:
+            self.listening.tap = None
+            self._recording.stop()
+            self._recording = None
 
     # Transports
 

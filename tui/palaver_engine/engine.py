@@ -154,7 +154,7 @@ class Engine:
             case SetSink():
                 self.calls[command.call].use(Side.SINK, command.sink)
             case SetMuted():
-                self.calls[command.call].microphone.is_muted = command.is_muted
+                self.calls[command.call].set_muted(is_muted=command.is_muted)
             case SetCapture():
                 self.calls[command.call].microphone.set_capture(command.capture)
             case SetTalking():
@@ -165,8 +165,14 @@ class Engine:
                 self.calls[command.call].listening.set_volume(command.volume)
             case SetPersonVolume():
                 self.calls[command.call].listening.set_person_volume(command.consumer, command.volume)
-            case StartRecording() | NameTrack() | StopRecording() | SetEchoTest():
-                raise NotImplementedError
+            case StartRecording():
+                self.calls[command.call].start_recording(command)
+            case NameTrack():
+                self.calls[command.call].name_track(command)
+            case StopRecording():
+                self.calls[command.call].stop_recording()
+            case SetEchoTest():
+                self.calls[command.call].set_echo_test(is_on=command.is_on)
             case OpenTransport():
                 self.calls[command.call].open_transport(command)
             case CloseTransport():

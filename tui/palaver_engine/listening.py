@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from attrs import define, field
 
@@ -14,8 +14,10 @@ from palaver_media.sound_settings import PersonVolume, Volume
 
 from . import opus
 from .consumer import Consumer
-from .mixer import Samples, mix
+from .mixer import Samples
+from .mixing import Mixing
 
+BESIDE: Final = ""  # no consumer's name
 Heard: TypeAlias = tuple[Samples, Mapping[str, Samples]]  # all voices together, and each by its consumer
 
 
@@ -27,11 +29,12 @@ class Listening:
     post: Callable[[EngineReport], None]  # from any thread
     consumers: dict[str, Consumer] = field(factory=dict)  # never changed: other threads read it
     routes: dict[tuple[str, int], Consumer] = field(factory=dict)  # by transport and SSRC; never changed
-    _volume: Volume = field(factory=Volume)
-    _volumes: dict[str, PersonVolume] = field(factory=dict)  # never changed
+    tap: Callable[[Mapping[str, Samples]], None] | None = None  # is shown each voice as it came; in the sound thread
+    beside: Callable[[], Samples] | None = None  # what else is heard, by nobody but us; in the sound thread
+    _mixing: Mixing = field(factory=Mixing)
 
     def hear(self) -> Heard:
-        """The next 10 ms: all voices together, and each."""
+        """The next 10 ms: all voices together, as loud as they are to be heard, and each as it came."""
         now = time.monotonic()
         voices: dict[str, Samples] = {}
         for name, consumer in self.consumers.items():
@@ -39,15 +42,19 @@ class Listening:
             voices[name] = consumer.pull(now)
             if consumer.has_started and not had_started:
                 self.post(AudioStarted(self.call, name))
-        return mix(voices.values()), voices
+        if self.tap is not None:
+            self.tap(voices)
+        if self.beside is not None:
+            return self._mixing.mix({**voices, BESIDE: self.beside()}), voices
+        return self._mixing.mix(voices), voices
 
     def set_volume(self, volume: Volume) -> None:
         """How loud everybody is heard."""
-        self._volume = volume
+        self._mixing.volumes = self._mixing.volumes.with_master(volume)
 
     def set_person_volume(self, consumer: str, volume: PersonVolume) -> None:
         """How loud one is heard."""
-        self._volumes = {**self._volumes, consumer: volume}
+        self._mixing.volumes = self._mixing.volumes.with_person(consumer, volume)
 
     def receive(self, command: Receive) -> None:
         """Play a consumer from now on."""

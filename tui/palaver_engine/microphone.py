@@ -8,7 +8,7 @@ from collections.abc import Callable
 from attrs import define, field
 
 from palaver_media.engine_messages import EngineReport, Send, Sending, Side, SoundProblem
-from palaver_media.sound_settings import Capture, Encoding
+from palaver_media.sound_settings import Capture, Encoding, Transmit
 
 from . import opus, processing
 from .far_end import FarEnd
@@ -28,6 +28,7 @@ class Microphone:
     far_end: FarEnd = field(factory=FarEnd)
     meter: Meter = field(factory=Meter)  # of what is or would be sent
     sender: Sender | None = None
+    tap: Callable[[Samples | None], None] | None = None  # is given what is said, None for what nobody hears
     _capture: Capture = field(factory=Capture)
     _encoding: Encoding = field(factory=Encoding)
     _is_key_down: bool = False
@@ -51,6 +52,8 @@ class Microphone:
             self.meter.add(block)
         sender, said = self.sender, self._choose(block, is_speech)
         self._tell(sender is not None and said != NOTHING)
+        if self.tap is not None:
+            self.tap(block if said or self._waits_for_voice else None)
         if sender is None:
             return
         sender.is_voice = is_speech if self._is_live else None
@@ -106,6 +109,11 @@ class Microphone:
             return NOTHING
         mode = self._capture.transmit
         return self._transmission.pass_on(block, mode, is_speech=is_speech, is_key_down=self._is_key_down)
+
+    @property
+    def _waits_for_voice(self) -> bool:
+        """Whether what is said now may yet be sent, or was only not loud enough."""
+        return not self.is_muted and self._capture.transmit is Transmit.VOICE
 
     def _tell(self, is_sending: bool) -> None:
         if is_sending != self._is_sending:

@@ -1,9 +1,8 @@
-"""Blocks of sound: 10 ms, mono, 48 kHz, signed 16-bit. Adding them up, and how loud they are."""
+"""Blocks of sound: 10 ms, mono, 48 kHz, signed 16-bit; and how loud they are."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -18,16 +17,6 @@ _FULL_SCALE: Final = 32_768.0
 
 SILENCE: Final[Samples] = np.zeros(BLOCK, np.int16)
 SILENCE.flags.writeable = False
-
-
-def mix(blocks: Collection[Samples]) -> Samples:
-    """The sum of blocks of one length, clipped at full scale; silence if there are none."""
-    if not blocks:
-        return SILENCE
-    if len(blocks) == 1:
-        return next(iter(blocks))
-    total = np.sum(list(blocks), axis=0, dtype=np.int32)
-    return np.clip(total, -32_768, 32_767).astype(np.int16)
 
 
 def level(block: Samples) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -13,12 +12,12 @@ import numpy as np
 
 from palaver_media.codec import Pcm
 
-from .mixer import RATE, Samples
+from .mixer import Samples
 from .specs import Kind, SoundError, Spec
+from .wav import WavFile
 
 FLUSH: Final = 10  # blocks between two writes to a file: 100 ms
 WAITING: Final = 250  # PCM blocks on their way to the owner; more are dropped
-_HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
 class Sink(Protocol):
@@ -66,16 +65,10 @@ class FileSink:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._held: list[Samples] = []
-        self._size = 0  # bytes of samples
         try:
-            self._file = path.expanduser().open("wb", buffering=0)
+            self._file = WavFile(path.expanduser())
         except OSError as why:
             raise _cannot_write(path, why) from why
-        try:
-            self._flush()
-        except SoundError:
-            self._file.close()
-            raise
 
     def write(self, mixed: Samples, voices: Mapping[str, Samples]) -> None:
         """Append a block."""
@@ -85,18 +78,20 @@ class FileSink:
 
     def close(self) -> None:
         """Append what is left and close the file."""
-        with self._file, contextlib.suppress(SoundError):  # it was told when it happened first
+        try:
             self._flush()
+        except SoundError:  # it was told when it happened first
+            self._file.abandon()
+        else:
+            with contextlib.suppress(OSError):
+                self._file.close()
 
     def _flush(self) -> None:
-        data = b"".join(block.astype("<i2").tobytes() for block in self._held)
-        self._held.clear()
+        held, self._held = self._held, []
+        if not held:
+            return
         try:
-            self._file.seek(_HEADER.size + self._size)
-            self._file.write(data)
-            self._size += len(data)
-            self._file.seek(0)
-            self._file.write(_header(self._size))
+            self._file.write(np.concatenate(held))
         except OSError as why:
             raise _cannot_write(self._path, why) from why
 
@@ -132,9 +127,3 @@ class PcmSink:
 
 def _cannot_write(path: Path, why: OSError) -> SoundError:
     return SoundError(f"{path}: {(why.strerror or str(why)).lower()}", "give a file in a folder where you may write")
-
-
-def _header(size: int) -> bytes:
-    """The 44 bytes before `size` bytes of samples; of more than 4 GiB (12 hours) a reader sees the first."""
-    size = min(size, 0xFFFFFFFF - 36)
-    return _HEADER.pack(b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16, b"data", size)

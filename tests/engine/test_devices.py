@@ -67,8 +67,8 @@ async def test_a_person_talks_and_hears_through_devices(sound: VirtualSound, is_
     await talk_and_hear(sound, source, sink)
 
 
-async def talk_and_hear(sound: VirtualSound, source: str, sink: str, rate: int = 48_000) -> None:
-    """Alice says one tone and hears another."""
+async def talk_and_hear(sound: VirtualSound, source: str, sink: str, rate: int = 48_000, within: float = 2) -> None:
+    """Alice says one tone and hears another, both `within` so many Hz."""
     async with running_engine() as engine, peer(engine.fingerprint) as up, peer(engine.fingerprint) as down:
         engine.tell(OpenCall(CALL, source, sink, False))
         for side, spec in ((Side.SOURCE, source), (Side.SINK, sink)):
@@ -88,8 +88,8 @@ async def talk_and_hear(sound: VirtualSound, source: str, sink: str, rate: int =
         for list_of in ("sink-inputs", "source-outputs"):
             assert f"1ch {rate}Hz" in sound.control("list", "short", list_of)
         await trio.to_thread.run_sync(playing.wait)
-        assert loud_part(up.heard()) == pytest.approx(440, abs=2)
-        assert loud_part(heard[0]) == pytest.approx(880, abs=2)
+        assert loud_part(up.heard()) == pytest.approx(440, abs=within)
+        assert loud_part(heard[0]) == pytest.approx(880, abs=within)
         stats = engine.all(Stats)[-1]
         assert 0 < stats.input_ms < 100
         assert 0 < stats.output_ms < 150
@@ -191,7 +191,8 @@ async def test_miniaudio_takes_the_place_of_portaudio(sound: VirtualSound, tmp_p
         monkeypatch.setenv("PALAVER_SOUND", "miniaudio")
     else:
         hide_portaudio(tmp_path, monkeypatch)
-    await talk_and_hear(sound, "device", "device:(alice_speaker)")
+    # Its playback breaks up on a busy machine, which smears the pitch; a wrong rate would be 70 Hz off.
+    await talk_and_hear(sound, "device", "device:(alice_speaker)", within=10)
 
 
 @pytest.mark.sound

@@ -34,10 +34,12 @@ class Backend(Protocol):
     @property
     def name(self) -> str:
         """How `PALAVER_SOUND` calls it."""
+        ...
 
     @property
     def sees_more(self) -> bool:
         """Whether it has devices that the libraries before it have not; known after `find_all`."""
+        ...
 
     def find_all(self, side: Side) -> list[Found]:
         """The devices there are.
@@ -45,6 +47,7 @@ class Backend(Protocol):
         Raises:
             SoundError: the library does not work here.
         """
+        ...
 
     def capture(self, microphone: Found, talk: Talk) -> Running:
         """Call `talk` each 10 ms.
@@ -52,6 +55,7 @@ class Backend(Protocol):
         Raises:
             SoundError: the device refuses.
         """
+        ...
 
     def play(self, speaker: Found, hear: Hear) -> Running:
         """Call `hear` each 10 ms.
@@ -59,6 +63,7 @@ class Backend(Protocol):
         Raises:
             SoundError: the device refuses.
         """
+        ...
 
     def refresh(self) -> None:
         """See devices that came and went. No stream of the library may be open."""

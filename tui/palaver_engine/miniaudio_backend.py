@@ -7,6 +7,7 @@ package does not offer (a device's id, and which is the default) are taken from 
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Generator
 from types import ModuleType
@@ -25,6 +26,7 @@ from .specs import SoundError
 CAPTURE: Final = 10  # ms at once from a microphone
 PLAY: Final = 20  # ms at once for a loudspeaker: with 10 a loaded machine's sound breaks up
 PERIODS: Final = 3  # of these in a buffer
+RENEW: Final = 4.0  # s a list is good for where there is no sound server
 _BUFFER: Final = PERIODS / 1000  # s of a buffer for each ms of a period, for want of a figure from the device
 _BARE: Final = "ALSA"  # what there is on Linux while no sound server runs
 _SERVER: Final = "PulseAudio"
@@ -39,6 +41,8 @@ class Miniaudio:
 
     name: str = "miniaudio"
     _context: Any = None
+    _made: float = 0.0  # when
+    _listed: _Listed = field(factory=lambda: _NOTHING)
     _ids: dict[tuple[Side, bytes], Any] = field(factory=dict)
 
     @property
@@ -90,15 +94,16 @@ class Miniaudio:
         return None if device.is_default else self._ids.get((side, device.key))  # type: ignore[arg-type]
 
     def _look(self, module: ModuleType) -> _Listed:
-        found = None if self._context is None or self._context.backend == _BARE else self._list(module)
-        if found is None:
-            found = self._list_anew(module)
-        return found
+        if self._context is None or self._context.backend != _BARE:
+            self._listed = (None if self._context is None else self._list(module)) or self._list_anew(module)
+        elif time.monotonic() > self._made + RENEW:  # 6 ms, and a sound server may have come up
+            self._listed = self._list_anew(module)
+        return self._listed
 
     def _list_anew(self, module: ModuleType) -> _Listed:
         """There may be a sound server now, or another one."""
         try:
-            self._context = module.Devices(_choices(module))
+            self._context, self._made = module.Devices(_choices(module)), time.monotonic()
         except module.MiniaudioError:
             self._context = None
             return _NOTHING

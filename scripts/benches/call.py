@@ -9,10 +9,8 @@ import pty
 import re
 import select
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,48 +19,16 @@ import numpy as np
 import scipy.signal
 import trio
 
+from benches.sound_rig.cpu import child_of, cpu_seconds
+from benches.sound_rig.recorder import RATE, Recorder
 from running import PYTHONPATH, Program, running, serving
 from sound_server import VirtualSound, virtual_sound
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RATE: Final = 48_000
 CHIRPS: Final = 24
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 FIRST_SCREEN: Final = 5  # runs, of which the median counts
-
-
-class Recorder:
-    """What a PulseAudio source gives, with the time (s, monotonic) at which its first sample was there.
-
-    A sample cannot arrive before it was there, so the earliest arrival of all blocks, reckoned back, is that time.
-    """
-
-    def __init__(self, sound: VirtualSound, source: str) -> None:
-        line = ["parec", "--raw", "--format=s16le", f"--rate={RATE}", "--channels=1", "--latency-msec=5"]
-        self._process = subprocess.Popen(
-            [*line, f"--device={source}"], env=sound.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-        )
-        self._data = bytearray()
-        self.began = float("inf")
-        self._thread = threading.Thread(target=self._read)
-        self._thread.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        while block := os.read(self._process.stdout.fileno(), 65536):
-            self._data += block
-            self.began = min(self.began, time.monotonic() - len(self._data) / 2 / RATE)
-
-    def stop(self) -> NDArray[np.float64]:
-        """All samples."""
-        self._process.terminate()
-        self._thread.join()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        return np.frombuffer(bytes(self._data[: len(self._data) // 2 * 2]), "<i2").astype(np.float64)
 
 
 def make_chirps() -> tuple[NDArray[np.int16], NDArray[np.float64]]:
@@ -84,33 +50,20 @@ def find(sound: NDArray[np.float64], chirp: NDArray[np.float64], start: int, len
 async def mouth_to_ear(sound: VirtualSound) -> dict[str, float]:
     """The delay of each chirp from alice's microphone to bob's loudspeaker, in ms."""
     chirps, chirp = make_chirps()
-    mouth, ear = Recorder(sound, "alice_cable.monitor"), Recorder(sound, "bob_speaker.monitor")
+    mouth, ear = (Recorder(sound, f"{source}.monitor", latency_ms=5) for source in ("alice_cable", "bob_speaker"))
     await trio.to_thread.run_sync(sound.play("alice", chirps).wait)
     await trio.sleep(0.5)
     said, heard = mouth.stop(), ear.stop()
-    peaks = np.abs(scipy.signal.correlate(said, chirp, "valid", "fft"))
+    peaks = np.abs(scipy.signal.correlate(said.samples, chirp, "valid", "fft"))
     places, _ = scipy.signal.find_peaks(peaks, height=peaks.max() / 2, distance=int(0.3 * RATE))
     delays: list[float] = []
     for place in places[2:]:
-        at = mouth.began + place / RATE
-        start = max(0, int((at - ear.began) * RATE))
-        found = find(heard, chirp, start, int(0.4 * RATE) + len(chirp))
-        delays.append((ear.began + found / RATE - at) * 1000)
+        at = said.began + place / RATE
+        start = max(0, int((at - heard.began) * RATE))
+        found = find(heard.samples, chirp, start, int(0.4 * RATE) + len(chirp))
+        delays.append((heard.began + found / RATE - at) * 1000)
     quartiles = statistics.quantiles(delays, n=20)
     return {"median_ms": statistics.median(delays), "p95_ms": quartiles[-1], "chirps": float(len(delays))}
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process, user and system, its threads included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def child_of(pid: int) -> int:
-    """The media process of a client or server."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    (child,) = [int(child) for task in tasks for child in task.read_text().split()]
-    return child
 
 
 async def cpu_percent(seconds: float, **programs: Program) -> dict[str, float]:

@@ -154,6 +154,13 @@ def test_the_table_has_medians_aims_and_what_went_wrong():
     assert row == ["clean", "palaver", "80", "90", "4.00", "0.990", "99.5", "9.0", "10.0", "0.4"]
     assert "left out: apt-get install baresip" in told
     assert "aim: palaver: <= 80 ms" in told
+    assert "busy" not in told
+
+
+def test_the_table_says_when_the_machine_was_too_busy():
+    call = {"scenario": "stall", "seed": 1, "product": "palaver", "relay": {"late_ms_p99": 7.4, "paths": {}}}
+    told = table({"machine": {}, "voices": "tuning", "calls": [call]})
+    assert "late by up to 7 ms" in told
 
 
 @pytest.mark.sound

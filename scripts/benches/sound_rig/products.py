@@ -22,6 +22,7 @@ from .sip import proxying
 
 OURS: Final = "127.0.0.1"  # where programs are
 FAR: Final = "127.0.0.2"  # where the relay stands for the server
+START: Final = 60.0  # s for a program to be in the call, on a machine that is busy
 PEOPLE: Final = ("alice", "bob")
 
 
@@ -70,7 +71,7 @@ def palaver(options: str = "") -> Product:
             ):
                 programs = {"alice": alice, "bob": bob}
                 for program in programs.values():
-                    await program.wait_event("mediaStarted", patience=60)
+                    await program.wait_event("mediaStarted", patience=START)
                     for line in typed:
                         await program.say(line)
                 pids = {name: child_of(program.process.pid) for name, program in programs.items()}
@@ -93,7 +94,9 @@ async def _joined(
     relay.name(name)
     line = ("call", url, "--room", "rig", "--name", name, "--input", source, "--output", sink, "--json", *more)
     async with running(*line, env=env) as program:
-        await program.wait_event("media", state="connected")  # by now both its transports are known to the relay
+        await program.wait_event(
+            "media", state="connected", patience=START
+        )  # by now both its transports are known to the relay
         yield program
 
 

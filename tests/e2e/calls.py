@@ -27,12 +27,15 @@ def call(url: str, name: str, sound: VirtualSound) -> tuple[str, ...]:
 
 
 async def say_both(sound: VirtualSound, folder: Path) -> dict[str, float]:
-    """Both speak at once; how well each was understood by the other."""
+    """Both speak in turns; how well each was understood by the other.
+
+    In turns, for while both talk at once an echo canceller takes a part of the nearer voice, echo or not.
+    """
     said = {"alice": say_sentences(ANN, "en-us", folder), "bob": say_sentences(BEN, "en-gb", folder)}
     await trio.sleep(SETTLE)
     with sound.recording("alice") as at_alice, sound.recording("bob") as at_bob:
-        for player in [sound.play(name, speech.samples) for name, speech in said.items()]:
-            await trio.to_thread.run_sync(player.wait)
+        for name, speech in said.items():
+            await trio.to_thread.run_sync(sound.play(name, speech.samples).wait)
         await trio.sleep(1)  # what is still on its way
     return {
         "alice": intelligibility(said["alice"], at_bob[0]),

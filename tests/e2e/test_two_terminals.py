@@ -22,7 +22,7 @@ def sound(tmp_path: Path) -> Iterator[VirtualSound]:
         yield sound
 
 
-async def test_two_people_understand_each_other_at_the_same_time(sound: VirtualSound, tmp_path: Path) -> None:
+async def test_two_people_understand_each_other(sound: VirtualSound, tmp_path: Path) -> None:
     async with (
         serving() as (url, _),
         running(*call(url, "alice", sound), env=sound.env) as alice,

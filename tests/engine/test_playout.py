@@ -67,7 +67,7 @@ def play(arriving: list[tuple[float, Voice]], seconds: float) -> Run:
             when, voice = next(waiting, (float("inf"), None))
         heard.append(playout.pull(now))
         delays.append(playout.tally.delay)
-        heads.append(playout._head)
+        heads.append(playout.head)
     return Run(playout.tally, np.concatenate(heard), np.array(delays), np.array(heads))
 
 
@@ -197,12 +197,12 @@ def test_rubbish_is_harmless_and_memory_is_bounded():
         playout.put(Voice(dice.randrange(1 << 16), dice.randrange(1 << 32), payload), count * 0.001)
         if count % 10 == 0:
             assert len(playout.pull(count * 0.001)) == BLOCK
-        assert len(playout._held) <= 400
-        assert len(playout._transits) <= 500
+        assert playout.held <= 400
+        assert len(playout._schedule._transits) <= 500
     dense = Playout()
     for count in range(20_000):  # nobody pulls, and a packet for each sample
         dense.put(Voice(count & 0xFFFF, count, payloads[0]), 0.0)
-    assert len(dense._held) <= 400
+    assert dense.held <= 400
 
 
 @pytest.mark.parametrize("size", [120, 240, 480, 1920, 2880])

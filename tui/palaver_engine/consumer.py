@@ -38,7 +38,7 @@ class Consumer:
         self._reception = Reception(self.command.ssrc, RATE)
 
     def succeed(self, command: Receive) -> Consumer:
-        """The consumer that takes this one's place with another SSRC or transport: what is heard goes on without a seam.
+        """The consumer that takes this one's place with another SSRC or transport; what is heard goes on.
 
         This one is put and pulled no more.
         """

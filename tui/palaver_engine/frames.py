@@ -42,6 +42,7 @@ class Frame:
 class Frames:
     """Held until they are played."""
 
+    began: int = 0  # extended RTP time of the first packet
     newest: int = 0  # extended RTP time of the newest packet
     newest_arrival: float = 0.0
     _held: dict[int, Frame] = field(factory=dict)
@@ -66,7 +67,8 @@ class Frames:
     def hold(self, frame: Frame) -> None:
         """Keep a frame; a packet takes the place of a copy, and nothing takes that of a packet."""
         there = self._held.get(frame.time)
-        if there is None and len(self._held) < MOST_HELD or there is not None and there.is_copy and not frame.is_copy:
+        has_room = len(self._held) < MOST_HELD if there is None else there.is_copy and not frame.is_copy
+        if has_room:
             self._held[frame.time] = frame
 
     def first(self) -> Frame | None:
@@ -86,7 +88,7 @@ class Frames:
         """Another time line."""
         self._held.clear()
         self._seen.clear()
-        self.newest = newest
+        self.began = self.newest = newest
 
 
 def has_inband_copy(payload: bytes) -> bool:

@@ -13,21 +13,22 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from .frames import Frame, Frames, Voice, has_inband_copy
-from .mixer import BLOCK, RATE, SILENCE, Samples, level
+from .frames import Frame, Voice, has_inband_copy
+from .mixer import BLOCK, RATE, Samples, level
 from .opus import duration
 from .schedule import MARGIN, PATIENCE, TICK, Schedule
 from .sequence import Sequence
 from .stream import HISTORY, REACH, Stream
-from .stretch import SEAM, SHORTEST
+from .stretch import SEAM
 
-__all__ = ["Frames", "Playout", "Tally", "Voice"]
+__all__ = ["Playout", "Tally", "Voice"]
 
 START: Final = 0.020  # s a first packet waits, before anything is known about its path
 QUIET: Final = -50.0  # dBFS: below it any piece may be left out or repeated unheard
 LATE_HOLD: Final = 0.1  # s of nothing but late packets before the schedule is made anew
 LEAP: Final = 0.15  # s earlier than any packet lately: another time line, as when a slot passes to another talker
 ALIKE: Final = 0.7  # how much the ends of a piece must be alike in speech
+LONGEST: Final = BLOCK * 3 // 2  # samples of a piece where there is much too much: a period of the deepest voice
 HASTE: Final = ((0.2, 0.02, 0.3), (0.1, 0.04, 0.4), (PATIENCE, 0.06, 0.5))  # above this excess: s between pieces, alike
 LEISURE: Final = 0.1  # s between pieces, where there is no haste
 TOO_LITTLE: Final = -TICK  # s of excess: below it any place will do
@@ -147,38 +148,31 @@ class Playout:
             self._restart(time, now)
         if step is None or step > 0:
             frames.newest, frames.newest_arrival = max(frames.newest, time), now
-        self._hold(Frame(time, size, now, packet.payload))
-        if step is not None and step > 1:
-            self._take_copies(packet, time, size, now)
-
-    def _take_copies(self, packet: Voice, time: int, size: int, now: float) -> None:
-        """What a packet brings of those before it that have not come."""
-        for timestamp, payload in packet.copies:
-            there = self._stream.frames.extend(timestamp)
-            length = duration(payload)
-            if length and time - REACH * RATE < there < time:
-                self._hold(Frame(there, length, now, payload, is_copy=True))
-        if has_inband_copy(packet.payload) and self._stream.frames.is_first(time - size):
-            self._schedule.arrived(now - (time - size) / RATE)
-
-    def _hold(self, frame: Frame) -> None:
-        stream = self._stream
-        is_first = stream.frames.is_first(frame.time)
-        if is_first:
-            self._schedule.arrived(frame.arrival - frame.time / RATE)
-        elif frame.is_copy:
-            return
-        if frame.time + frame.size <= stream.end - stream.guessed:
-            self._late += not frame.is_copy
+        if frames.is_first(time):
+            self._schedule.arrived(now - time / RATE)
+        if time + size <= self._stream.end - self._stream.guessed:
+            self._late += 1
         else:
             self._late_since = None
-            stream.frames.hold(frame)
+            frames.hold(Frame(time, size, now, packet.payload))
+        for timestamp, payload in packet.copies:
+            self._take_copy(frames.extend(timestamp), payload, time, now)
+        if step is not None and step > 1 and has_inband_copy(packet.payload) and frames.is_first(time - size):
+            self._schedule.arrived(now - (time - size) / RATE)
+
+    def _take_copy(self, time: int, payload: bytes, before: int, now: float) -> None:
+        """What a packet brings of one before it, if that has not come."""
+        frames, size = self._stream.frames, duration(payload)
+        if size and max(frames.began, before - REACH * RATE) < time < before and frames.is_first(time):
+            self._schedule.arrived(now - time / RATE)
+            if time + size > self._stream.end - self._stream.guessed:
+                frames.hold(Frame(time, size, now, payload, is_copy=True))
 
     def _settle_guesses(self, time: int, step: int | None) -> None:
         """Of what was guessed while nothing came, a pause is none; numbers without a gap and a gap in time show one."""
         stream = self._stream
         ahead, lost = time - stream.frames.newest, (step or 1) - 1
-        is_pause = step is None or step > 0 and ahead > step * stream.frame
+        is_pause = step is None or (step > 0 and ahead > step * stream.frame)
         stream.concealed += min(stream.unsure, lost * stream.frame // BLOCK) if is_pause else stream.unsure
         stream.unsure = 0
 
@@ -189,9 +183,7 @@ class Playout:
         that comes far too early.
         """
         stream, frames = self._stream, self._stream.frames
-        if step is None or time > max(stream.end, frames.newest) + REACH * RATE and stream.end - stream.guessed < time:
-            return step is None or time > stream.end + REACH * RATE
-        if step > 0 and time <= frames.newest:
+        if step is None or time > stream.end + REACH * RATE or (step > 0 and time <= frames.newest):
             return True
         early = (time - frames.newest) / RATE - (now - frames.newest_arrival)
         if step > 0 and early > LEAP and now - time / RATE < self._schedule.least - LEAP:
@@ -234,7 +226,7 @@ class Playout:
             if size and self._stream.frame >= BLOCK and self._stream.leave_out(size, now):
                 self._note_move(now)
         elif is_long:
-            self._delay_less(excess, waste, now)
+            self._delay_less(excess, now)
 
     def _delay_more(self, excess: float, waste: int, is_quiet: bool, now: float) -> None:
         """One block of delay, and in speech what its pitch adds to that."""
@@ -245,11 +237,11 @@ class Playout:
         elif self._stream.lengthen(least, HISTORY - BLOCK, -1 if excess < TOO_LITTLE else ALIKE):
             self._note_move(now)
 
-    def _delay_less(self, excess: float, waste: int, now: float) -> None:
-        """Up to a block less; the longer the delay, the sooner and the rougher."""
+    def _delay_less(self, excess: float, now: float) -> None:
+        """A piece less; the longer the delay, the sooner and the rougher."""
         pause, alike = next(((pause, alike) for above, pause, alike in HASTE if excess > above), (LEISURE, ALIKE))
-        most = min(BLOCK, waste + BLOCK)
-        if most > SHORTEST and now - self._last_move >= pause and self._stream.shorten(most, alike, now):
+        most = BLOCK if excess < 2 * TICK else LONGEST
+        if now - self._last_move >= pause and self._stream.shorten(most, alike, now):
             self._note_move(now)
 
     def _note_move(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""One voice's sound in the order of its RTP time: packets, copies, in-band copies, guesses, and noise where it pauses."""
+"""One voice's sound in the order of its RTP time: packets, copies, in-band copies, guesses; noise where it pauses."""
 
 from __future__ import annotations
 
@@ -193,4 +193,5 @@ class Stream:
 
 def _add_fading(block: Samples, tail: Samples) -> Samples:
     fading = tail * np.linspace(1, 0, len(tail), dtype=np.float32)
-    return np.clip(block + fading, -32_768, 32_767).astype(np.int16)
+    both: Samples = np.clip(block + fading, -32_768, 32_767).astype(np.int16)
+    return both

@@ -39,7 +39,7 @@ class Run:
 
     def lag(self) -> NDArray[np.float64]:
         """How long ago that was sent which is heard, s, at each pull."""
-        return PHASE + np.arange(len(self.heads)) * 0.01 - (self.heads - BLOCK - FIRST_TIMESTAMP) / 48_000
+        return PHASE + np.arange(len(self.heads)) * 0.01 - (self.heads - BLOCK - FIRST_TIMESTAMP + 2**32) / 48_000
 
 
 @cache

@@ -54,7 +54,7 @@ def talk_with_a_long_pause():
 def test_a_pause_under_dtx_is_filled_with_the_rooms_noise_and_counts_as_nothing(talk_with_a_long_pause):
     packets = dtx_packets(talk_with_a_long_pause)
     assert len(packets) < 450  # of 700: it does pause
-    run = play(sent(packets), 14)
+    run = play(sent(packets), 14.1)
     assert (run.tally.lost, run.tally.late, run.tally.concealed) == (0, 0, 0)
     assert run.tally.played == run.tally.received == len(packets)
     pause = levels(run.heard[5 * RATE : 10 * RATE])
@@ -72,9 +72,10 @@ def test_dtx_packets_of_one_byte_are_no_loss_either(talk_with_a_long_pause):
 
 
 def test_the_first_syllable_after_a_pause_is_whole(talk_with_a_long_pause):
-    said = talk_with_a_long_pause
-    run = play(sent(dtx_packets(said)), 14)
-    onset = said[10 * RATE : 10 * RATE + RATE // 2].astype(np.float64)
+    said, encoder = talk_with_a_long_pause, Encoder()
+    always = [encoder.encode(said[at : at + FRAME]) for at in range(0, len(said), FRAME)]
+    steady, run = play(sent(list(enumerate(always))), 14), play(sent(dtx_packets(said)), 14)
+    onset = steady.heard[10 * RATE + 1920 : 10 * RATE + RATE // 2]
     found = [likeness(run.heard[at : at + len(onset)], onset) for at in range(10 * RATE, 10 * RATE + 4800, 24)]
     assert max(found) > 0.9
 
@@ -100,10 +101,10 @@ def test_another_talker_in_the_same_stream_is_heard_from_his_first_syllable():
             ((250 + n) * 0.02 + 0.03, Voice(250 + n, (250 + n) * FRAME + leap & 0xFFFFFFFF, payload))
             for n, payload in enumerate(second)
         ]
-        run = play(packets, 7.9)
+        run, alone = play(packets, 7.9), play(packets[250:], 7.9)
         assert run.tally.received - run.tally.played <= 2, leap
         assert run.tally.lost == 0
-        assert clicks(run.heard[4 * RATE : 6 * RATE]) < 1.3 * clicks(run.heard[6 * RATE : 7 * RATE]), leap
+        assert clicks(run.heard[4 * RATE : 7 * RATE]) < 1.3 * clicks(alone.heard), leap
         assert pitch(run.heard[round(5.1 * RATE) : round(6.1 * RATE)]) == pytest.approx(700, abs=1), leap
         assert rms(run.heard[round(5.1 * RATE) : round(5.2 * RATE)]) > -14, leap
 
@@ -121,13 +122,12 @@ def test_another_ssrc_of_the_same_consumer_takes_over_without_a_click():
         if not is_whole and number < 250:
             playout.put(Voice(number, number * FRAME, first[number]), now)
         elif not is_whole and number - 250 < len(second):
-            playout.put(
-                Voice(number + 40_000 & 0xFFFF, number * 17 + (number - 250) * FRAME, second[number - 250]), now
-            )
+            playout.put(Voice(number + 40_000 & 0xFFFF, 17_017 + (number - 250) * FRAME, second[number - 250]), now)
         heard.append(playout.pull(now + 0.004))
     sound = np.concatenate(heard)
-    assert (playout.tally.received, playout.tally.lost, playout.tally.played) == (375, 0, 374)
-    assert clicks(sound[4 * RATE : 6 * RATE]) < 1.3 * clicks(sound[6 * RATE : 7 * RATE])
+    assert (playout.tally.received, playout.tally.lost) == (375, 0)
+    assert playout.tally.played >= 373  # one is the first talker's last, one is still to be played
+    assert clicks(sound[4 * RATE :]) < 1000  # of 11,600, and a tone that is broken off bends by as much
     assert rms(sound[round(5.1 * RATE) : round(5.2 * RATE)]) > -14
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from engine.paths import encode_as, encoded, play
 from engine.voices import likeness, pitch, rms, speech, tone
 from palaver_engine import opus
+from palaver_engine.listening import Listening
 from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.opus import FRAME, Encoder
 from palaver_engine.playout import Playout, Voice
+from palaver_media.engine_messages import Receive
 
 SET_DTX = 4016  # opus_defines.h
 
@@ -141,3 +144,25 @@ def test_a_stream_that_starts_anew_loses_no_packet():
     run = play(packets, 10.2)
     assert (run.tally.received, run.tally.lost) == (500, 0)
     assert run.tally.played >= 498
+
+
+def test_a_consumer_that_gets_another_ssrc_keeps_its_playout_and_its_counts():
+    posted: list[object] = []
+    listening = Listening("call", posted.append)
+    listening.receive(Receive("call", "transport", "bo", 7, 100))
+    packets = encoded("tone", 5)[:20]
+    first = listening.consumers["bo"]
+    for number, payload in enumerate(packets[:10]):
+        listening.on_rtp("transport", rtp_packet(7, number, payload), number * 0.02)
+    listening.receive(Receive("call", "transport", "bo", 8, 100))
+    second = listening.consumers["bo"]
+    for number, payload in enumerate(packets[10:]):
+        listening.on_rtp("transport", rtp_packet(8, 9000 + number, payload), (10 + number) * 0.02)
+    assert second._playout is first._playout
+    assert (second._playout.tally.received, second._playout.tally.lost) == (20, 0)
+    with pytest.raises(ValueError, match="SSRC"):
+        listening.on_rtp("transport", rtp_packet(7, 10, packets[0]), 1.0)
+
+
+def rtp_packet(ssrc: int, number: int, payload: bytes) -> bytes:
+    return struct.pack("!BBHII", 0x80, 100, number, number * FRAME, ssrc) + payload

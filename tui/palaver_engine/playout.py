@@ -218,7 +218,7 @@ class Playout:
     def _move_in_speech(self, excess: float, waste: int, is_long: bool, now: float) -> None:
         if excess >= 0 and not is_long and not waste:
             return
-        is_quiet = level(self._stream.ready[:BLOCK]) < QUIET
+        is_quiet = level(self._stream.ready[:BLOCK]) < QUIET and level(self._stream.last) < QUIET
         if excess < (0 if is_quiet else -MARGIN / 2):
             self._delay_more(excess, waste, is_quiet, now)
         elif is_quiet:

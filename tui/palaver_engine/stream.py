@@ -49,6 +49,11 @@ class Stream:
         return self.end - len(self.ready)
 
     @property
+    def last(self) -> Samples:
+        """The block that was heard last."""
+        return self._history[-BLOCK:]
+
+    @property
     def is_paused(self) -> bool:
         """Whether nothing has come for so long that the voice is taken to be silent."""
         return self.dry >= DRY

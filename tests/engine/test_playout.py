@@ -90,6 +90,7 @@ def test_rare_short_stalls_do_not_lengthen_the_delay():
     assert np.median(run.delays[500:]) < 0.03
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("minutes", [10, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
 @pytest.mark.parametrize("drift", [1e-4, -1e-4, 2e-4, -2e-4])
 def test_drifting_clocks_do_not_add_up(drift: float, minutes: int):

@@ -62,7 +62,7 @@ def bursty(dice: random.Random) -> Path:
 def test_on_any_path_nearly_all_is_played_and_the_delay_is_what_the_path_needs(
     path: PathOf, lag: float, concealed: float, seed: int
 ):
-    run = play(arrivals(encoded("speech", 40), path(random.Random(seed))), 40.2)
+    run = play(arrivals(encoded("speech", 60), path(random.Random(seed))), 60.2)
     assert run.tally.played / run.tally.received >= 0.98
     assert np.median(run.lag()[500:]) < lag
     assert run.tally.concealed / run.tally.blocks < concealed

@@ -21,10 +21,10 @@ from media.fuzz import RTCP, STUN, Mutations
 from media.fuzz_calls import ALERTS, MOST_GROWN, MOST_LOST, client_hello, resident, spray, working
 from media_peer import Worker
 from palaver_engine.consumer import Consumer
+from palaver_engine.frames import MOST_HELD
 from palaver_engine.ice import MOST_PATHS
 from palaver_engine.mixer import BLOCK
 from palaver_engine.opus import FRAME, Encoder
-from palaver_engine.playout import MOST_HELD
 from palaver_media import rtp
 from palaver_media.engine_messages import (
     AudioStarted,
@@ -198,7 +198,7 @@ def test_a_voice_of_nonsense_is_played_in_time_and_kept_within_bounds(count):
             sound = mutations.make() if dice.random() < 0.5 else dice.choice(genuine)
             packet = RtpPacket(PAYLOAD_TYPE, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, 1, sound)
             consumer.put(packet, len(sound), number / 100)
-        assert len(consumer._playout._held) <= MOST_HELD
+        assert consumer._playout.held <= MOST_HELD
         block = consumer.pull(number / 100)
         assert (block.shape, block.dtype) == ((BLOCK,), np.int16)
         if number % 100 == 0:

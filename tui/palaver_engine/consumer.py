@@ -38,6 +38,24 @@ class Consumer:
     def __attrs_post_init__(self) -> None:
         self._reception = Reception(self.command.ssrc, RATE)
 
+    def succeed(self, command: Receive) -> Consumer:
+        """The consumer that takes this one's place with another SSRC or transport; what is heard goes on.
+
+        This one is put and pulled no more.
+        """
+        with self._lock:
+            self._playout.expect_another()
+            return Consumer(
+                command,
+                meter=self.meter,
+                has_started=self.has_started,
+                lock=self._lock,
+                playout=self._playout,
+                bytes=self._bytes,
+                told=self._told,
+                told_bytes=self._told_bytes,
+            )
+
     def put(self, packet: RtpPacket, size: int, now: float) -> None:
         """Take a packet of `size` bytes in all.
 

@@ -58,8 +58,9 @@ class Listening:
 
     def receive(self, command: Receive) -> None:
         """Play a consumer from now on."""
+        before = self.consumers.get(command.consumer)
         try:
-            consumer = Consumer(command)
+            consumer = Consumer(command) if before is None else before.succeed(command)
         except opus.OpusMissing as why:
             self.post(SoundProblem(self.call, Side.SINK, str(why), opus.REMEDY))
             return

@@ -1,61 +1,46 @@
 """The playout buffer of one voice: packets in as they come, 10 ms blocks out as the loudspeaker wants them.
 
-A pure machine: it reads no clock and knows no thread. RTP time goes on at 48 kHz (RFC 7587 section 4.1).
+A pure machine: it reads no clock and knows no thread. `Schedule` says when a packet is to be played, `Stream` decodes
+and mends, and here the two are brought together: more delay by playing a piece twice, less by leaving one out.
 
-A packet's *transit* is its arrival minus its RTP time, on two clocks that have nothing to do with each other, so only
-differences count. The *head* is the RTP time that is played next; pull time minus head is the same kind of number, the
-*schedule*: a packet whose transit is above it comes too late. The schedule follows the slow end of the recent transits,
-a whole block at a time: down by leaving a block out, in silence if it can wait for one; up by concealing one more.
-
-A little too much delay is left alone until it has lasted. A sound card whose blocks are not ours beats against our 10
-ms over seconds, and a schedule that followed at once would go up and down with it.
+Whole blocks are pulled, so a packet whose first sample is not a block's first waits in vain for part of a block. That
+*waste* is none to begin with; a piece of speech is as long as its pitch wants, so it may arise, and silence mends it.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
-import numpy as np
 from attrs import define, field, frozen
 
-from .mixer import BLOCK, RATE, SILENCE, Samples, level
-from .opus import FRAME, Decoder, OpusError, duration
+from .frames import Frame, Voice, has_inband_copy
+from .mixer import BLOCK, RATE, Samples, level
+from .opus import duration
+from .schedule import MARGIN, PATIENCE, TICK, Schedule
 from .sequence import Sequence
+from .stream import HISTORY, REACH, Stream
+from .stretch import SEAM
 
-TICK: Final = BLOCK / RATE  # s
-MARGIN: Final = 0.002  # s kept between the slow end of the transits and the schedule
+__all__ = ["Playout", "Tally", "Voice"]
+
 START: Final = 0.020  # s a first packet waits, before anything is known about its path
-WINDOW: Final = 4.0  # s of arrivals that count
-LATE_SHARE: Final = 0.02  # of the arrivals may come too late for the schedule
-SETTLED: Final = 25  # arrivals before the delay is cut: half a second
-PHASES: Final = 100  # pulls among which the earliest counts: a sound card's clock is not even
-QUIET: Final = -50.0  # dBFS: below it a block may be left out unheard
-CALM: Final = 12.0  # s that a small excess of delay must have lasted before it is cut
-PATIENCE: Final = 0.030  # s of excess: above it all is cut without waiting, out of speech, too
-CUT_PAUSE: Final = 0.1  # s between two blocks left out of speech
-DRY: Final = 10  # blocks concealed in a row before the voice is taken to have paused
+QUIET: Final = -50.0  # dBFS: below it any piece may be left out or repeated unheard
 LATE_HOLD: Final = 0.1  # s of nothing but late packets before the schedule is made anew
-REACH: Final = 1.0  # s ahead of the head; what lies farther is another time line
-MOST_HELD: Final = 400  # packets: a second of the shortest
-
-
-@frozen
-class Voice:
-    """One RTP packet of a voice; `sequence` (16 bits) and `timestamp` (32 bits, 48 kHz) as they are on the wire.
-
-    `copies` are earlier frames, each with its timestamp, that came in it.
-    """
-
-    sequence: int
-    timestamp: int
-    payload: bytes
-    copies: tuple[tuple[int, bytes], ...] = ()
+LEAP: Final = 0.15  # s earlier than any packet lately: another time line, as when a slot passes to another talker
+ALIKE: Final = 0.7  # how much the ends of a piece must be alike in speech
+LONGEST: Final = BLOCK * 3 // 2  # samples of a piece where there is much too much: a period of the deepest voice
+HASTE: Final = ((0.2, 0.02, 0.3), (0.1, 0.04, 0.4), (PATIENCE, 0.06, 0.5))  # above this excess: s between pieces, alike
+LEISURE: Final = 0.1  # s between pieces, where there is no haste
+TOO_LITTLE: Final = -TICK  # s of excess: below it any place will do
 
 
 @frozen
 class Tally:
-    """What happened to one voice since it began; `lost` counts what never came, `late` what came in vain."""
+    """What happened to one voice since it began.
+
+    `lost` counts the packets that never came and `late` what came in vain; `recovered` the frames that were played from
+    a copy, `stretched` how often a piece was left out or played twice.
+    """
 
     received: int = 0
     lost: int = 0
@@ -64,228 +49,201 @@ class Tally:
     blocks: int = 0
     concealed: int = 0
     delay: float = 0.0  # s a packet waits here, lately
-
-
-@frozen
-class _Held:
-    time: int  # extended RTP time of its first sample
-    size: int  # samples
-    arrival: float
-    payload: bytes
+    recovered: int = 0
+    stretched: int = 0
 
 
 @define
 class Playout:
     """One voice. `put` and `pull` take the same clock's time in seconds."""
 
-    _decoder: Decoder = field(factory=Decoder)
     _sequence: Sequence = field(factory=Sequence)
-    _held: dict[int, _Held] = field(factory=dict)
-    _ready: Samples = SILENCE[:0]  # decoded and not yet played
+    _schedule: Schedule = field(factory=Schedule)
+    _stream: Stream = field(factory=Stream)
+    _suspect: Voice | None = None  # perhaps the first of a stream that starts anew
     _is_running: bool = False
-    _head: int = 0  # extended RTP time of the first sample in `_ready`
-    _newest: int = 0  # extended RTP time of the newest packet
-    _frame: int = FRAME
-    _transits: deque[tuple[float, float]] = field(factory=deque)  # (pull time, the worst since the pull before)
-    _worst: float | None = None
-    _needed: float = 0.0  # the schedule that the recent transits ask for
-    _phases: deque[float] = field(factory=lambda: deque(maxlen=PHASES))
-    _pulls: int = 0
     _late_since: float | None = None
-    _dry: int = 0  # blocks concealed since anything was there to play
-    _unsure: int = 0  # of them, those that the next packet shows to be a pause or a loss
-    _last_cut: float = 0.0
-    _tight: float = 0.0  # when the excess was last less than a block; long ago if it has been far more since
-    _is_quiet: bool = True  # the block before
+    _last_move: float = 0.0
     _late: int = 0
-    _played: int = 0
     _blocks: int = 0
-    _concealed: int = 0
-    _delay: float = 0.0
+    _stretched: int = 0
 
     def put(self, packet: Voice, now: float) -> None:
         """Take a packet that has just arrived. What is broken, doubled or too late changes nothing that is heard."""
         size = duration(packet.payload)
+        if packet.payload and not size:
+            return
         was = self._sequence.highest
-        if not size or not self._sequence.note(packet.sequence):
-            return
-        time = self._newest + (packet.timestamp - self._newest + 0x80000000 & 0xFFFFFFFF) - 0x80000000
-        is_pause = self._sequence.highest == was + 1 and time - self._newest > self._frame
-        self._concealed += 0 if is_pause else self._unsure
-        self._unsure = 0
-        if not self._is_running or self._is_elsewhere(time, size, now):
-            self._restart(time, now)
-        self._newest = max(self._newest, time)
-        transit = now - time / RATE
-        self._worst = transit if self._worst is None else max(self._worst, transit)
-        if time + size <= self._head:
-            self._late += 1
-            return
-        self._late_since = None
-        self._hold(time, size, packet.payload, now)
-        for timestamp, payload in packet.copies:
-            earlier = time - (packet.timestamp - timestamp & 0xFFFF_FFFF)
-            if earlier >= self._head + len(self._ready) and (length := duration(payload)):
-                self._hold(earlier, length, payload, now)
-
-    def _hold(self, time: int, size: int, payload: bytes, now: float) -> None:
-        if len(self._held) < MOST_HELD:
-            self._held.setdefault(time, _Held(time, size, now, payload))
+        new = self._sequence.note(packet.sequence)
+        suspect, self._suspect = self._suspect, None if new else packet
+        if new == 2 and suspect is not None:
+            self._take(suspect, None, now)
+        if new and size:
+            self._take(packet, self._sequence.highest - was if new == 1 else 1, now)
 
     def pull(self, now: float) -> Samples:
         """The next block, `BLOCK` samples; called each 10 ms."""
-        self._pulls += 1
-        self._phases.append(now - self._pulls * TICK)
+        when = self._schedule.pulled(now)
+        stream = self._stream
         if not self._is_running:
-            return SILENCE
-        self._learn(now)
-        schedule = min(self._phases) + self._pulls * TICK - self._head / RATE
-        excess = schedule - self._needed - MARGIN
-        is_long = self._is_long(excess, now)
-        if self._is_paused and not self._is_due:
-            return self._rest(excess, is_long)
-        self._blocks += 1
-        if excess < (0 if self._is_quiet else -MARGIN / 2) and len(self._ready) < BLOCK:
-            return self._insert()
-        block = self._next(now)
-        was_quiet, self._is_quiet = self._is_quiet, level(block) < QUIET
-        if is_long and (self._is_due or len(self._ready) >= BLOCK):
-            return self._next(now) if was_quiet and self._is_quiet else self._cut(block, excess, now)
+            return stream.take(now)
+        waste = self._waste
+        excess = when - (stream.head + waste) / RATE - self._schedule.needed - MARGIN
+        is_long = self._schedule.is_long(excess, now)
+        if stream.is_paused and not stream.is_due:
+            self._move_in_pause(excess, waste, is_long)
+        else:
+            self._blocks += 1
+            stream.fill(BLOCK, now)
+            if not stream.guessed:
+                self._move_in_speech(excess, waste, is_long, now)
+        block = stream.take(now)
+        if stream.returned:
+            stream.returned = False
+            self._schedule.hurry()
         return block
+
+    def expect_another(self) -> None:
+        """The next packet is of another stream: another SSRC, and perhaps another talker."""
+        self._sequence.expect_another()
+        self._is_running = False
 
     @property
     def has_played(self) -> bool:
         """Whether anything that was sent has been played."""
-        return self._played > 0
+        return self._stream.played > 0
+
+    @property
+    def held(self) -> int:
+        """How many frames wait to be played."""
+        return len(self._stream.frames)
+
+    @property
+    def head(self) -> int:
+        """The RTP time that is played next, extended beyond 32 bits."""
+        return self._stream.head
 
     @property
     def tally(self) -> Tally:
         """The counts so far."""
-        seen = self._sequence
+        seen, stream = self._sequence, self._stream
         return Tally(
             received=seen.received,
             lost=seen.lost,
             late=self._late,
-            played=self._played,
+            played=stream.played,
             blocks=self._blocks,
-            concealed=self._concealed,
-            delay=self._delay,
+            concealed=stream.concealed,
+            delay=stream.delay,
+            recovered=stream.recovered,
+            stretched=self._stretched,
         )
 
-    @property
-    def _is_paused(self) -> bool:
-        return self._dry >= DRY
+    def _take(self, packet: Voice, step: int | None, now: float) -> None:
+        """A packet that is new, `step` numbers after the highest before it; None if it begins another stream."""
+        frames, size = self._stream.frames, duration(packet.payload)
+        time = frames.extend(packet.timestamp)
+        self._settle_guesses(time, step)
+        if not self._is_running or self._is_elsewhere(time, size, step, now):
+            self._restart(time, now)
+        if step is None or step > 0:
+            frames.newest, frames.newest_arrival = max(frames.newest, time), now
+        if frames.is_first(time):
+            self._schedule.arrived(now - time / RATE)
+        if time + size <= self._stream.end - self._stream.guessed:
+            self._late += 1
+        else:
+            self._late_since = None
+            frames.hold(Frame(time, size, now, packet.payload))
+        for timestamp, payload in packet.copies:
+            self._take_copy(frames.extend(timestamp), payload, time, now)
+        if step is not None and step > 1 and has_inband_copy(packet.payload) and frames.is_first(time - size):
+            self._schedule.arrived(now - (time - size) / RATE)
 
-    @property
-    def _is_due(self) -> bool:
-        return any(time < self._head + BLOCK for time in self._held)
+    def _take_copy(self, time: int, payload: bytes, before: int, now: float) -> None:
+        """What a packet brings of one before it, if that has not come."""
+        frames, size = self._stream.frames, duration(payload)
+        if size and max(frames.began, before - REACH * RATE) < time < before and frames.is_first(time):
+            self._schedule.arrived(now - time / RATE)
+            if time + size > self._stream.end - self._stream.guessed:
+                frames.hold(Frame(time, size, now, payload, is_copy=True))
 
-    def _is_elsewhere(self, time: int, size: int, now: float) -> bool:
+    def _settle_guesses(self, time: int, step: int | None) -> None:
+        """Of what was guessed while nothing came, a pause is none; numbers without a gap and a gap in time show one."""
+        stream = self._stream
+        ahead, lost = time - stream.frames.newest, (step or 1) - 1
+        is_pause = step is None or (step > 0 and ahead > step * stream.frame)
+        stream.concealed += min(stream.unsure, lost * stream.frame // BLOCK) if is_pause else stream.unsure
+        stream.unsure = 0
+
+    def _is_elsewhere(self, time: int, size: int, step: int | None, now: float) -> bool:
         """Whether a packet lies on another time line than the one being played.
 
-        One that comes too late does not; a row of nothing else does, and so does the first after a pause.
+        A row of packets that come too late does, and so does a number that goes on with a time that does not, or one
+        that comes far too early.
         """
-        if time > self._head + REACH * RATE:
+        stream, frames = self._stream, self._stream.frames
+        if step is None or time > stream.end + REACH * RATE or (step > 0 and time <= frames.newest):
             return True
-        if time + size > self._head:
+        early = (time - frames.newest) / RATE - (now - frames.newest_arrival)
+        if step > 0 and early > LEAP and now - time / RATE < self._schedule.least - LEAP:
+            return True
+        if time + size > stream.end - stream.guessed:
             return False
         if self._late_since is None:
             self._late_since = now
-        return self._is_paused or now - self._late_since > LATE_HOLD
+        return now - self._late_since > LATE_HOLD
 
     def _restart(self, time: int, now: float) -> None:
-        self._held.clear()
-        self._transits.clear()
-        self._ready = SILENCE[:0]
-        self._worst = self._late_since = None
-        self._newest = time
-        self._needed = now - time / RATE
-        self._head = time - round(START * RATE)
-        self._tight = -CALM  # what the first packet waits is a guess, and nothing to keep
-        self._dry = DRY  # rests until the packet is due
+        self._stream.frames.clear(time)
+        self._stream.restart(time - round(START * RATE))
+        self._schedule.begin(now - time / RATE)
+        self._late_since = None
         self._is_running = True
 
-    def _learn(self, now: float) -> None:
-        """Keep the worst transit since the last pull: what a stall held back comes at once and counts once."""
-        if self._worst is None:
-            return
-        self._transits.append((now, self._worst))
-        self._worst = None
-        while self._transits[0][0] < now - WINDOW:
-            self._transits.popleft()
-        slowest = sorted(transit for _, transit in self._transits)
-        self._needed = slowest[-1 - round(LATE_SHARE * len(slowest))]
+    @property
+    def _waste(self) -> int:
+        """Samples that a packet waits for a block of which it is only a later part."""
+        grid = min(self._stream.frame, BLOCK)
+        return (self._stream.frames.newest - self._stream.head) % grid + BLOCK - grid
 
-    def _is_long(self, excess: float, now: float) -> bool:
-        """Whether the delay is so much too long, or for so long, that it is to be cut."""
-        if excess <= TICK:
-            self._tight = now
-        elif excess > PATIENCE:
-            self._tight = -CALM
-        return now - self._tight >= CALM and len(self._transits) >= SETTLED
-
-    def _rest(self, excess: float, is_long: bool) -> Samples:
-        """A pause: time goes on unheard, and while nothing waits the schedule may move as it likes."""
+    def _move_in_pause(self, excess: float, waste: int, is_long: bool) -> None:
+        """While nothing waits the schedule may move as it likes."""
         blocks = int(excess // TICK)
-        if blocks < 0 or (is_long and not self._held):
-            self._head += blocks * BLOCK
-        self._head += BLOCK
-        return SILENCE
+        if blocks < 0 or (is_long and not self.held):
+            self._stream.skip(blocks * BLOCK)
+        elif waste and self._stream.frame >= BLOCK:
+            self._stream.skip(waste)
 
-    def _insert(self) -> Samples:
-        """One block more than was sent: the head stays."""
-        longer = np.concatenate((self._ready, self._decoder.conceal(BLOCK)))
-        block, self._ready = longer[:BLOCK], longer[BLOCK:]
-        return block
+    def _move_in_speech(self, excess: float, waste: int, is_long: bool, now: float) -> None:
+        if excess >= 0 and not is_long and not waste:
+            return
+        is_quiet = level(self._stream.ready[:BLOCK]) < QUIET and level(self._stream.last) < QUIET
+        if excess < (0 if is_quiet else -MARGIN / 2):
+            self._delay_more(excess, waste, is_quiet, now)
+        elif is_quiet:
+            size = waste or (BLOCK if is_long else 0)
+            if size and self._stream.frame >= BLOCK and self._stream.leave_out(size, now):
+                self._note_move(now)
+        elif is_long:
+            self._delay_less(excess, now)
 
-    def _cut(self, block: Samples, excess: float, now: float) -> Samples:
-        """When the delay is far too long, melt a block of speech with the one after it."""
-        if excess < PATIENCE or now - self._last_cut < CUT_PAUSE:
-            return block
-        self._last_cut = now
-        return _melt(block, self._next(now))
+    def _delay_more(self, excess: float, waste: int, is_quiet: bool, now: float) -> None:
+        """One block of delay, and in speech what its pitch adds to that."""
+        least = max(SEAM, BLOCK - waste)
+        if is_quiet:
+            self._stream.play_again(least)
+            self._note_move(now)
+        elif self._stream.lengthen(least, HISTORY - BLOCK, -1 if excess < TOO_LITTLE else ALIKE):
+            self._note_move(now)
 
-    def _next(self, now: float) -> Samples:
-        """The block at the head, which moves on."""
-        while len(self._ready) < BLOCK:
-            self._ready = np.concatenate((self._ready, self._more(now)))
-        block, self._ready = self._ready[:BLOCK], self._ready[BLOCK:]
-        self._head += BLOCK
-        return block
+    def _delay_less(self, excess: float, now: float) -> None:
+        """A piece less; the longer the delay, the sooner and the rougher."""
+        pause, alike = next(((pause, alike) for above, pause, alike in HASTE if excess > above), (LEISURE, ALIKE))
+        most = BLOCK if excess < 2 * TICK else LONGEST
+        if now - self._last_move >= pause and self._stream.shorten(most, alike, now):
+            self._note_move(now)
 
-    def _more(self, now: float) -> Samples:
-        """What comes after the ready samples: a packet's, or a lost one's by the copy in the next, or a guess."""
-        start = self._head + len(self._ready)
-        for time in [time for time, held in self._held.items() if time + held.size <= start]:
-            del self._held[time]
-        first = min(self._held.values(), key=lambda held: held.time, default=None)
-        if first is None:
-            self._dry += 1
-            self._unsure += 1
-            return self._decoder.conceal(BLOCK)
-        gap = first.time - start
-        try:
-            if gap <= 0:
-                return self._play(first, now)[-gap:]
-            if self._is_paused:
-                return SILENCE[:gap]
-            self._concealed += 1
-            if gap <= self._frame:
-                return self._decoder.recover(first.payload, self._frame)[-gap:]
-        except OpusError:
-            self._held.pop(first.time, None)
-        return self._decoder.conceal(BLOCK)
-
-    def _play(self, held: _Held, now: float) -> Samples:
-        del self._held[held.time]
-        samples = self._decoder.decode(held.payload)
-        self._frame = held.size
-        self._played += 1
-        self._dry = 0
-        self._delay += (now - held.arrival - self._delay) / min(self._played, 16)
-        return samples
-
-
-def _melt(before: Samples, after: Samples) -> Samples:
-    fade = np.linspace(0, 1, len(before), dtype=np.float32)
-    return (before * (1 - fade) + after * fade).astype(np.int16)
+    def _note_move(self, now: float) -> None:
+        self._last_move = now
+        self._stretched += 1

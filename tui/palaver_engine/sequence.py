@@ -21,36 +21,45 @@ class Sequence:
     _lost_before: int = 0  # before `_first`
     _seen: int = 0  # bit n: whether `highest` - n came
     _odd: int = -1  # the sequence number that would confirm a jump
+    _is_fresh: bool = True  # whether the next packet is the first of its stream, whatever its number
 
     @property
     def lost(self) -> int:
         """How many never came; those still under way count until they do."""
         return self._lost_before + self.highest - self._first + 1 - self._received_here
 
-    def note(self, sequence: int) -> bool:
-        """Whether this packet is a new one; of a stream that starts anew the second is the first to be believed."""
-        if not self.received:
+    def note(self, sequence: int) -> int:
+        """How many packets are new with this one: 1, or 0 if it is not.
+
+        Of a stream that starts anew the second packet is the first to be believed, and the one before it with it: 2.
+        """
+        if self._is_fresh:
             self._start(sequence)
         step = (sequence - self.highest + 0x8000 & 0xFFFF) - 0x8000
         if not -RING < step < JUMP:
             if sequence != self._odd:
                 self._odd = sequence + 1 & 0xFFFF
-                return False
-            self._start(sequence)
-            step = 1
+                return 0
+            self._start(sequence - 1 & 0xFFFF)
+            return self.note(sequence - 1 & 0xFFFF) + self.note(sequence)
         if step > 0:
             self._seen = (self._seen << step | 1) & (1 << RING) - 1
             self.highest += step
         elif self._seen >> -step & 1 or self.highest + step < self._first:
-            return False
+            return 0
         else:
             self._seen |= 1 << -step
         self.received += 1
         self._received_here += 1
-        return True
+        return 1
+
+    def expect_another(self) -> None:
+        """The next packet is another stream's."""
+        self._is_fresh = True
 
     def _start(self, sequence: int) -> None:
         self._lost_before = self.lost if self.received else 0
         self._first, self.highest = sequence, sequence - 1
         self._received_here = self._seen = 0
         self._odd = -1
+        self._is_fresh = False

@@ -12,7 +12,7 @@ import trio
 from attrs import define, field
 
 from palaver_media import engine_messages
-from palaver_media.engine_messages import Devices, EngineReport, ListDevices
+from palaver_media.engine_messages import Devices, EngineReport, ListDevices, Side
 from palaver_media.process import START
 from palaver_protocol.converter import read_name
 from palaver_protocol.models import RoomId, RoomView, UserId
@@ -26,7 +26,7 @@ from .events import DevicesChanged, MuteChanged
 from .scopes import helpers
 from .session import Session
 from .sound_choices import SoundSettings
-from .sounding import Sounding
+from .sounding import Sounding, no_call
 from .state import ClientState
 from .url import parse_url
 
@@ -102,6 +102,15 @@ class Client(Sounding):
             self._call = None
             with trio.move_on_after(LEAVE, shield=True), contextlib.suppress(Refusal):
                 await self.leave_room()
+
+    def use(self, side: Side, spec: str) -> None:
+        """Speak into something else, or hear with it. Raises Refusal where there is no call."""
+        if self._call is None:
+            raise no_call()
+        if side is Side.SOURCE:
+            self._call.set_source(spec)
+        else:
+            self._call.set_sink(spec)
 
     def prepare_sound(self) -> None:
         """Start the sound engine now, which takes longer than joining a room."""

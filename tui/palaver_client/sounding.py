@@ -6,7 +6,7 @@ from attrs import define, evolve
 
 from palaver_media.sound_settings import Capture, Encoding, PersonVolume, RecordingForm, Transmit
 from palaver_protocol.models import UserId
-from palaver_protocol.table import Code, refusal
+from palaver_protocol.table import Code, Refusal, refusal
 
 from .asking import Asking
 from .events import EchoTestChanged, RecordingWanted, SoundSettingsChanged, TalkingChanged
@@ -82,4 +82,9 @@ class Sounding(Asking):
 
     def _need_call(self) -> None:
         if not self.state.is_talking_possible:
-            raise refusal(Code.NOT_MEMBER, "there is no call; call somebody with /call NAME, or /join a room")
+            raise no_call()
+
+
+def no_call() -> Refusal:
+    """There is no sound that could do it."""
+    return refusal(Code.NOT_MEMBER, "there is no call; call somebody with /call NAME, or /join a room")

@@ -12,10 +12,12 @@ from palaver_protocol.models import RoomView
 
 from .events import (
     Calling,
+    CallSoundChanged,
     CarrierChanged,
     Connected,
     ConnectionLost,
     DevicesChanged,
+    EchoTestChanged,
     Invited,
     Joined,
     Left,
@@ -28,17 +30,23 @@ from .events import (
     MediaStarted,
     MuteChanged,
     OlderRead,
+    RecordingBegan,
+    RecordingEnded,
+    RecordingWanted,
     RetryFailed,
     RingOver,
+    SendingChanged,
     SoundChosen,
     SoundProblem,
+    SoundSettingsChanged,
     SoundStarted,
     SpeakingChanged,
     StatsChanged,
+    TalkingChanged,
 )
 from .reduce import rings_no_more
 from .room_changes import in_room, mark_ourselves, with_history, with_older
-from .state import ClientState, ConnectionState, MediaState, SideState, Sound, out_of_room
+from .state import ClientState, ConnectionState, Doing, MediaState, SideState, Sound, out_of_room
 
 
 def after(state: ClientState, event: LocalEvent) -> ClientState:
@@ -85,10 +93,38 @@ def after(state: ClientState, event: LocalEvent) -> ClientState:
             return evolve(state, stats=event.stats)
         case MediaStarted():
             return state
+        case SoundSettingsChanged():
+            return evolve(state, choices=event.settings)
+        case CallSoundChanged():
+            return evolve(state, doing=Doing(is_open=event.is_open))
+        case TalkingChanged() | SendingChanged() | EchoTestChanged():
+            return evolve(state, doing=_do(state.doing, event))
+        case RecordingWanted() | RecordingBegan() | RecordingEnded():
+            return evolve(state, doing=_record(state.doing, event))
         case SoundChosen() | SoundStarted() | SoundProblem() | LevelsChanged() | SpeakingChanged():
             return evolve(state, sound=_hear(state.sound, event))
         case _:
             assert_never(event)
+
+
+def _do(doing: Doing, event: TalkingChanged | SendingChanged | EchoTestChanged) -> Doing:
+    match event:
+        case TalkingChanged():
+            return evolve(doing, is_talking=event.is_talking)
+        case SendingChanged():
+            return evolve(doing, is_sending=event.is_sending)
+        case EchoTestChanged():
+            return evolve(doing, is_echo_test=event.is_on)
+
+
+def _record(doing: Doing, event: RecordingWanted | RecordingBegan | RecordingEnded) -> Doing:
+    match event:
+        case RecordingWanted():
+            return evolve(doing, wanted=event.form)
+        case RecordingBegan():
+            return evolve(doing, recording=event.folder)
+        case RecordingEnded():  # what broke is not begun again by itself
+            return evolve(doing, recording="", wanted=None if event.problem else doing.wanted)
 
 
 def _nothing_rings(state: ClientState) -> ClientState:

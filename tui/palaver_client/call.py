@@ -18,14 +18,19 @@ from palaver_protocol import notices
 from palaver_protocol.models import EndReason, RoomType, RoomView, UserId
 
 from . import words
+from .call_sound import CallSound
 from .changes import AnyEvent
 from .engine import Engine
 from .events import (
+    CallSoundChanged,
     ConnectionLost,
     Left,
     LevelsChanged,
     MediaStarted,
     MuteChanged,
+    RecordingBegan,
+    RecordingEnded,
+    SendingChanged,
     SoundChosen,
     SoundProblem,
     SoundStarted,
@@ -74,9 +79,11 @@ class Call:
     _ears: WeakSet[Feed[Heard]] = field(factory=WeakSet[Feed[Heard]])  # whoever listens no more is forgotten
     _spoken_until: float = 0.0
     _media: Media = field(init=False)
+    _sound: CallSound = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._media = Media(self._session, self._engine, self._id)
+        self._media = Media(self._session, self._engine, self._id, lambda consumer: self._sound.received(consumer))
+        self._sound = CallSound(self._session, self._engine, self._id, self._media.carried)
 
     @property
     def room(self) -> RoomView:
@@ -132,6 +139,7 @@ class Call:
         """Have sound, and keep it connected wherever we sit, also when we go from one room to another."""
         self._session.happen(SoundChosen(Side.SOURCE, self._source))
         self._session.happen(SoundChosen(Side.SINK, self._sink))
+        self._session.happen(CallSoundChanged(is_open=True))
         with self._session.followed(self._on_event):
             if self._session.state.room is not None:
                 self._room = self._session.state.room
@@ -143,14 +151,22 @@ class Call:
                 try:
                     yield
                 finally:
-                    self._engine.tell(CloseCall(self._id))
+                    self._close_sound()
                     self._end(EndReason.ENDED)
+
+    def _close_sound(self) -> None:
+        recording = self._session.state.doing.recording
+        self._engine.tell(CloseCall(self._id))  # which makes the files of a recording whole
+        if recording:
+            self._session.happen(RecordingEnded(recording))
+        self._session.happen(CallSoundChanged(is_open=False))
 
     async def _open_in_each_engine(self) -> None:
         """Start the sound, and again in each engine that takes a dead one's place."""
         while True:
             await self._engine.wait_up()
             self._engine.tell(OpenCall(self._id, self._source, self._sink, self._session.state.is_muted))
+            self._sound.tell_all()
             await self._engine.wait_dead()
 
     async def _keep_time(self) -> None:
@@ -171,6 +187,7 @@ class Call:
     def _on_event(self, event: AnyEvent) -> None:
         self._room = self._session.state.room or self._room
         self._media.on_event(event)
+        self._sound.on_event(event)
         if self._session.state.room is None:
             self._speakers = Speakers()  # all lights are out
         match event:
@@ -218,6 +235,12 @@ class Call:
                 self._session.happen(SoundProblem(report.side, report.reason, report.remedy))
             case reports.SoundStarted():
                 self._session.happen(SoundStarted(report.side, report.name))
+            case reports.Sending():
+                self._session.happen(SendingChanged(report.is_sending))
+            case reports.RecordingStarted():
+                self._session.happen(RecordingBegan(report.folder))
+            case reports.RecordingStopped():
+                self._session.happen(RecordingEnded(report.folder, report.problem, report.remedy))
             case Pcm():
                 self._pass_on(report)
             case _:

@@ -12,13 +12,12 @@ import trio
 from attrs import define, field
 
 from palaver_media import engine_messages
-from palaver_media.engine_messages import Devices, EngineReport, ListDevices
+from palaver_media.engine_messages import Devices, EngineReport, ListDevices, Side
 from palaver_media.process import START
 from palaver_protocol.converter import read_name
 from palaver_protocol.models import RoomId, RoomView, UserId
 from palaver_protocol.table import Refusal
 
-from .asking import Asking
 from .call import Call
 from .connecting import Connecting
 from .engine import NO_DEVICES, Engine
@@ -26,6 +25,8 @@ from .errors import ConnectFailed
 from .events import DevicesChanged, MuteChanged
 from .scopes import helpers
 from .session import Session
+from .sound_choices import SoundSettings
+from .sounding import Sounding, no_call
 from .state import ClientState
 from .url import parse_url
 
@@ -33,7 +34,7 @@ LEAVE: Final = 2.0  # s to say that we leave, at the end of a call
 
 
 @define(eq=False)
-class Client(Asking):
+class Client(Sounding):
     """A person or a bot at a server. Made by `connect`."""
 
     _nursery: trio.Nursery
@@ -102,6 +103,15 @@ class Client(Asking):
             with trio.move_on_after(LEAVE, shield=True), contextlib.suppress(Refusal):
                 await self.leave_room()
 
+    def use(self, side: Side, spec: str) -> None:
+        """Speak into something else, or hear with it. Raises Refusal where there is no call."""
+        if self._call is None:
+            raise no_call()
+        if side is Side.SOURCE:
+            self._call.set_source(spec)
+        else:
+            self._call.set_sink(spec)
+
     def prepare_sound(self) -> None:
         """Start the sound engine now, which takes longer than joining a room."""
         self._running_engine()
@@ -143,17 +153,18 @@ async def connect(
     *,
     takes_waiting_calls: bool = False,
     is_to_talk: bool = False,
+    sound: SoundSettings | None = None,
 ) -> AsyncIterator[Client]:
     """A client of the server at `url`; it reconnects by itself until the block ends.
 
     With `takes_waiting_calls` it rings here also while we talk in a room; else callers hear that we are busy. With
-    `is_to_talk` the sound engine starts meanwhile.
+    `is_to_talk` the sound engine starts meanwhile. `sound` is what was chosen for it.
 
     Raises:
         ConnectFailed: the first connection cannot be made.
     """
     try:
-        state = ClientState(UserId(user_id or str(uuid.uuid4())), read_name(name))
+        state = ClientState(UserId(user_id or str(uuid.uuid4())), read_name(name), choices=sound or SoundSettings())
         session = Session(state)
         connecting = Connecting(parse_url(url), session, takes_waiting_calls)
     except ValueError as why:

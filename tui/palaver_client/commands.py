@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, TypeAlias
 
 from attrs import frozen
 
 from palaver_protocol.models import ChatMessage, UserId
 from palaver_protocol.table import Code, refusal
 
-from . import call_commands, listings
+from . import call_commands, listings, sound_commands
 from .client import Client
 from .listings import Listing
 from .names import Candidate, find
 from .state import ClientState
 
 PAGE: Final = 20  # messages
+
+Answer: TypeAlias = str | Listing | AsyncIterator[str] | None
 
 
 @frozen
@@ -25,7 +27,7 @@ class Command:
 
     usage: str
     help: str
-    run: Callable[[str, Client], Awaitable[str | Listing | None]]
+    run: Callable[[str, Client], Awaitable[Answer]]
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------
@@ -120,6 +122,22 @@ COMMANDS: Final = {
     "/host": Command("NAME", "hand the host's role to somebody here", host),
     "/who": Command("", "who is here, and who is online", who),
     "/rooms": Command("", "which rooms there are", rooms),
+    "/devices": Command("", "what there is to speak into and to hear with", sound_commands.devices),
+    "/mic": Command("[PART OF NAME]", "speak into another device, or the default", sound_commands.microphone),
+    "/speaker": Command("[PART OF NAME]", "hear with another device; likewise", sound_commands.speaker),
+    "/levels": Command("", "how loud your microphone hears you, for 5 seconds", sound_commands.levels),
+    "/transmit": Command("open|voice|push", "send always, by voice, or between two /talk", sound_commands.transmit),
+    "/talk": Command("", "push-to-talk: begin, or end", sound_commands.talk),
+    "/gain": Command("DB|+|-", "your microphone louder or quieter", sound_commands.gain),
+    "/processing": Command("[echo|noise|agc|highpass on|off]", "what is done to it", sound_commands.processing),
+    "/headset": Command("on|off", "least delay, without echo cancellation", sound_commands.headset),
+    "/volume": Command("[NAME] DB|+|-", "how loud you hear all, or one", sound_commands.volume),
+    "/hush": Command("NAME", "hear somebody no more, or again; nobody is told", sound_commands.hush),
+    "/priority": Command("NAME", "others are quieter while that one talks, or no longer", sound_commands.priority),
+    "/deafen": Command("", "hear nobody, or hear again", sound_commands.deafen),
+    "/record": Command("[ogg|wav|off]", "record the call, which all are told; or no longer", sound_commands.record),
+    "/echotest": Command("", "hear yourself as others do, or no longer", sound_commands.echo_test),
+    "/stats": Command("", "how the sound travels, person by person", sound_commands.stats),
     "/older": Command("", "what was said earlier, page by page", older),
     "/reply": Command("N TEXT", "answer a message; 1 is the newest", reply),
     "/react": Command("N EMOJI", "react to a message, or take it back", react),

@@ -8,8 +8,10 @@ from typing import TypeAlias
 from attrs import frozen
 
 from palaver_media.engine_messages import Devices, Side
+from palaver_media.sound_settings import RecordingForm
 from palaver_protocol.models import CallId, ChatMessage, RoomId, RoomView, UserId
 
+from .sound_choices import SoundSettings
 from .state import CallStats, OutgoingRing
 
 
@@ -189,6 +191,64 @@ class DevicesChanged:
     devices: Devices
 
 
+@frozen
+class SoundSettingsChanged:
+    """What is chosen for our sound is something else now."""
+
+    settings: SoundSettings
+
+
+@frozen
+class CallSoundChanged:
+    """A call's sound was opened, or is closed and does nothing any more."""
+
+    is_open: bool
+
+
+@frozen
+class TalkingChanged:
+    """The push-to-talk key is down, or up again."""
+
+    is_talking: bool
+
+
+@frozen
+class SendingChanged:
+    """Our microphone is sent now, or no more, as its mode and muting have it."""
+
+    is_sending: bool
+
+
+@frozen
+class EchoTestChanged:
+    """We hear ourselves, or no more."""
+
+    is_on: bool
+
+
+@frozen
+class RecordingWanted:
+    """The call is to be recorded into such files; with None no longer."""
+
+    form: RecordingForm | None
+
+
+@frozen
+class RecordingBegan:
+    """We record the call into this folder."""
+
+    folder: str
+
+
+@frozen
+class RecordingEnded:
+    """We record no more, as it was asked or because of a `problem`, which `remedy` would mend."""
+
+    folder: str
+    problem: str = ""
+    remedy: str = ""
+
+
 LocalEvent: TypeAlias = (
     Connected
     | CarrierChanged
@@ -213,4 +273,12 @@ LocalEvent: TypeAlias = (
     | SpeakingChanged
     | StatsChanged
     | DevicesChanged
+    | SoundSettingsChanged
+    | CallSoundChanged
+    | TalkingChanged
+    | SendingChanged
+    | EchoTestChanged
+    | RecordingWanted
+    | RecordingBegan
+    | RecordingEnded
 )

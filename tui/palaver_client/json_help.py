@@ -31,6 +31,10 @@ with --json, each line is one object with event, time (ms since the epoch) and:
   media           state (connecting, connected, lost, failed) reason
   soundStarted, soundProblem   side, and name, or reason remedy
   speaking        userId name isSpeaking
+  sending         isSending: whether the microphone is sent now
+  soundSettings   transmit echo noise agc highpass gain_db bitrate frame_ms isHeadset volume_db isDeaf
+  echoTest        isOn
+  recordingBegan, recordingEnded   folder, and problem remedy (empty when it was stopped)
   stats           rtt_ms jitter_ms loss playout_ms in_kbps out_kbps users
   notice          level code message
   who             isConnected, here (userId name isHost isMuted isRecording), online (userId name

@@ -21,6 +21,7 @@ from . import events, words
 from .changes import Change
 from .events import LocalEvent
 from .listings import Listing
+from .sound_choices import SoundSettings
 from .state import CallStats, ClientState
 
 Fields: TypeAlias = dict[str, Any]
@@ -189,10 +190,40 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
             return write("speaking", **_person(event.user_id, change.new), isSpeaking=event.is_speaking)
         case events.StatsChanged():
             return write("stats", **_stats(event.stats, change.new))
+        case events.SendingChanged():
+            return write("sending", isSending=event.is_sending)
+        case events.EchoTestChanged():
+            return write("echoTest", isOn=event.is_on)
+        case events.RecordingBegan():
+            return write("recordingBegan", folder=event.folder)
+        case events.RecordingEnded():
+            return write("recordingEnded", folder=event.folder, problem=event.problem, remedy=event.remedy)
+        case events.CallSoundChanged() | events.RecordingWanted() | events.TalkingChanged():
+            return None
+        case events.SoundSettingsChanged():
+            return write("soundSettings", **of_settings(event.settings))
         case events.SoundChosen() | events.LevelsChanged() | events.DevicesChanged():
             return None
         case _:
             assert_never(event)
+
+
+def of_settings(settings: SoundSettings) -> Fields:
+    """What is chosen for the sound, as it is used."""
+    capture, encoding = settings.used_capture, settings.used_encoding
+    return {
+        "transmit": capture.transmit.value,
+        "echo": capture.echo,
+        "noise": capture.noise,
+        "agc": capture.gain,
+        "highpass": capture.high_pass,
+        "gain_db": capture.microphone_db,
+        "bitrate": encoding.bitrate,
+        "frame_ms": encoding.frame_ms,
+        "isHeadset": settings.is_headset,
+        "volume_db": settings.volume.volume_db,
+        "isDeaf": settings.volume.is_deaf,
+    }
 
 
 def _person(user_id: UserId, *states: ClientState) -> Fields:

@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import evolve
 
-from . import arguments
+from . import arguments, sound_options
 from .arguments import DEFAULT_URL, SINKS, SOURCES, Parser
 from .complaints import complain
 from .json_help import EVENTS
@@ -42,6 +42,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--seconds", metavar="N", type=arguments.seconds, default=math.inf, help="end by itself after N s"
     )
+    sound_options.add_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object per line, with statistics each second")
     return parser
 

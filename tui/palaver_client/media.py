@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import trio
@@ -34,6 +34,7 @@ class Media:
     _session: Session
     _engine: Engine
     _call: str
+    _on_voice: Callable[[str], None]
     _negotiation: Negotiation | None = None
     _scope: trio.CancelScope = field(factory=trio.CancelScope)
     _reason: str = ""
@@ -70,6 +71,10 @@ class Media:
     def user_of(self, consumer: str) -> UserId | None:
         """Whose voice a consumer carries."""
         return None if self._negotiation is None else self._negotiation.user_of(consumer)
+
+    def carried(self) -> dict[str, UserId]:
+        """Whom each consumer carries."""
+        return {} if self._negotiation is None else self._negotiation.carried()
 
     def on_event(self, event: AnyEvent) -> None:
         """Take in what the server told or what happened here."""
@@ -115,7 +120,7 @@ class Media:
         """One negotiation, from its beginning to its end, and why it ended."""
         self._news, self._reason, self._has_worked = trio.Event(), "", False
         self._session.happen(MediaConnecting())
-        self._negotiation = Negotiation(self._session, self._engine, self._call, room, self._connected)
+        self._negotiation = Negotiation(self._session, self._engine, self._call, room, self._connected, self._on_voice)
         try:
             with trio.CancelScope() as self._scope:
                 await self._negotiation.run()

@@ -70,6 +70,7 @@ class Negotiation:
     _call: str
     _room: RoomId
     on_connected: Callable[[], None]
+    on_voice: Callable[[str], None]
     voices: dict[ProducerId, Voice] = field(factory=dict[ProducerId, Voice])
     transports: set[str] = field(factory=set[str])
     _connected: set[str] = field(factory=set[str])
@@ -109,6 +110,10 @@ class Negotiation:
     def user_of(self, consumer: str) -> UserId | None:
         """Whose voice a consumer carries."""
         return next((voice.user for voice in self.voices.values() if voice.consumer == consumer), None)
+
+    def carried(self) -> dict[str, UserId]:
+        """Whom each consumer carries."""
+        return {voice.consumer: voice.user for voice in self.voices.values() if voice.consumer is not None}
 
     # -- sending -------------------------------------------------------------------------------------------------------
     async def _send(self, capabilities: RtpCapabilities) -> None:
@@ -184,6 +189,7 @@ class Negotiation:
         if self.voices.get(producer) is not voice:
             return  # closed meanwhile, and the consumer with it; perhaps it is told of and asked for again already
         voice.consumer = ConsumerId(params.id)
+        self.on_voice(voice.consumer)  # before its first sound
         self._engine.tell(reception(self._call, transport, params))
         await self._insist(ResumeConsumer(self._room, voice.consumer))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Final, Protocol
 
@@ -17,7 +18,7 @@ from palaver_protocol.table import Code, Refusal, refusal
 from . import words
 from .asking import NOT_THERE
 from .client import Client
-from .commands import COMMANDS, HELP
+from .commands import COMMANDS, HELP, Answer
 from .errors import Disconnected, Unanswered
 from .events import Joined, Left
 from .listings import Listing
@@ -107,9 +108,12 @@ class Orders:
         else:
             await self._say(line.removeprefix("/") if line.startswith("//") else line)
 
-    async def _answer(self, answer: str | Listing | None) -> None:
+    async def _answer(self, answer: Answer) -> None:
         if isinstance(answer, Listing):
             await self.answers.listing(answer)
+        elif isinstance(answer, AsyncIterator):
+            async for line in answer:
+                await self.answers.help(line)
         elif answer is not None:
             await self.answers.help(answer)
 

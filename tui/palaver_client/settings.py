@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import hashlib
 import os
+import shutil
 import tempfile
 import uuid
 from pathlib import Path
@@ -13,11 +14,14 @@ from typing import Final
 from urllib.parse import quote
 
 import orjson
-from attrs import asdict, field, fields, frozen
+from attrs import field, fields, frozen
 from platformdirs import user_config_path
 
 from palaver_protocol.converter import read_name
 from palaver_protocol.models import UserId
+
+from .kept_sound import read_sound, write_sound
+from .sound_choices import SoundSettings
 
 DEFAULT_ROOM: Final = "lobby"
 DEVICE: Final = "device"
@@ -38,6 +42,7 @@ class Settings:
     room: str = DEFAULT_ROOM
     source: str = DEVICE
     sink: str = DEVICE
+    sound: SoundSettings = field(factory=SoundSettings)
     problem: str = field(default="", eq=False)
 
     @classmethod
@@ -48,7 +53,11 @@ class Settings:
         """
         path = settings_path(profile, folder)
         try:
-            return _read(profile, path.read_bytes())
+            settings = _read(profile, path.read_bytes())
+            if settings.problem:  # what was bad will be written over
+                with contextlib.suppress(OSError):
+                    shutil.copy2(path, path.with_suffix(".broken"))
+            return settings
         except FileNotFoundError:
             return cls(profile, _new_id(), _default_name(profile))
         except OSError as why:
@@ -65,7 +74,7 @@ class Settings:
         """
         path = settings_path(self.profile, folder)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        content = asdict(self, filter=lambda attribute, _: attribute.name in _KEPT)
+        content = {name: getattr(self, name) for name in _TEXTS} | {"sound": write_sound(self.sound)}
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # readable by its owner only
         try:
             with os.fdopen(handle, "wb") as file:
@@ -79,7 +88,7 @@ class Settings:
             raise
 
 
-_KEPT: Final = {a.name for a in fields(Settings)} - {"profile", "problem"}
+_TEXTS: Final = {a.name for a in fields(Settings)} - {"profile", "problem", "sound"}
 
 
 def settings_path(profile: str, folder: Path | None = None) -> Path:
@@ -95,12 +104,14 @@ def _read(profile: str, content: bytes) -> Settings:
     found = orjson.loads(content)
     if not isinstance(found, dict) or not {"user_id", "name"} <= found.keys():
         raise ValueError("not settings")
-    kept = {key: value for key, value in found.items() if key in _KEPT}
+    kept = {key: value for key, value in found.items() if key in _TEXTS}
     if not all(isinstance(value, str) for value in kept.values()):
         raise ValueError("not texts")
     kept["user_id"] = str(uuid.UUID(kept["user_id"]))
     kept["name"] = read_name(kept["name"])
-    return Settings(profile, **kept)
+    sound, wrong = read_sound(found.get("sound", {}))
+    problem = f"your settings have bad values for {', '.join(wrong)}; the usual ones are used" if wrong else ""
+    return Settings(profile, **kept, sound=sound, problem=problem)
 
 
 def _set_aside(path: Path) -> str:

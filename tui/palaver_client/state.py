@@ -9,6 +9,7 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from palaver_media.engine_messages import ConsumerStats, Devices
+from palaver_media.sound_settings import RecordingForm
 from palaver_protocol.models import (
     CallId,
     Name,
@@ -22,6 +23,8 @@ from palaver_protocol.models import (
     UserId,
 )
 from palaver_protocol.notices import ServerNotice
+
+from .sound_choices import SoundSettings
 
 SILENCE: Final = -100.0  # dBFS
 
@@ -81,6 +84,22 @@ class CallStats:
 
 
 @frozen
+class Doing:
+    """What a call's sound does besides: it lasts as long as the call, also from room to room.
+
+    `is_sending`: our microphone is sent now. `is_talking`: the push-to-talk key is down. `wanted` is the form in which
+    the call is to be recorded, if at all; `recording` the folder where that happens, empty while it does not.
+    """
+
+    is_open: bool = False
+    is_sending: bool = False
+    is_talking: bool = False
+    is_echo_test: bool = False
+    wanted: RecordingForm | None = None
+    recording: str = ""
+
+
+@frozen
 class IncomingRing:
     """Somebody rings here: a call, or an invitation to a room, whose id is then the ring's too.
 
@@ -129,6 +148,8 @@ class ClientState:
     speakers: tuple[Speaker, ...] = ()
     is_muted: bool = False
     sound: Sound = Sound()
+    choices: SoundSettings = field(factory=SoundSettings)
+    doing: Doing = Doing()
     media: MediaState = MediaState.NONE
     stats: CallStats | None = None
     devices: Devices | None = None
@@ -138,6 +159,11 @@ class ClientState:
     def is_polling(self) -> bool:
         """Whether we make do with HTTP requests."""
         return bool(self.polling_because)
+
+    @property
+    def is_talking_possible(self) -> bool:
+        """Whether there is a call whose sound can do something."""
+        return self.doing.is_open
 
     def participant(self, user_id: UserId) -> Participant | None:
         """Somebody in our room."""

@@ -10,11 +10,12 @@ from typing import Final, TypeAlias
 import trio
 from attrs import define, field
 
+from palaver_media.sound_settings import RecordingForm
 from palaver_protocol.models import EndReason, RoomView
 from palaver_protocol.notices import Snapshot
 from palaver_protocol.table import Refusal
 
-from . import running, words
+from . import remembering, running, sound_options, words
 from .arguments import FAILED
 from .changes import AnyEvent, Change, Changes
 from .client import Client, connect
@@ -57,14 +58,22 @@ async def _talk(options: argparse.Namespace, settings: Settings, printer: Printe
     """All calls over a connection. Raises ConnectFailed, Refusal or Disconnected."""
     source, sink = options.input or settings.source, options.output or settings.sink
     async with (
-        connect(options.url, settings.name, settings.user_id, takes_waiting_calls=True, is_to_talk=True) as client,
+        connect(
+            options.url,
+            settings.name,
+            settings.user_id,
+            takes_waiting_calls=True,
+            is_to_talk=True,
+            sound=sound_options.chosen(settings.sound, options),
+        ) as client,
         client.changes() as changes,
         helpers() as nursery,
     ):
         await printer.greet(client.state)
         nursery.start_soon(printer.follow, changes)
         nursery.start_soon(remind, client, printer)
-        talking = Talking(client, printer, nursery, source, sink, options.seconds)
+        await nursery.start(remembering.keep, client, settings, printer.error)
+        talking = Talking(client, printer, nursery, source, sink, options.seconds, options.record)
         reason = None
         try:
             with printer.over:
@@ -88,6 +97,7 @@ class Talking:
     source: str
     sink: str
     seconds: float
+    form: RecordingForm | None = None
 
     async def in_room(self, room: str) -> EndReason:
         """Talk in a room until it, or the call for which it was left, is over. Raises Refusal or Disconnected."""
@@ -95,6 +105,7 @@ class Talking:
             self.client.call(room, source=self.source, sink=self.sink) as call,
             announced(self.client, self.sink),
         ):
+            await self._record()
             self._begin()
             self.printer.talking_since = trio.current_time()
             return await call.wait_ended()
@@ -111,11 +122,17 @@ class Talking:
                     self.client.talk(source=self.source, sink=self.sink) as call,
                     announced(self.client, self.sink),
                 ):
+                    await self._record()
                     reason = await call.wait_ended()
             except Refusal:  # the seat is gone already
                 reason = EndReason.ENDED
             self.printer.talking_since = None
             await self.printer.hang_up(reason, trio.current_time() - began)
+
+    async def _record(self) -> None:
+        """Record each call, where the command line says so. Raises Refusal or Disconnected."""
+        if self.form is not None:
+            await self.client.start_recording(self.form)
 
     def _begin(self) -> None:
         """Take what is typed, and let the time run."""

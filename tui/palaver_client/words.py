@@ -219,6 +219,18 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
             return None if is_speaker(event.user_id) else f"you hear {name_of(event.user_id, change.new)}"
         case events.SpeakingChanged():
             return f"{name_of(event.user_id, change.new)} speaks" if event.is_speaking else None
+        case events.RecordingBegan():
+            return f"you record the call into {event.folder}"
+        case events.RecordingEnded(problem=""):
+            return f"the recording is in {event.folder}"
+        case events.RecordingEnded():
+            return f"you record no more: {of_problem(event.problem, event.remedy)}"
+        case events.EchoTestChanged():
+            return "you hear yourself, a moment later" if event.is_on else "you hear yourself no longer"
+        case events.SendingChanged() | events.TalkingChanged() | events.SoundSettingsChanged():
+            return None
+        case events.CallSoundChanged() | events.RecordingWanted():
+            return None
         case events.RetryFailed() | events.SoundChosen() | events.MediaConnecting():
             return None
         case events.LevelsChanged() | events.StatsChanged() | events.DevicesChanged() | events.OlderRead():

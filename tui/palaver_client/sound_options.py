@@ -1,0 +1,58 @@
+"""Options of the command line about the sound: they hold for one run, over what is remembered."""
+
+from __future__ import annotations
+
+import argparse
+
+from attrs import evolve
+
+from palaver_media.sound_settings import BITRATES, FRAMES, RecordingForm, Transmit
+
+from .sound_choices import SoundSettings
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Let these be written."""
+    group = parser.add_argument_group("sound", "for this run; what you change with commands (/help) is remembered")
+    modes = [each.value for each in Transmit]
+    group.add_argument("--transmit", choices=modes, help="send always, while you speak, or from one /talk to the next")
+    group.add_argument("--headset", action="store_true", help="least delay: no echo cancellation, frames of 10 ms")
+    group.add_argument("--no-echo-cancellation", action="store_true", help="for ears that the microphone cannot hear")
+    group.add_argument("--no-noise-suppression", action="store_true", help="for music, or a microphone with its own")
+    group.add_argument("--no-gain-control", action="store_true", help="leave the microphone as loud as it is")
+    group.add_argument("--bitrate", metavar="KBPS", type=bitrate, help="the most to send, 16 to 64 kbit/s (48)")
+    group.add_argument("--frame", type=int, choices=FRAMES, help="ms of sound in each packet (20)")
+    group.add_argument(
+        "--record",
+        nargs="?",
+        type=RecordingForm,
+        const=RecordingForm.OGG,
+        metavar="FORM",
+        help="record into files, one for each voice and one of all: ogg (without FORM) or wav; all are told",
+    )
+
+
+def bitrate(written: str) -> int:
+    """A bitrate in bit/s, of one written in kbit/s."""
+    least, most = BITRATES
+    if not written.isascii() or not written.isdigit() or not least <= int(written[:6]) * 1000 <= most:
+        raise argparse.ArgumentTypeError(f"{written[:40]!r} is not {least // 1000} to {most // 1000} kbit/s")
+    return int(written) * 1000
+
+
+def chosen(remembered: SoundSettings, options: argparse.Namespace) -> SoundSettings:
+    """What holds for this run."""
+    old = remembered.capture
+    capture = evolve(
+        old,
+        transmit=Transmit(options.transmit) if options.transmit else old.transmit,
+        echo=old.echo and not options.no_echo_cancellation,
+        noise=old.noise and not options.no_noise_suppression,
+        gain=old.gain and not options.no_gain_control,
+    )
+    encoding = evolve(
+        remembered.encoding,
+        bitrate=options.bitrate or remembered.encoding.bitrate,
+        frame_ms=options.frame or remembered.encoding.frame_ms,
+    )
+    return evolve(remembered, capture=capture, encoding=encoding, is_headset=remembered.is_headset or options.headset)

@@ -30,6 +30,7 @@ LEAP: Final = 0.15  # s earlier than any packet lately: another time line, as wh
 ALIKE: Final = 0.7  # how much the ends of a piece must be alike in speech
 LONGEST: Final = BLOCK * 3 // 2  # samples of a piece where there is much too much: a period of the deepest voice
 HASTE: Final = ((0.2, 0.02, 0.3), (0.1, 0.04, 0.4), (PATIENCE, 0.06, 0.5))  # above this excess: s between pieces, alike
+UNQUIET: Final = 1.5 * TICK  # s of excess: below it only silence is cut
 LEISURE: Final = 0.1  # s between pieces, where there is no haste
 TOO_LITTLE: Final = -TICK  # s of excess: below it any place will do
 
@@ -225,7 +226,7 @@ class Playout:
             size = waste or (BLOCK if is_long else 0)
             if size and self._stream.frame >= BLOCK and self._stream.leave_out(size, now):
                 self._note_move(now)
-        elif is_long:
+        elif is_long and excess > UNQUIET:
             self._delay_less(excess, now)
 
     def _delay_more(self, excess: float, waste: int, is_quiet: bool, now: float) -> None:

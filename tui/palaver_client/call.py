@@ -159,6 +159,8 @@ class Call:
         self._engine.tell(CloseCall(self._id))  # which makes the files of a recording whole
         if recording:
             self._session.happen(RecordingEnded(recording))
+        if self._session.state.doing.wanted is not None:  # it was this call's, and no later one's
+            self._session.is_recording = False
         self._session.happen(CallSoundChanged(is_open=False))
 
     async def _open_in_each_engine(self) -> None:

@@ -139,6 +139,13 @@ class Client(Sounding):
             self._listed = trio.Event()
         elif self._call is not None:
             self._call.on_report(report)
+            if isinstance(report, engine_messages.RecordingStopped) and report.problem:
+                self._nursery.start_soon(self._stop_broken_recording)
+
+    async def _stop_broken_recording(self) -> None:
+        """Nobody is recorded any more, and all shall know."""
+        with contextlib.suppress(Refusal):
+            await self.stop_recording()
 
     def _on_engine_death(self) -> None:
         if self._call is not None:

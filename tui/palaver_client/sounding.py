@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from attrs import define, evolve
 
 from palaver_media.sound_settings import Capture, Encoding, PersonVolume, RecordingForm, Transmit
@@ -9,6 +11,7 @@ from palaver_protocol.models import UserId
 from palaver_protocol.table import Code, Refusal, refusal
 
 from .asking import Asking
+from .errors import Disconnected
 from .events import EchoTestChanged, RecordingWanted, SoundSettingsChanged, TalkingChanged
 from .sound_choices import SoundSettings, with_person, with_transmit
 
@@ -65,20 +68,25 @@ class Sounding(Asking):
         self._session.happen(EchoTestChanged(is_on))
 
     async def start_recording(self, form: RecordingForm | None = None) -> None:
-        """Record the call; `RecordingBegan` says where its files are. Raises Refusal or Disconnected."""
+        """Record the call; `RecordingBegan` says where its files are. Raises Refusal."""
         self._need_call()
-        await self._tell_recording(True)
+        try:
+            await self._tell_recording(True)
+        except Refusal:
+            self._session.is_recording = False
+            raise
         self._session.happen(RecordingWanted(form or self.state.choices.form))
 
     async def stop_recording(self) -> None:
-        """Record no more; `RecordingEnded` says that the files are whole. Raises Refusal or Disconnected."""
+        """Record no more; `RecordingEnded` says that the files are whole. Raises Refusal."""
         self._session.happen(RecordingWanted(None))
         await self._tell_recording(False)
 
     async def _tell_recording(self, is_recording: bool) -> None:
-        """Let everybody know. THE MERGE JOINS HERE: `set_recording` of Asking is to tell each room that comes, too."""
-        if self.state.room is not None:
-            await self.set_recording(is_recording)
+        """Let everybody know, in this room and in those that come; without a connection the next one tells it."""
+        if not self.state.sound.sink.spec.startswith("file:"):  # which records all the time, and tells so
+            with contextlib.suppress(Disconnected):
+                await self.set_recording(is_recording)
 
     def _need_call(self) -> None:
         if not self.state.is_talking_possible:

@@ -246,10 +246,11 @@ class Call:
         sender = self.microphone.sender
         sent = 0 if sender is None else sender.sent_bytes
         out, self._told_bytes = max(0, sent - self._told_bytes), sent
-        consumers = {name: consumer.stats(seconds) for name, consumer in self.listening.consumers.items()}
         rtt = self._rtt
         if rtt is None:
             rtt = min((each.rtt for each in self._transports.values() if each.rtt is not None), default=None)
+        way = None if rtt is None else self._way(rtt)
+        consumers = {name: consumer.stats(seconds, way) for name, consumer in self.listening.consumers.items()}
         return Stats(
             self.name,
             rtt_ms=None if rtt is None else round(rtt * 1000, 2),
@@ -260,6 +261,10 @@ class Call:
             output_ms=round(self._sound.output_latency * 1000, 1),
             sending=None if sender is None else sender.stats,
         )
+
+    def _way(self, rtt: float) -> float:
+        """From mouth to ear in s, were the other's devices, processing and network like ours, but for what differs."""
+        return self._sound.input_latency + self.microphone.delay + rtt + self._sound.output_latency
 
     def levels(self) -> Levels | None:
         """How loud it was since the last call; None if nothing has changed."""

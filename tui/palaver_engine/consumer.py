@@ -95,10 +95,14 @@ class Consumer:
         with self._lock:
             return self._reception.report(now) if self._reception.received else None
 
-    def stats(self, seconds: float) -> ConsumerStats:
-        """What happened since the last call, `seconds` ago."""
+    def stats(self, seconds: float, way: float | None) -> ConsumerStats:
+        """What happened since the last call, `seconds` ago.
+
+        `way` (s) is what a sound needs from mouth to ear without its frame and its wait here.
+        """
         with self._lock:
             tally, size, jitter = self._playout.tally, self._bytes, self._reception.jitter
+            here = self._playout.frame / RATE + tally.delay
         was, was_size = self._told, self._told_bytes
         self._told, self._told_bytes = tally, size
         lost = tally.lost - was.lost
@@ -108,6 +112,7 @@ class Consumer:
             concealed=_share(tally.concealed - was.concealed, tally.blocks - was.blocks),
             playout_ms=round(tally.delay * MS, 1),
             in_kbps=round((size - was_size) * 8 / 1000 / seconds, 2),
+            mouth_to_ear_ms=None if way is None or not tally.played else round((way + here) * MS, 1),
         )
 
 

@@ -65,6 +65,11 @@ class Microphone:
             sender.catch_up(earlier, now)
         sender.talk(last, now)
 
+    @property
+    def delay(self) -> float:
+        """From a block of the microphone to its packet, in s, without the device and the length of a frame."""
+        return self._treatment.delay + opus.LOOK_AHEAD
+
     def use(self, is_live: bool) -> None:
         """What is said comes from a real microphone from now on, another one too; or from anything else, untreated."""
         self._is_live = is_live

@@ -22,6 +22,7 @@ from .mixer import RATE, Samples
 FRAME: Final = 960  # samples of the usual frame: 20 ms
 FRAMES: Final = (480, 960, 1920)  # samples that an encoder takes at a time
 DTX_SIZE: Final = 2  # bytes: a packet that is not longer says only that silence goes on, and need not be sent
+LOOK_AHEAD: Final = 0.0065  # s that an encoder keeps back
 LONGEST: Final = 5760  # samples a packet can hold: 120 ms (RFC 6716 section 3.2.5)
 REMEDY: Final = "install it: pip install --force-reinstall av, or apt install libopus0, or brew install opus"
 

@@ -120,6 +120,11 @@ class Playout:
         return len(self._stream.frames)
 
     @property
+    def frame(self) -> int:
+        """Samples of a frame, lately."""
+        return self._stream.frame
+
+    @property
     def head(self) -> int:
         """The RTP time that is played next, extended beyond 32 bits."""
         return self._stream.head

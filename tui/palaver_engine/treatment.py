@@ -18,6 +18,8 @@ from .gain import Gain, melt
 from .mixer import Samples
 from .processing import Cleaner, Cleaning, Library
 
+ECHO_DELAY: Final = 0.009  # s
+NOISE_DELAY: Final = 0.007  # s
 LEARNING_NOISE: Final = 50  # blocks that a new cleaner listens before it is heard
 LEARNING_ECHO: Final = 300  # with 200 some 20 dB of return loss are still missing at times
 
@@ -50,6 +52,12 @@ class Treatment:
         cleaning = _cleaning(capture)
         if cleaning != _cleaning(before):
             self._offered.append(_Learner(self._make(cleaning), LEARNING_ECHO if cleaning.echo else LEARNING_NOISE))
+
+    @property
+    def delay(self) -> float:
+        """By how much a block comes out later, in s."""
+        cleaning = _cleaning(self._capture)
+        return 0.0 if self._library is None else ECHO_DELAY * cleaning.echo + NOISE_DELAY * cleaning.noise
 
     def treat(self, near: Samples, far: Samples) -> tuple[Samples, bool]:
         """A block as it is to be sent, and whether there is speech in it; `far` is what is played with it."""

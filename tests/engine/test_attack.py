@@ -16,7 +16,6 @@ from attrs import evolve
 
 from engine.peer import PAYLOAD_TYPE, SSRC, peer
 from engine.running import Running, running_engine, until
-from engine.voices import tone
 from media.fuzz import RTCP, STUN, Mutations
 from media.fuzz_calls import ALERTS, MOST_GROWN, MOST_LOST, client_hello, resident, spray, working
 from media_peer import Worker
@@ -51,6 +50,7 @@ from palaver_media.worker_messages import (
 )
 from palaver_media.worker_messages import CloseTransport as CloseAtWorker
 from palaver_media.worker_messages import OpenTransport as OpenAtWorker
+from sound.voices import tone
 
 TOGETHER = 10  # calls at once: each is encoded and decoded in earnest
 

@@ -11,7 +11,6 @@ import trio
 
 from engine.peer import PAYLOAD_TYPE, SSRC, peer
 from engine.running import running_engine, until
-from engine.voices import pitch, rms, tone
 from palaver_media import rtp
 from palaver_media.engine_messages import (
     AudioStarted,
@@ -29,6 +28,7 @@ from palaver_media.engine_messages import (
     Stats,
     TransportConnected,
 )
+from sound.voices import pitch, rms, tone
 from sound_server import VirtualSound, virtual_sound
 
 CALL = "the call"

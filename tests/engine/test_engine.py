@@ -15,7 +15,6 @@ from attrs import evolve
 
 from engine.peer import PAYLOAD_TYPE, SSRC, Peer, peer
 from engine.running import Running, running_engine, until
-from engine.voices import pitch, rms, tone
 from palaver_media import redundancy, rtp
 from palaver_media.codec import Pcm
 from palaver_media.engine_messages import (
@@ -44,6 +43,7 @@ from palaver_media.engine_messages import (
     TransportFailed,
 )
 from palaver_media.sound_settings import Encoding
+from sound.voices import pitch, rms, tone
 
 pytestmark = pytest.mark.trio
 

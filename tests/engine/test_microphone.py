@@ -9,7 +9,6 @@ import pytest
 from attrs import define, evolve, field
 
 from engine.peer import PAYLOAD_TYPE
-from engine.voices import likeness, rms, tone
 from palaver_engine import processing
 from palaver_engine.microphone import Microphone
 from palaver_engine.mixer import BLOCK, RATE, Samples
@@ -17,6 +16,7 @@ from palaver_engine.playout import Playout, Voice
 from palaver_media import rtp
 from palaver_media.engine_messages import EngineReport, Send, Sending, SoundProblem
 from palaver_media.sound_settings import Capture, Transmit
+from sound.voices import likeness, rms, tone
 from speech import ANN, find, speak
 
 SEND = Send("call", "up", 77, PAYLOAD_TYPE, "cname", "0", rtp.MID, rtp.AUDIO_LEVEL)
@@ -102,6 +102,7 @@ def test_by_voice_the_first_syllable_is_sent_and_the_pauses_are_not(sentences: l
     spurts = [(packet.timestamp - zero.timestamp & 0xFFFFFFFF) // BLOCK for _, packet in later if packet.is_marked]
     loud = np.flatnonzero([rms(block) > -50 for block in said[: len(said) // BLOCK * BLOCK].reshape(-1, BLOCK)]) + 2
     onsets = [loud[0], *loud[1:][np.diff(loud) > 50]]
+    spurts = [each for each, before in zip(spurts, [-100, *spurts], strict=False) if each - before > 50]  # by DTX, too
     assert len(spurts) == len(onsets) == len(sentences)
     assert all(onset - 12 <= spurt <= onset + 2 for spurt, onset in zip(spurts, onsets, strict=True))
 
@@ -114,10 +115,19 @@ def test_what_was_held_back_is_played_and_delays_nothing_for_long(sentences: lis
     tally = playout.tally
     assert tally.played == tally.received == len(line.packets)
     assert tally.delay < 0.045
+    start = 2 * len(QUIET)
     for sentence in sentences:
-        first = sentence[: RATE * 3 // 10]
-        at = find(first, heard)
-        assert abs(likeness(heard[at : at + len(first)], first)) > 0.75
+        pieces = [at for at in range(0, RATE * 3 // 10, 4 * BLOCK) if rms(sentence[at : at + 4 * BLOCK]) > -27]
+        found = [
+            is_heard(heard[start + at - RATE // 10 :][: RATE // 2], sentence[at : at + 4 * BLOCK]) for at in pieces
+        ]
+        assert sum(found) >= 0.75 * len(found) >= 3  # a piece may have been made shorter
+        start += len(sentence) + len(QUIET)
+
+
+def is_heard(heard: Samples, piece: Samples) -> bool:
+    at = find(piece, heard)
+    return abs(likeness(heard[at : at + len(piece)], piece)) > 0.75
 
 
 def test_what_was_held_back_comes_with_its_own_time(sentences: list[Samples]):
@@ -157,7 +167,7 @@ def test_by_key_nothing_is_sent_but_while_it_is_down_and_shortly_after():
     line.say(tone(440, 0.5))
     assert 0.58 <= len(line.packets) / 50 <= 0.66
     assert line.sending() == [True, False]
-    assert rms(line.hear(2)[0][-RATE // 2 :]) == -100
+    assert rms(line.hear(3.5)[0][-RATE // 2 :]) == -100  # after a second of noise, and its end
 
 
 def test_a_mute_leaves_nothing_for_afterwards():

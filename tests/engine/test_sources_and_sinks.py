@@ -9,14 +9,13 @@ import wave
 import numpy as np
 import pytest
 
-from engine.voices import pitch, rms, tone
 from palaver_engine.mixer import BLOCK, SILENCE, Meter, level
 from palaver_engine.sequence import Sequence
 from palaver_engine.sinks import FileSink, PcmSink
 from palaver_engine.sources import FileSource, PcmSource, ToneSource, open_source
 from palaver_engine.specs import Kind, SoundError, Spec, parse
-from palaver_engine.watch import PERIOD, Health, Watch
 from palaver_media.engine_messages import Side
+from sound.voices import pitch, rms, tone
 
 
 @pytest.mark.parametrize(
@@ -189,40 +188,6 @@ def test_levels_are_in_dbfs():
     assert meter.read() == -100
 
 
-def watched(latencies, calls=25, busy=0.05) -> list[Health]:
-    """The verdicts on a stream that has these latencies from check to check; None: it does not call."""
-    watch, verdicts = Watch(0.0), []
-    for count, latency in enumerate(latencies):
-        if latency is not None:
-            for call in range(calls):
-                now = count * PERIOD + call * PERIOD / calls
-                watch.note(now, latency, now * busy)
-        verdicts.append(watch.check((count + 1) * PERIOD))
-    return verdicts
-
-
-def test_a_well_stream_is_fine():
-    settling = [0.0, 0.01, 0.05, 0.05, 0.06, 0.05]
-    assert set(watched([*settling, *[0.05, 0.06, 0.045] * 20])) == {Health.FINE}
-    assert set(watched([*settling, *[0.05] * 10, 0.2, 0.05, 0.05, *[0.05] * 10])) == {Health.FINE}
-
-
-def test_a_stream_that_steps_to_a_longer_latency_is_found():
-    assert watched([0.04] * 12 + [0.1] * 4)[-1] is Health.DELAYED
-    assert set(watched([0.04] * 12 + [0.08] * 40)) == {Health.FINE}
-
-
-def test_a_stream_that_spins_is_found():
-    assert watched([0.04] * 16, calls=100)[-1] is Health.SPINNING
-    assert watched([0.04] * 16, busy=0.6)[-1] is Health.SPINNING
-
-
-def test_a_stream_that_stops_is_found():
-    assert watched([0.04] * 12 + [None] * 7)[-1] is Health.DEAD
-    assert watched([0.04] * 12 + [None] * 4)[-1] is Health.FINE
-    assert watched([None] * 7)[-1] is Health.DEAD
-
-
 def test_losses_are_counted_over_wraps_and_new_starts():
     sequence = Sequence()
     for number in [65_533, 65_535, 65_534, 0, 3, 3, 65_535]:
@@ -231,4 +196,4 @@ def test_losses_are_counted_over_wraps_and_new_starts():
     assert not sequence.note(40_000)
     assert sequence.note(40_001)
     assert sequence.note(40_003)
-    assert (sequence.received, sequence.lost) == (7, 3)
+    assert (sequence.received, sequence.lost) == (8, 3)

@@ -14,7 +14,6 @@ import trio
 
 from engine.peer import PAYLOAD_TYPE, peer
 from engine.running import running_engine, until
-from engine.voices import tone
 from palaver_media.codec import Pcm
 from palaver_media.engine_messages import (
     Direction,
@@ -27,6 +26,7 @@ from palaver_media.engine_messages import (
     TransportConnected,
 )
 from palaver_media.sound_settings import Capture, Transmit
+from sound.voices import tone
 
 pytestmark = pytest.mark.trio
 

@@ -95,7 +95,7 @@ class Consumer:
         with self._lock:
             return self._reception.report(now) if self._reception.received else None
 
-    def stats(self, seconds: float, way: float | None) -> ConsumerStats:
+    def stats(self, seconds: float, way: float | None = None) -> ConsumerStats:
         """What happened since the last call, `seconds` ago.
 
         `way` (s) is what a sound needs from mouth to ear without its frame and its wait here.

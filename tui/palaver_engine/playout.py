@@ -76,7 +76,7 @@ class Playout:
             return
         was = self._sequence.highest
         new = self._sequence.note(packet.sequence)
-        suspect, self._suspect = self._suspect, None if new else packet
+        suspect, self._suspect = self._suspect, packet if size and not new else None
         if new == 2 and suspect is not None:
             self._take(suspect, None, now)
         if new and size:

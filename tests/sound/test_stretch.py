@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from engine.voices import pitch, rms, speech, tone
 from palaver_engine import stretch
 from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.stretch import SEAM, SHORTEST
+from sound.voices import pitch, rms, speech, tone
 
 ALIKE = 0.7
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from engine.voices import rms, speech, tone
 from palaver_engine.gains import HANGOVER, RELEASE
 from palaver_engine.limiter import CEILING, Limiter
 from palaver_engine.mixer import BLOCK, SILENCE
 from palaver_engine.mixing import Mixing
 from palaver_media.sound_settings import PersonVolume, Volume
+from sound.voices import rms, speech, tone
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

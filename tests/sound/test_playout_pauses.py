@@ -8,14 +8,14 @@ import struct
 import numpy as np
 import pytest
 
-from engine.paths import encode_as, encoded, play
-from engine.voices import likeness, pitch, rms, speech, tone
 from palaver_engine import opus
 from palaver_engine.listening import Listening
 from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.opus import FRAME, Encoder
 from palaver_engine.playout import Playout, Voice
 from palaver_media.engine_messages import Receive
+from sound.paths import encode_as, encoded, play
+from sound.voices import likeness, pitch, rms, speech, tone
 
 SET_DTX = 4016  # opus_defines.h
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from engine.paths import Path, arrivals, bursts, encoded, play
 from palaver_engine.mixer import BLOCK
+from sound.paths import Path, arrivals, bursts, encoded, play
 
 PathOf = Callable[[random.Random], Path]
 
@@ -80,7 +80,7 @@ def test_a_longer_route_is_followed_in_half_a_second_and_a_shorter_one_in_five()
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("minutes", [10, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("minutes", [4, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 @pytest.mark.parametrize("kind", ["speech without pauses", "tone"])
 @pytest.mark.parametrize("drift", [1e-4, -1e-4])
 def test_drift_is_made_up_for_while_somebody_talks_without_a_pause(drift: float, kind: str, minutes: int):

@@ -7,11 +7,11 @@ import random
 import numpy as np
 import pytest
 
-from engine.paths import FIRST_SEQUENCE, FRAME, Path, arrivals, encode_as, encoded, play
-from engine.voices import likeness, pitch, rms, tone
 from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.opus import Encoder
 from palaver_engine.playout import Playout, Voice
+from sound.paths import FIRST_SEQUENCE, FRAME, Path, arrivals, encode_as, encoded, play
+from sound.voices import likeness, pitch, rms, tone
 
 
 def test_a_clean_path_costs_little_delay_and_nothing_else():
@@ -91,8 +91,8 @@ def test_rare_short_stalls_do_not_lengthen_the_delay():
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("minutes", [10, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
-@pytest.mark.parametrize("drift", [1e-4, -1e-4, 2e-4, -2e-4])
+@pytest.mark.parametrize("minutes", [5, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("drift", [2e-4, -2e-4])
 def test_drifting_clocks_do_not_add_up(drift: float, minutes: int):
     dice = random.Random(1)
     payloads = encoded("speech", 20) * 3 * minutes

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from engine.echoes import to_samples
-from engine.voices import rms
 from palaver_engine.activity import HOLD, Activity
 from palaver_engine.mixer import BLOCK, RATE, SILENCE, Samples
 from palaver_engine.processing import PyWebRtc
 from palaver_engine.transmission import PRE_ROLL
 from palaver_engine.treatment import Treatment
 from palaver_media.sound_settings import Capture
+from sound.echoes import to_samples
+from sound.voices import rms
 from speech import ANN, BEN, say_sentences
 
 if TYPE_CHECKING:

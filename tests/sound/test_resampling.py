@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.voices import pitch, rms, tone
 from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.resampling import Intake, Outlet
+from sound.voices import pitch, rms, tone
 
 RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 96_000)
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from engine.voices import likeness, pitch, rms, speech, tone
 from palaver_engine.opus import FRAME, Decoder, Encoder, OpusError, duration
+from sound.voices import likeness, pitch, rms, speech, tone
 
 
 def frames(samples):

@@ -11,14 +11,14 @@ import scipy.signal
 from attrs import evolve
 from pystoi import stoi
 
-from engine.echoes import align, echo_of, power, return_loss, to_samples, treat
-from engine.voices import rms, tone
 from palaver_engine import processing
 from palaver_engine.gain import Gain
 from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.processing import Library, LiveKit, PyWebRtc
 from palaver_engine.treatment import LEARNING_ECHO, Treatment
 from palaver_media.sound_settings import Capture
+from sound.echoes import align, echo_of, power, return_loss, to_samples, treat
+from sound.voices import rms, tone
 from speech import ANN, BEN, PAUSE, Speech, say_sentences
 
 BARE = Capture(echo=False, noise=False, gain=False, high_pass=False)

@@ -7,13 +7,13 @@ import random
 import numpy as np
 import pytest
 
-from engine.paths import arrivals, bursts, encode_as, encoded, play
-from engine.voices import pitch, rms, tone
 from palaver_engine import opus
 from palaver_engine.frames import Frame, Frames, has_inband_copy
 from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.opus import FRAME, Encoder
 from palaver_engine.playout import Playout, Voice
+from sound.paths import arrivals, bursts, encode_as, encoded, play
+from sound.voices import pitch, rms, tone
 
 
 def lossy(seed: int, share: float):

@@ -12,11 +12,11 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from engine.voices import speech, tone
 from palaver_engine import opus
 from palaver_engine.mixer import BLOCK
 from palaver_engine.opus import FRAME, Encoder
 from palaver_engine.playout import Playout, Tally, Voice
+from sound.voices import speech, tone
 
 FIRST_SEQUENCE: Final = 65_400  # both wrap soon
 FIRST_TIMESTAMP: Final = 2**32 - 30_000

@@ -25,7 +25,7 @@ VIOLATIONS = {
     "Server side and client side do not meet": ("server/palaver_worker", "palaver_client"),
     "Bots stand on the client alone": ("scripts/palaver_bots", "palaver_media"),
     "Textual only in the full-screen client": ("tui/palaver_engine", "textual"),
-    "Sound devices and sound processing only in the engine": ("tui/palaver_tui", "pywebrtc_audio"),
+    "Each sound library in one module of the engine": ("tui/palaver_engine", "pywebrtc_audio"),
     "asyncio only in the media processes and under the screen": ("protocol/palaver_media/process.py", "asyncio"),
     "Trio only outside the media processes": ("protocol/palaver_media/child.py", "trio"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from palaver_media import redundancy
 from palaver_media.engine_messages import ConsumerStats, Receive
@@ -45,16 +45,7 @@ class Consumer:
         """
         with self._lock:
             self._playout.expect_another()
-            return Consumer(
-                command,
-                meter=self.meter,
-                has_started=self.has_started,
-                lock=self._lock,
-                playout=self._playout,
-                bytes=self._bytes,
-                told=self._told,
-                told_bytes=self._told_bytes,
-            )
+            return evolve(self, command=command)
 
     def put(self, packet: RtpPacket, size: int, now: float) -> None:
         """Take a packet of `size` bytes in all.

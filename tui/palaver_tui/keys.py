@@ -25,6 +25,7 @@ class Key:
     shown: str
     help: str
     is_global: bool = False
+    id: str | None = None  # of one that a person may put elsewhere
 
     def binding(self) -> Binding:
         """The key for Textual."""
@@ -33,15 +34,18 @@ class Key:
             self.action,
             self.label or self.help,
             show=bool(self.label),
-            key_display=self.shown,
+            key_display=None if self.id else self.shown,  # it may be another key
             priority=self.is_global,
+            id=self.id,
         )
 
 
+TALK: Final = "talk"
 MAIN_KEYS: Final = (
     Key("question_mark", "help", "", "?", "show this page"),
     Key("m", "mute", "Mute", "m", "mute or unmute your microphone"),
     Key("ctrl+t", "mute", "", "^t", "the same, also while you write"),
+    Key("space", "talk", "Talk", "Space", "push-to-talk, where s chose it: hold it, or press it twice", id=TALK),
     # Global: what is typed right after it, before anything else can run, is written and is no command.
     Key("c", "chat", "Chat", "c", "write to the room: Enter sends, Esc stops", is_global=True),
     Key("l", "leave", "Leave", "l", "leave the room"),
@@ -49,9 +53,12 @@ MAIN_KEYS: Final = (
     Key("p", "people", "Call", "p", "go to who is online, to call or invite somebody"),
     Key("n", "open", "New", "n", "make a room, or join one by its name"),
     Key("e", "end", "End", "e", "end the room for all, where you may"),
-    Key("s", "sound", "Sound", "s", "choose microphone and speaker"),
+    Key("s", "sound", "Sound", "s", "choose devices, and how your sound is sent and treated"),
     Key("v", "view", "View", "v", "lists or room, where there is no space for both"),
     Key("r", "retry", "Retry", "r", "connect now, while the connection is lost"),
+    Key("a", "deafen", "Deafen", "a", "hear nobody, or hear again"),
+    Key("R", "record", "Record", "R", "record the call; once more ends it"),
+    Key("g", "figures", "Figures", "g", "how the sound of each person arrives"),
     Key("escape", "close_banner", "", "Esc", "close the line about missing devices"),
     Key("b", "background", "", "b", "dark or light background"),
 )
@@ -60,7 +67,13 @@ PEOPLE_KEYS: Final = (
     Key("i", "invite", "Invite", "i", "invite the selected person to your room"),
     Key("escape", "screen.rooms", "", "Esc", "go back to the rooms"),
 )
-SEAT_KEYS: Final = (Key("t", "hand_over", "Make host", "t", "make the selected person the host, where you may"),)
+SEAT_KEYS: Final = (
+    Key("enter", "hear", "Hear", "↵", "how loud you hear the selected person, and the figures"),
+    Key("plus,equals_sign", "turn(1)", "", "+", "hear the selected person louder"),
+    Key("minus", "turn(-1)", "", "-", "hear them less loud"),
+    Key("u", "hush", "Hush", "u", "hear them no more, or again; they are not told"),
+    Key("t", "hand_over", "Make host", "t", "make the selected person the host, where you may"),
+)
 CHAT_KEYS: Final = (
     Key("enter", "deed('reply')", "Reply", "↵", "answer the selected message"),
     Key("x", "deed('react')", "React", "x", "react to it with an emoji, or take that back"),

@@ -25,7 +25,6 @@ class Key:
     shown: str
     help: str
     is_global: bool = False
-    id: str | None = None  # of one that a person may put elsewhere
 
     def binding(self) -> Binding:
         """The key for Textual."""
@@ -34,18 +33,22 @@ class Key:
             self.action,
             self.label or self.help,
             show=bool(self.label),
-            key_display=None if self.id else self.shown,  # it may be another key
+            key_display=self.shown,
             priority=self.is_global,
-            id=self.id,
         )
 
 
-TALK: Final = "talk"
+_TALK: Final = "push-to-talk, where it is chosen: hold it, or press it twice"
+TALK_KEYS: Final = tuple(  # one of them is chosen; terminals deliver them, and there is no other use for them
+    Key(key, f"talk('{key}')", "Talk", shown, _TALK)
+    for key, shown in (("space", "Space"), ("f8", "F8"), ("f9", "F9"), ("insert", "Ins"), ("grave_accent", "`"))
+)
+HELP_KEY: Final = Key("question_mark", "help", "", "?", "show this page")
 MAIN_KEYS: Final = (
-    Key("question_mark", "help", "", "?", "show this page"),
+    HELP_KEY,
+    TALK_KEYS[0],
     Key("m", "mute", "Mute", "m", "mute or unmute your microphone"),
     Key("ctrl+t", "mute", "", "^t", "the same, also while you write"),
-    Key("space", "talk", "Talk", "Space", "push-to-talk, where s chose it: hold it, or press it twice", id=TALK),
     # Global: what is typed right after it, before anything else can run, is written and is no command.
     Key("c", "chat", "Chat", "c", "write to the room: Enter sends, Esc stops", is_global=True),
     Key("l", "leave", "Leave", "l", "leave the room"),
@@ -93,7 +96,7 @@ APP_KEYS: Final = (
     Key("ctrl+q", "quit", "", "^q", "leave the room and Palaver", is_global=True),
     Key("ctrl+c", "copy_or_quit", "", "^c", "the same; copies, where text is selected", is_global=True),
 )
-ALWAYS: Final = ((MAIN_KEYS[0], "Help"), (APP_KEYS[0], "Quit"))  # in the footer, however short it is
+ALWAYS: Final = ((HELP_KEY, "Help"), (APP_KEYS[0], "Quit"))  # in the footer, however short it is
 MOVES: Final = (
     ("Tab Shift+Tab", "go to the next or previous pane"),
     ("↑ ↓ PgUp PgDn", "move in a list or scroll"),

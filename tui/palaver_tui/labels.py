@@ -11,6 +11,7 @@ from palaver_media.engine_messages import Side
 from palaver_media.sound_settings import PersonVolume, RecordingForm, Transmit
 from palaver_protocol.models import RoomType
 
+from .keys import TALK_KEYS
 from .tuning import PARTS, talk_key
 from .wishes import Knob
 
@@ -309,7 +310,7 @@ def heard(volume: PersonVolume) -> tuple[tuple[str, bool], ...]:
 
 def key_name(key: str) -> str:
     """A key for push-to-talk, as it is written on it."""
-    return {"space": "Space", "insert": "Ins", "grave_accent": "`"}.get(key, key.upper())
+    return next(each.shown for each in TALK_KEYS if each.key == key)
 
 
 def ask_record(folder: object) -> str:

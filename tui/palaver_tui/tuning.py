@@ -10,6 +10,7 @@ from attrs import evolve
 from palaver_client.sound_choices import SoundSettings, with_person, with_transmit
 from palaver_media.sound_settings import BITRATES, FRAMES, MICROPHONE_DB, VOLUME_DB, RecordingForm, Transmit
 
+from . import keys
 from .wishes import Deafen, Hush, Knob, Prefer, Tune, Turn, TurnPerson
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ T = TypeVar("T")
 STEP: Final = 3.0  # dB
 PERSON_STEP: Final = 2.0  # dB
 BITRATE_STEP: Final = 8_000  # bit/s
-TALK_KEYS: Final = ("space", "f8", "f9", "insert", "grave_accent")  # no other key of ours, and terminals deliver them
+TALK_KEYS: Final = tuple(each.key for each in keys.TALK_KEYS)
 PARTS: Final[Mapping[Knob, str]] = {
     Knob.ECHO: "echo",
     Knob.NOISE: "noise",

@@ -18,6 +18,8 @@ from .window import Window
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+LEAST = 12  # cells for a name
+
 
 class Figures(Window[None]):
     """A row for each person who is heard, and what is said of our own voice."""
@@ -64,14 +66,18 @@ class Table(Widget):
         width = self.size.width
         lines = [plain(line) for line in self._ours]
         if self._rows:
-            lines += [Content(""), line_of(figures.HEAD, width, "$foreground-muted")]
-        lines += [line_of(row, width, "") for row in self._rows]
+            lines += [Content(""), *lines_of(figures.HEAD, width, "$foreground-muted")]
+        for row in self._rows:
+            lines += lines_of(row, width, "bold")
         lines += [Content(""), Content.styled(figures.MEANING, "$foreground-muted")]
         return Content("\n").join(lines)
 
 
-def line_of(row: figures.Row, width: int, style: str) -> Content:
-    """A name, and at the right the figures under their heads."""
+def lines_of(row: figures.Row, width: int, style: str) -> list[Content]:
+    """A name, and at the right the figures under their heads; below the name where there is no space for it."""
     name, cells = row
-    columns = "".join(cell.rjust(len(head) + 2) for cell, head in zip(cells, figures.HEAD[1], strict=True))
-    return spread(plain(name, style or "bold"), Content.styled(columns, style), width)
+    columns = [cell.rjust(len(head)) for cell, head in zip(cells, figures.HEAD[1], strict=True)]
+    one = Content("  ".join(columns))
+    if one.cell_length + LEAST <= width:
+        return [spread(plain(name, style), one, width)]
+    return [*([plain(name, style)] if name else []), spread(Content(""), Content(" ".join(columns)), width)]

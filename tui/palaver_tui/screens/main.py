@@ -13,7 +13,7 @@ from palaver_client.state import ClientState, ConnectionState
 from palaver_media.sound_settings import RecordingForm, Transmit
 from palaver_protocol.models import RoomId, RoomType, User, UserId
 from palaver_tui import labels
-from palaver_tui.keys import MAIN_KEYS, TALK
+from palaver_tui.keys import MAIN_KEYS, TALK_KEYS
 from palaver_tui.messages import Asked, Pushed
 from palaver_tui.tuning import talk_key
 from palaver_tui.widgets.banner import Banner
@@ -39,7 +39,7 @@ _OFFLINE = (ConnectionState.RECONNECTING, ConnectionState.CLOSED)
 class Main(Screen[None]):
     """What one looks at most of the time. Its actions turn keys and clicks into wishes."""
 
-    BINDINGS = [key.binding() for key in MAIN_KEYS]
+    BINDINGS = [key.binding() for key in (*TALK_KEYS[1:], *MAIN_KEYS)]
 
     def __init__(self, state: ClientState, last_room: str) -> None:
         super().__init__(id="main")
@@ -63,8 +63,9 @@ class Main(Screen[None]):
         """Watch what decides about panes and keys."""
         self.watch(self.app, "state", self._remember)
         follow(self, our_room, self._enter)
-        follow(self, lambda state: (may_end(state), state.connection, talks_by_key(state)), self._renew_keys)
-        follow(self, lambda state: talk_key(state.choices), self._put_talk_key)
+        follow(
+            self, lambda state: (may_end(state), state.connection, state.room is None, pushed(state)), self._renew_keys
+        )
         self.query_one(RoomList).focus()
 
     def _remember(self, state: ClientState) -> None:
@@ -81,9 +82,6 @@ class Main(Screen[None]):
 
     def _renew_keys(self, _: object) -> None:
         self.refresh_bindings()
-
-    def _put_talk_key(self, key: str) -> None:
-        self.app.update_keymap({TALK: key})
 
     def _ask(self, wish: Wish) -> None:
         self.post_message(Asked(wish))
@@ -113,7 +111,7 @@ class Main(Screen[None]):
             case "mute" | "record" | "figures" | "deafen":
                 return room is not None
             case "talk":
-                return talks_by_key(self._state)
+                return parameters == (pushed(self._state),)
             case "chat":
                 return room is not None and not isinstance(self.focused, Input)
             case "leave":
@@ -137,7 +135,7 @@ class Main(Screen[None]):
         """Hear nobody, or hear again."""
         self._ask(Deafen(not self._state.choices.volume.is_deaf))
 
-    def action_talk(self) -> None:
+    def action_talk(self, key: str) -> None:
         """The key for push-to-talk came."""
         self.post_message(Pushed())
 
@@ -288,6 +286,12 @@ class Main(Screen[None]):
         self.query_one(ChatInput).placeholder = labels.WRITING if isinstance(self.focused, Input) else labels.WRITE
 
 
-def talks_by_key(state: ClientState) -> bool:
-    """Whether the key for push-to-talk does anything."""
-    return state.room is not None and state.choices.capture.transmit is Transmit.PUSH
+def pushed(state: ClientState) -> str | None:
+    """The key for push-to-talk, if it does anything."""
+    is_used = state.room is not None and state.choices.capture.transmit is Transmit.PUSH
+    return talk_key(state.choices) if is_used else None
+
+
+def keys_of(state: ClientState) -> tuple[object, ...]:
+    """What decides about keys."""
+    return may_end(state), state.connection, state.room is None, pushed(state)

@@ -85,7 +85,7 @@ async def test_what_is_turned_by_key_and_by_click(size: tuple[int, int]) -> None
         await shown.press("s", "tab", "tab")
         assert isinstance(shown.app.focused, Knobs)
         assert "always" in shown.line(KNOBS[Knob.TRANSMIT])
-        assert "e Echo test" in shown.text()
+        assert "e Test the echo" in shown.text()
         await shown.press("enter", "right", "left", "down", "down", "down", "left")
         turns = [Turn(Knob.TRANSMIT), Turn(Knob.TRANSMIT), Turn(Knob.TRANSMIT, -1), Turn(Knob.ECHO, -1)]
         assert shown.wishes == [ListDevices(), *turns]
@@ -102,7 +102,7 @@ async def test_the_echo_test_is_for_calls_and_has_a_mark() -> None:
         await shown.show(HERE)
         await shown.press("e")
         await shown.show(evolve(HERE, doing=evolve(HERE.doing, is_echo_test=True)))
-        await shown.until(lambda: "End the echo test" in shown.text())
+        await shown.until(lambda: "e End the test" in shown.text())
         assert "ECHO TEST" in shown.lines()[0]
         await shown.press("e")
         assert shown.wishes[1:] == [TestEcho(True), TestEcho(False)]

@@ -38,7 +38,7 @@ class Key:
         )
 
 
-_TALK: Final = "push-to-talk, where it is chosen: hold it, or press it twice"
+_TALK: Final = "push-to-talk, if it is chosen: held, or pressed twice"
 TALK_KEYS: Final = tuple(  # one of them is chosen; terminals deliver them, and there is no other use for them
     Key(key, f"talk('{key}')", "Talk", shown, _TALK)
     for key, shown in (("space", "Space"), ("f8", "F8"), ("f9", "F9"), ("insert", "Ins"), ("grave_accent", "`"))
@@ -56,7 +56,7 @@ MAIN_KEYS: Final = (
     Key("p", "people", "Call", "p", "go to who is online, to call or invite somebody"),
     Key("n", "open", "New", "n", "make a room, or join one by its name"),
     Key("e", "end", "End", "e", "end the room for all, where you may"),
-    Key("s", "sound", "Sound", "s", "choose devices, and how your sound is sent and treated"),
+    Key("s", "sound", "Sound", "s", "choose devices, and how your sound is treated"),
     Key("v", "view", "View", "v", "lists or room, where there is no space for both"),
     Key("r", "retry", "Retry", "r", "connect now, while the connection is lost"),
     Key("a", "deafen", "Deafen", "a", "hear nobody, or hear again"),
@@ -71,7 +71,7 @@ PEOPLE_KEYS: Final = (
     Key("escape", "screen.rooms", "", "Esc", "go back to the rooms"),
 )
 SEAT_KEYS: Final = (
-    Key("enter", "hear", "Hear", "↵", "how loud you hear the selected person, and the figures"),
+    Key("enter", "hear", "Hear", "↵", "how you hear the selected person, and figures"),
     Key("plus,equals_sign", "turn(1)", "", "+", "hear the selected person louder"),
     Key("minus", "turn(-1)", "", "-", "hear them less loud"),
     Key("u", "hush", "Hush", "u", "hear them no more, or again; they are not told"),

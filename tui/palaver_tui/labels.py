@@ -279,7 +279,7 @@ VOICE_MARKS: Final = {
 }
 NOT_HEARD: Final = "Nothing of them arrives just now."
 TREATMENT: Final = "Your sound"
-ECHO_TEST: Final = {False: "e Echo test", True: "e End the echo test"}
+ECHO_TEST: Final = {False: "e Test the echo", True: "e End the test"}  # as long as each other
 KNOBS: Final = {
     Knob.TRANSMIT: "Your microphone is sent",
     Knob.TALK_KEY: "Key for push-to-talk",

@@ -47,7 +47,7 @@ class ChooseSound(Window[None]):
             yield Knobs()
             yield Problems(id="problems", markup=False)
             with Horizontal(classes="buttons"):
-                yield Button("e Echo test", id="echo", compact=True)
+                yield Button(labels.ECHO_TEST[False], id="echo", compact=True)
                 yield Button("Close", id="close", compact=True)
 
     def on_mount(self) -> None:

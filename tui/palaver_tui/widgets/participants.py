@@ -28,7 +28,7 @@ from .meter import FLOOR, fall, meter
 if TYPE_CHECKING:
     from textual.timer import Timer
 
-LEAST = 8  # cells of a name, however much there is to say of the person
+LEAST = 5  # cells of a name, however much there is to say of the person
 FRAME = 0.1  # s between two steps of a falling meter
 
 

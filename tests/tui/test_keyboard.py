@@ -7,7 +7,7 @@ from textual.drivers import linux_driver
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.events import Key
 
-from palaver_tui.keyboard import KeyUp, reporting
+from palaver_tui.keyboard import KeyHeld, KeyUp, reporting
 
 
 @pytest.fixture
@@ -22,19 +22,19 @@ def parser(monkeypatch: pytest.MonkeyPatch) -> object:
 
 
 def read(parser: object, sequence: str) -> list[str]:
-    """The keys, with + for one that goes down and - for one that comes up."""
+    """The keys, with + for one that goes down, - for one that comes up, and = for one that is held."""
     got = list(parser.feed(sequence))  # type: ignore[attr-defined]
-    assert all(isinstance(event, (Key, KeyUp)) for event in got)
-    return [f"{'-' if isinstance(event, KeyUp) else '+'}{event.key}" for event in got]
+    marks = {Key: "+", KeyUp: "-", KeyHeld: "="}
+    return [f"{marks[type(event)]}{event.key}" for event in got]
 
 
 @pytest.mark.parametrize(
     ("sequence", "keys"),
     [
         ("\x1b[32;1:1;32u", ["+space"]),
-        ("\x1b[32;;32u\x1b[32;1:2;32u\x1b[32;1:3u", ["+space", "+space", "-space"]),
+        ("\x1b[32;;32u\x1b[32;1:2;32u\x1b[32;1:3u", ["+space", "=space", "+space", "-space"]),
         ("\x1b[20;1:3~", ["-f9"]),
-        ("\x1b[1;1:1A\x1b[1;1:2A\x1b[1;1:3A", ["+up", "+up", "-up"]),
+        ("\x1b[1;1:1A\x1b[1;1:2A\x1b[1;1:3A", ["+up", "=up", "+up", "-up"]),
         ("\x1b[97;5:3u", ["-ctrl+a"]),
         ("\x1b[27;1:3u", ["-escape"]),
         ("\x1b[97;1:1;97u\x1b[98;1:1;98u\x1b[97;1:3u\x1b[98;1:3u", ["+a", "+b", "-a", "-b"]),

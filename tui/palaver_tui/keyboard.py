@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REPORT: Final = "\x1b[=2;2u"  # set flag 2 (event types) and leave the others; Textual's own end takes it back
 _EVENT: Final = re.compile(r"(\x1b\[[\d:]*;\d*):([123])((?:;[\d:]*)?[u~A-HP-S])")
+REPEATED: Final = "2"
 RELEASED: Final = "3"
 
 
@@ -29,8 +30,16 @@ class KeyUp(Message, bubble=False):
         self.key = key
 
 
+class KeyHeld(Message, bubble=False):
+    """A key comes again because it is held down, as its `textual.events.Key` behind this does not say."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+
 def reporting(usual: type[Driver]) -> type[Driver]:
-    """The driver that also gives `KeyUp`, where the terminal tells; elsewhere the usual one."""
+    """The driver that also gives `KeyUp` and `KeyHeld`, where the terminal tells; elsewhere the usual one."""
     if sys.platform == "win32" or usual.__name__ != "LinuxDriver":
         return usual
     from textual._xterm_parser import XTermParser
@@ -45,6 +54,8 @@ def reporting(usual: type[Driver]) -> type[Driver]:
                 return
             before, kind, behind = event.groups()
             for key in super()._sequence_to_key_events(before + behind, alt):
+                if kind == REPEATED:
+                    yield KeyHeld(key.key)
                 yield KeyUp(key.key) if kind == RELEASED else key
 
     class KeyReporting(linux_driver.LinuxDriver):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from palaver_client.state import ClientState
 from palaver_media.sound_settings import Transmit
 
-from .keyboard import KeyUp, reporting
+from .keyboard import KeyHeld, KeyUp, reporting
 from .messages import Asked
 from .talk_key import TalkKey
 from .telephone import Telephone
@@ -58,6 +58,10 @@ class Pushing(Telephone):
         if event.key.rpartition("+")[2] == talk_key(self.state.choices):
             self._key.let_go()
             self._tell()
+
+    def on_key_held(self, _: KeyHeld) -> None:
+        """A terminal that tells this will tell when the key is let go of, too."""
+        self._key.is_release_told = True
 
     def on_app_blur(self, _: AppBlur) -> None:
         """Another window has the keys: whether this one is let go of is not told any more."""

@@ -28,7 +28,7 @@ from .meter import FLOOR, fall, meter
 if TYPE_CHECKING:
     from textual.timer import Timer
 
-LEAST = 5  # cells of a name, however much there is to say of the person
+LEAST = 5  # cells of a name, or a third of the space, however much there is to say of the person
 FRAME = 0.1  # s between two steps of a falling meter
 
 
@@ -234,7 +234,7 @@ class ParticipantRow(Widget):
         about = Content.assemble(recording, (f" {words}" if words else "", "$foreground-muted"))
         name = plain(person.name, "bold" if self.is_speaking else "")
         space = max(width - 2, 1)
-        about = about.truncate(max(space - min(name.cell_length, LEAST), 0), ellipsis=True)
+        about = about.truncate(max(space - min(name.cell_length, max(LEAST, space // 3)), 0), ellipsis=True)
         return Content.assemble(mark, name.truncate(max(space - about.cell_length, 1), ellipsis=True), about)
 
     async def on_click(self) -> None:

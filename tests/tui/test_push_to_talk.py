@@ -36,14 +36,17 @@ async def speaks(program: Program, is_speaking: bool, after: int) -> None:
     await program.wait_event("speaking", name="ann", isSpeaking=is_speaking, after=after)
 
 
-async def choose_push(terminal: Terminal) -> None:
-    """Turn to push-to-talk on the screen for the sound."""
+async def choose_push(terminal: Terminal, other: Program) -> None:
+    """Turn to push-to-talk on the screen for the sound, until the other one hears nothing any more."""
+    await speaks(other, True, 0)
+    before = len(other.lines)
     terminal.press("s")
     await terminal.wait_for("Your microphone is sent", "None: hear nothing")
     terminal.press("Tab", "Tab", "Left")
     await terminal.wait_for("while you hold a key")
     terminal.press("Escape")
     await terminal.wait_for("○ SILENT", "Space Talk")
+    await speaks(other, False, before)
 
 
 async def test_held_as_long_as_the_terminal_says_and_remembered(terminal: Terminal, tmp_path: Path) -> None:
@@ -51,7 +54,7 @@ async def test_held_as_long_as_the_terminal_says_and_remembered(terminal: Termin
         await program.wait_event("joined")
         terminal.start(url, "--name", "ann", "--room", "lobby", *SOUND)
         await terminal.wait_for("MIC ON")
-        await choose_push(terminal)
+        await choose_push(terminal, program)
         for _ in range(2):
             before = len(program.lines)
             terminal.write(DOWN)
@@ -76,7 +79,7 @@ async def test_from_press_to_press_and_while_it_repeats(terminal: Terminal, tmp_
         await program.wait_event("joined")
         terminal.start(url, "--name", "ann", "--room", "lobby", *SOUND)
         await terminal.wait_for("MIC ON")
-        await choose_push(terminal)
+        await choose_push(terminal, program)
         before = len(program.lines)
         terminal.press("Space")
         await terminal.wait_for("● SENDING")

@@ -246,12 +246,12 @@ async def test_a_step_is_a_step_from_what_is_and_the_usual_is_not_kept() -> None
 
 
 async def test_a_name_is_read_however_much_there_is_to_say_of_its_owner() -> None:
-    eve = evolve(participant("evelyn-m"), is_recording=True)
+    eve = evolve(participant("evelyn"), is_recording=True)
     volume = PersonVolume(4.0, is_muted=True, is_priority=True)
     view = evolve(room("ann"), participants=(participant("ann"), eve))
     state = evolve(HERE, room=view, choices=SoundSettings(people={eve.user_id: volume}))
     async with screen(state) as shown:
-        assert "● records" in shown.line("evelyn-m")
+        assert "● records" in shown.line("evelyn")
 
 
 # -- recording and figures ---------------------------------------------------------------------------------------------

@@ -232,7 +232,8 @@ class Call:
                 self._hear_levels(report)
             case reports.Stats():
                 users = {user: c for name, c in report.consumers.items() if (user := self._media.user_of(name))}
-                self._session.happen(StatsChanged(CallStats(report.rtt_ms, report.out_kbps, users)))
+                stats = CallStats(report.rtt_ms, report.out_kbps, users, report.sending)
+                self._session.happen(StatsChanged(stats))
             case reports.SoundProblem():
                 self._session.happen(SoundProblem(report.side, report.reason, report.remedy))
             case reports.SoundStarted():

@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
-from palaver_media.engine_messages import ConsumerStats, Devices
+from palaver_media.engine_messages import ConsumerStats, Devices, SendingStats
 from palaver_media.sound_settings import RecordingForm
 from palaver_protocol.models import (
     CallId,
@@ -75,12 +75,14 @@ class Sound:
 class CallStats:
     """How a call's sound travels; `rtt_ms` is None until it was measured, `users` are those who are heard.
 
-    In a big room these are its speakers (`palaver_protocol.models.is_speaker`).
+    In a big room these are its speakers (`palaver_protocol.models.is_speaker`). `sending` says how our own voice is
+    encoded, while it is.
     """
 
     rtt_ms: float | None
     out_kbps: float
     users: Mapping[UserId, ConsumerStats]
+    sending: SendingStats | None = None
 
 
 @frozen

@@ -13,14 +13,14 @@ from palaver_protocol.text import many_lines
 from . import labels
 from .keys import APP_KEYS
 from .messages import Asked, Happened, Missed, Offline, OlderShown, Severity, StateChanged, Trouble
+from .pushing import Pushing
 from .screens.main import Main
-from .telephone import Telephone
 from .theme import THEMES, fitting
 from .widgets.people import PeopleList
 from .wishes import Connect, Wish
 
 
-class PalaverApp(Telephone):
+class PalaverApp(Pushing):
     """The full-screen client. Widgets watch `state`; what people want goes out through `wish`.
 
     Until `is_named` the first screen asks for a name. `last_room` is suggested to those who make one.
@@ -40,7 +40,7 @@ class PalaverApp(Telephone):
         self._main = Main(state, last_room)
         self._wish = wish
         self._is_named = is_named
-        self.set_reactive(Telephone.state, state)
+        self.set_reactive(Pushing.state, state)
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = fitting(os.environ).name

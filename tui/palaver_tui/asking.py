@@ -16,6 +16,7 @@ from .wishes import (
     ListDevices,
     React,
     ReadOlder,
+    Record,
     Reject,
     Request,
     Ring,
@@ -53,5 +54,9 @@ async def ask(client: Client, wish: Request) -> None:
             await client.reject(wish.call_id, wish.reason or None)
         case Invite():
             await client.invite([wish.user_id])
+        case Record(form=None):
+            await client.stop_recording()
+        case Record():
+            await client.start_recording(wish.form)
         case _:
             assert_never(wish)

@@ -31,6 +31,8 @@ from palaver_client import (
 from palaver_client.after import after
 from palaver_client.errors import LinkLost
 from palaver_client.events import ConnectionLost
+from palaver_client.sound_choices import SoundSettings
+from palaver_media.sound_settings import RecordingForm
 from palaver_protocol.models import CallId, Name, RoomView
 from palaver_protocol.notices import CallCancelled
 
@@ -40,7 +42,28 @@ from .clock import on_clock_of_the_screen
 from .happenings import told
 from .messages import Offline, StateChanged, Trouble
 from .seats import Seat, Stay, again
-from .wishes import Choose, Connect, Edit, Join, Leave, Open, Reject, Request, Retry, Say, Wish
+from .tuning import tuned
+from .wishes import (
+    Choose,
+    Connect,
+    Deafen,
+    Edit,
+    Hush,
+    Join,
+    Leave,
+    Open,
+    Prefer,
+    Record,
+    Reject,
+    Request,
+    Retry,
+    Say,
+    Talk,
+    TestEcho,
+    Turn,
+    TurnPerson,
+    Wish,
+)
 
 FIRST_PAUSE: Final = 0.5  # s between the first two attempts to connect; doubled each time
 LONGEST_PAUSE: Final = 15.0  # s
@@ -88,10 +111,23 @@ class Caller:
                 self._say(wish)
             case Choose():
                 self._choose(wish)
+            case Turn() | TurnPerson() | Hush() | Prefer() | Deafen():
+                self._sound(tuned(self.settings.sound, wish))
+            case Talk() | TestEcho():
+                self._do(wish)
             case _:
-                if isinstance(wish, Reject):
-                    self._rejected.add(wish.call_id)
+                self._note(wish)
                 self._ask(wish)
+
+    def _note(self, wish: Request) -> None:
+        """Remember what a request means for later."""
+        match wish:
+            case Reject():
+                self._rejected.add(wish.call_id)
+            case Record(form=RecordingForm() as form):
+                self._sound(evolve(self.settings.sound, form=form))
+            case _:
+                return
 
     def _hurry(self) -> None:
         """Try to connect now; a client that does so by itself gets our seat back, a new one would not."""
@@ -123,6 +159,27 @@ class Caller:
         else:
             self._show(self.state)
 
+    def _sound(self, chosen: SoundSettings) -> None:
+        """Have our sound, and that of others, like this from now on."""
+        self._keep(evolve(self.settings, sound=chosen))
+        if self._client is not None:
+            self._client.choose(chosen)
+        else:
+            self._show(evolve(self.state, choices=chosen))
+
+    def _do(self, wish: Talk | TestEcho) -> None:
+        """Do it now: what is asked of several tasks may be done in another order, and the key would stay down."""
+        if self._client is None:
+            return
+        try:
+            match wish:
+                case Talk():
+                    self._client.set_talking(wish.is_talking)
+                case TestEcho():
+                    self._client.set_echo_test(wish.is_on)
+        except Refusal as no:
+            self.tell(Trouble(words.of_refusal(no)))
+
     def _ask(self, wish: Request) -> None:
         unsaid = wish.text if isinstance(wish, Edit) else ""
         if self._client is None:
@@ -152,7 +209,8 @@ class Caller:
                 self._retry = trio.Event()
                 try:
                     name, user_id = self.settings.name, self.settings.user_id
-                    async with connect(self.url, name, user_id, takes_waiting_calls=True) as client:
+                    sound = self.settings.sound
+                    async with connect(self.url, name, user_id, takes_waiting_calls=True, sound=sound) as client:
                         pause = FIRST_PAUSE
                         await self._serve(client)
                     self.wanted = again(self.wanted)
@@ -177,6 +235,7 @@ class Caller:
         try:
             async with trio.open_nursery() as self._tasks:
                 self._client = client
+                client.choose(self.settings.sound)  # which may have changed while it connected
                 self._tasks.start_soon(self._relay, client)
                 self._tasks.start_soon(self._keep_seat, client)
                 self._tasks.start_soon(self._send, client)

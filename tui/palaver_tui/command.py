@@ -126,7 +126,7 @@ async def show(options: Options) -> int:
 
     settings = options.settings
     sound = Sound(SideState(options.source), SideState(options.sink))
-    state = ClientState(settings.user_id, Name(settings.name), sound=sound)
+    state = ClientState(settings.user_id, Name(settings.name), sound=sound, choices=settings.sound)
     app = PalaverApp(state, wish, is_named=options.is_named, last_room=settings.room)
     caller = Caller(options.url, settings, options.source, options.sink, app.post_message, state)
     if options.room is not None:

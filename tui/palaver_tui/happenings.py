@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from palaver_client import Change, Left, MediaFailed, words
-from palaver_client.events import Connected, ConnectionLost, Invited, OlderRead, RetryFailed, RingOver
+from palaver_client.events import (
+    Connected,
+    ConnectionLost,
+    Invited,
+    OlderRead,
+    RecordingBegan,
+    RecordingEnded,
+    RetryFailed,
+    RingOver,
+)
 from palaver_protocol.models import NoticeLevel, RoomType, UserId
 from palaver_protocol.notices import (
     CallAccepted,
@@ -36,7 +45,7 @@ _SEVERITIES: Final[dict[NoticeLevel, Severity]] = {
     NoticeLevel.ERROR: "error",
 }
 
-LONG: Final = 30.0  # s for a toast about a call that nobody took: whoever was away may read it still
+LONG: Final = 30.0  # s for a toast that one may have to look up, or that whoever was away may read still
 
 
 def told(change: Change) -> Iterator[Message]:
@@ -54,6 +63,10 @@ def told(change: Change) -> Iterator[Message]:
             yield from _happened(change, _SEVERITIES[level])
         case MediaFailed():
             yield from _happened(change, "error")
+        case RecordingEnded():
+            yield from _happened(change, "error" if change.event.problem else "information", LONG)
+        case RecordingBegan():
+            yield from _happened(change, "information")
         case CallTimeout(call_id=call_id) | CallCancelled(call_id=call_id) if ring := change.old.ring(call_id):
             yield Missed(ring.from_id)
             yield from _happened(change, "warning", LONG)

@@ -38,8 +38,15 @@ class Key:
         )
 
 
+_TALK: Final = "push-to-talk, if it is chosen: held, or pressed twice"
+TALK_KEYS: Final = tuple(  # one of them is chosen; terminals deliver them, and there is no other use for them
+    Key(key, f"talk('{key}')", "Talk", shown, _TALK)
+    for key, shown in (("space", "Space"), ("f8", "F8"), ("f9", "F9"), ("insert", "Ins"), ("grave_accent", "`"))
+)
+HELP_KEY: Final = Key("question_mark", "help", "", "?", "show this page")
 MAIN_KEYS: Final = (
-    Key("question_mark", "help", "", "?", "show this page"),
+    HELP_KEY,
+    TALK_KEYS[0],
     Key("m", "mute", "Mute", "m", "mute or unmute your microphone"),
     Key("ctrl+t", "mute", "", "^t", "the same, also while you write"),
     # Global: what is typed right after it, before anything else can run, is written and is no command.
@@ -49,9 +56,12 @@ MAIN_KEYS: Final = (
     Key("p", "people", "Call", "p", "go to who is online, to call or invite somebody"),
     Key("n", "open", "New", "n", "make a room, or join one by its name"),
     Key("e", "end", "End", "e", "end the room for all, where you may"),
-    Key("s", "sound", "Sound", "s", "choose microphone and speaker"),
+    Key("s", "sound", "Sound", "s", "choose devices, and how your sound is treated"),
     Key("v", "view", "View", "v", "lists or room, where there is no space for both"),
     Key("r", "retry", "Retry", "r", "connect now, while the connection is lost"),
+    Key("a", "deafen", "Deafen", "a", "hear nobody, or hear again"),
+    Key("R", "record", "Record", "R", "record the call; once more ends it"),
+    Key("g", "figures", "Figures", "g", "how the sound of each person arrives"),
     Key("escape", "close_banner", "", "Esc", "close the line about missing devices"),
     Key("b", "background", "", "b", "dark or light background"),
 )
@@ -60,7 +70,13 @@ PEOPLE_KEYS: Final = (
     Key("i", "invite", "Invite", "i", "invite the selected person to your room"),
     Key("escape", "screen.rooms", "", "Esc", "go back to the rooms"),
 )
-SEAT_KEYS: Final = (Key("t", "hand_over", "Make host", "t", "make the selected person the host, where you may"),)
+SEAT_KEYS: Final = (
+    Key("enter", "hear", "Hear", "↵", "how you hear the selected person, and figures"),
+    Key("plus,equals_sign", "turn(1)", "", "+", "hear the selected person louder"),
+    Key("minus", "turn(-1)", "", "-", "hear them less loud"),
+    Key("u", "hush", "Hush", "u", "hear them no more, or again; they are not told"),
+    Key("t", "hand_over", "Make host", "t", "make the selected person the host, where you may"),
+)
 CHAT_KEYS: Final = (
     Key("enter", "deed('reply')", "Reply", "↵", "answer the selected message"),
     Key("x", "deed('react')", "React", "x", "react to it with an emoji, or take that back"),
@@ -80,7 +96,7 @@ APP_KEYS: Final = (
     Key("ctrl+q", "quit", "", "^q", "leave the room and Palaver", is_global=True),
     Key("ctrl+c", "copy_or_quit", "", "^c", "the same; copies, where text is selected", is_global=True),
 )
-ALWAYS: Final = ((MAIN_KEYS[0], "Help"), (APP_KEYS[0], "Quit"))  # in the footer, however short it is
+ALWAYS: Final = ((HELP_KEY, "Help"), (APP_KEYS[0], "Quit"))  # in the footer, however short it is
 MOVES: Final = (
     ("Tab Shift+Tab", "go to the next or previous pane"),
     ("↑ ↓ PgUp PgDn", "move in a list or scroll"),

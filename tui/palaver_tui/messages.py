@@ -70,6 +70,10 @@ class Trouble(Message):
         self.unsaid = unsaid
 
 
+class Pushed(Message):
+    """The key for push-to-talk came."""
+
+
 class Asked(Message):
     """The person at the screen wants something."""
 

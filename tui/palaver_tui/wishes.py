@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TypeAlias
 
 from attrs import frozen
 
 from palaver_media.engine_messages import Side
+from palaver_media.sound_settings import RecordingForm
 from palaver_protocol.models import CallId, MessageId, RoomId, UserId
 
 
@@ -144,6 +146,88 @@ class ListDevices:
     """Look which devices there are."""
 
 
+class Knob(enum.Enum):
+    """What can be turned in one's own sound."""
+
+    TRANSMIT = "transmit"
+    TALK_KEY = "talk key"
+    HEADSET = "headset"
+    ECHO = "echo"
+    NOISE = "noise"
+    GAIN = "gain"
+    HIGH_PASS = "high-pass"
+    MICROPHONE = "microphone"
+    VOLUME = "volume"
+    FRAME = "frame"
+    BITRATE = "bitrate"
+    FORM = "form"
+
+
+@frozen
+class Turn:
+    """Turn one of them by a step, 1 or -1: of switches it is the other way, of several ways the next one.
+
+    A step and no value, so that keys that come faster than the screen is drawn add up.
+    """
+
+    knob: Knob
+    step: int = 1
+
+
+@frozen
+class TurnPerson:
+    """Hear somebody louder (1) or less loud (-1)."""
+
+    user_id: UserId
+    step: int
+
+
+@frozen
+class Hush:
+    """Hear somebody no more, or again."""
+
+    user_id: UserId
+    is_muted: bool
+
+
+@frozen
+class Prefer:
+    """Have others quieter while somebody talks, or no longer."""
+
+    user_id: UserId
+    is_priority: bool
+
+
+@frozen
+class Deafen:
+    """Hear nobody, or hear again."""
+
+    is_deaf: bool
+
+
+@frozen
+class Talk:
+    """The key for push-to-talk is down, or up again."""
+
+    is_talking: bool
+
+
+@frozen
+class TestEcho:
+    """Hear ourselves as others would, or no longer."""
+
+    __test__ = False  # no test of pytest's
+
+    is_on: bool
+
+
+@frozen
+class Record:
+    """Record the call into such files, from now on also the usual ones; with None no longer."""
+
+    form: RecordingForm | None
+
+
 Request: TypeAlias = (
     End
     | SetMuted
@@ -158,5 +242,7 @@ Request: TypeAlias = (
     | Accept
     | Reject
     | Invite
+    | Record
 )
-Wish: TypeAlias = Connect | Retry | Join | Open | Leave | Say | Choose | Request
+Tune: TypeAlias = Turn | TurnPerson | Hush | Prefer | Deafen
+Wish: TypeAlias = Connect | Retry | Join | Open | Leave | Say | Choose | Talk | TestEcho | Tune | Request

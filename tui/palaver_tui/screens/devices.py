@@ -1,14 +1,16 @@
-"""The window in which one chooses microphone and speaker; a choice works at once."""
+"""The window in which one chooses microphone, speaker, and how one's sound is treated; a choice works at once."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
+from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, OptionList, Static
 
+from palaver_client.sound_choices import SoundSettings
 from palaver_client.state import ClientState, SideState
 from palaver_media.engine_messages import Device, Devices, Side
 from palaver_tui import labels
@@ -17,7 +19,7 @@ from palaver_tui.widgets.cells import plain, spread
 from palaver_tui.widgets.choices import Choices
 from palaver_tui.widgets.follow import follow
 from palaver_tui.widgets.meter import meter
-from palaver_tui.wishes import Choose, ListDevices
+from palaver_tui.wishes import Choose, Knob, ListDevices, TestEcho, Turn
 
 from .window import Window
 
@@ -28,31 +30,51 @@ DEVICE = "device"  # the spec of the system's default
 NONE = "null"
 
 
-class ChooseDevices(Window[None]):
-    """Inputs and outputs side by side, what is in use marked, and the microphone's level."""
+class ChooseSound(Window[None]):
+    """Inputs and outputs side by side, what is in use marked, the microphone's level, and all that can be turned."""
 
-    BINDINGS = [("escape,s", "dismiss", "Close"), ("r", "look_again", "Look again")]
+    BINDINGS = [("escape,s", "dismiss", "Close"), ("r", "look_again", "Look again"), ("e", "test_echo", "Echo test")]
 
     def compose(self) -> ComposeResult:
-        """Two lists, a level, and what is wrong."""
-        with Vertical(classes="box wide") as box:
+        """Two lists, a level, what can be turned, and what is wrong."""
+        with Vertical(classes="box wide sound") as box:
             box.border_title = Content("Sound")
-            box.border_subtitle = Content("Enter or click chooses · r looks again · Esc closes")
+            box.border_subtitle = Content("Enter chooses · ← → turn · r looks again · Esc closes")
             with Horizontal(id="sides"):
                 yield DeviceList(Side.SOURCE)
                 yield DeviceList(Side.SINK)
             yield Level()
+            yield Knobs()
             yield Problems(id="problems", markup=False)
             with Horizontal(classes="buttons"):
+                yield Button(labels.ECHO_TEST[False], id="echo", compact=True)
                 yield Button("Close", id="close", compact=True)
 
     def on_mount(self) -> None:
         """Ask the engine which devices there are."""
         self.action_look_again()
+        follow(self, echo_test, self.show_echo_test)
 
-    def on_button_pressed(self) -> None:
-        """Close."""
-        self.dismiss()
+    def show_echo_test(self, seen: tuple[bool, bool]) -> None:
+        """Say whether we hear ourselves, and offer it where there is a call."""
+        can_test, is_on = seen
+        button = self.query_one("#echo", Button)
+        button.label = labels.ECHO_TEST[is_on]
+        button.variant = "warning" if is_on else "default"
+        button.disabled = not can_test
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Test, or close."""
+        if event.button.id == "echo":
+            self.action_test_echo()
+        else:
+            self.dismiss()
+
+    def action_test_echo(self) -> None:
+        """Hear ourselves as others would, or no longer."""
+        button = self.query_one("#echo", Button)
+        if not button.disabled:
+            self.post_message(Asked(TestEcho(button.variant != "warning")))
 
     def action_look_again(self) -> None:
         """Ask the engine again: something may have been plugged in."""
@@ -93,6 +115,34 @@ class DeviceList(Choices):
             self.post_message(Asked(Choose(self._side, self._specs[event.option_index])))
 
 
+class Knobs(Choices):
+    """All that can be turned, with what it is now: Enter, a click or → goes on, ← goes back."""
+
+    BINDINGS = [Binding("right", "turn(1)", show=False), Binding("left", "turn(-1)", show=False)]
+
+    def __init__(self) -> None:
+        super().__init__(labels.TREATMENT, "", id="knobs")
+
+    def on_mount(self) -> None:
+        """Watch what is chosen."""
+        follow(self, lambda state: state.choices, self.show)
+
+    def show(self, choices: SoundSettings) -> None:
+        """Show each with its value."""
+        lines = [(knob.name, partial(line_of_knob, knob, labels.value_of(knob, choices))) for knob in Knob]
+        self.show_lines(lines, is_counted=False)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Turn the chosen one."""
+        event.stop()
+        self.action_turn(1)
+
+    def action_turn(self, step: int) -> None:
+        """Turn the one that is highlighted."""
+        if self.highlighted_option is not None and self.highlighted_option.id is not None:
+            self.post_message(Asked(Turn(Knob[self.highlighted_option.id], step)))
+
+
 class Level(Static):
     """One's own level, to see that the microphone works."""
 
@@ -128,6 +178,16 @@ def offered(there: tuple[Device, ...], used: str, side: Side) -> list[tuple[str,
     choices += [(f"{DEVICE}:{device.name}", device.name) for device in there]
     choices += [(NONE, "None: only listen" if side is Side.SOURCE else "None: hear nothing")]
     return choices if not used or used in dict(choices) else [(used, used), *choices]
+
+
+def line_of_knob(knob: Knob, value: str, width: int) -> Content:
+    """What can be turned, and its value."""
+    return spread(Content(f" {labels.KNOBS[knob]}"), Content.styled(f"{value} ", "bold"), width)
+
+
+def echo_test(state: ClientState) -> tuple[bool, bool]:
+    """Whether there is a call to test the echo in, and whether it is being done."""
+    return state.is_talking_possible, state.doing.is_echo_test
 
 
 def line_of(name: str, is_used: bool, width: int) -> Content:

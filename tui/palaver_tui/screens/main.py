@@ -10,10 +10,12 @@ from textual.widgets import Input
 
 from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState, ConnectionState
+from palaver_media.sound_settings import RecordingForm, Transmit
 from palaver_protocol.models import RoomId, RoomType, User, UserId
 from palaver_tui import labels
-from palaver_tui.keys import MAIN_KEYS
-from palaver_tui.messages import Asked
+from palaver_tui.keys import MAIN_KEYS, TALK_KEYS
+from palaver_tui.messages import Asked, Pushed
+from palaver_tui.tuning import talk_key
 from palaver_tui.widgets.banner import Banner
 from palaver_tui.widgets.chat import ChatLog
 from palaver_tui.widgets.chat_input import ChatInput
@@ -25,7 +27,7 @@ from palaver_tui.widgets.ringing import Ringing
 from palaver_tui.widgets.room import Room, Welcome
 from palaver_tui.widgets.rooms import RoomList
 from palaver_tui.widgets.status import StatusBar
-from palaver_tui.wishes import End, Invite, Join, Leave, Open, Retry, SetMuted, Wish
+from palaver_tui.wishes import Deafen, End, Invite, Join, Leave, Open, Record, Retry, SetMuted, Wish
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -37,7 +39,7 @@ _OFFLINE = (ConnectionState.RECONNECTING, ConnectionState.CLOSED)
 class Main(Screen[None]):
     """What one looks at most of the time. Its actions turn keys and clicks into wishes."""
 
-    BINDINGS = [key.binding() for key in MAIN_KEYS]
+    BINDINGS = [key.binding() for key in (*TALK_KEYS[1:], *MAIN_KEYS)]
 
     def __init__(self, state: ClientState, last_room: str) -> None:
         super().__init__(id="main")
@@ -61,7 +63,9 @@ class Main(Screen[None]):
         """Watch what decides about panes and keys."""
         self.watch(self.app, "state", self._remember)
         follow(self, our_room, self._enter)
-        follow(self, lambda state: (may_end(state), state.connection, state.room is None), self._renew_keys)
+        follow(
+            self, lambda state: (may_end(state), state.connection, state.room is None, pushed(state)), self._renew_keys
+        )
         self.query_one(RoomList).focus()
 
     def _remember(self, state: ClientState) -> None:
@@ -104,8 +108,10 @@ class Main(Screen[None]):
         """Which keys are of use just now."""
         room = self._state.room
         match action:
-            case "mute":
+            case "mute" | "record" | "figures" | "deafen":
                 return room is not None
+            case "talk":
+                return parameters == (pushed(self._state),)
             case "chat":
                 return room is not None and not isinstance(self.focused, Input)
             case "leave":
@@ -124,6 +130,33 @@ class Main(Screen[None]):
     def action_mute(self) -> None:
         """Mute or unmute the microphone."""
         self._ask(SetMuted(not self._state.is_muted))
+
+    def action_deafen(self) -> None:
+        """Hear nobody, or hear again."""
+        self._ask(Deafen(not self._state.choices.volume.is_deaf))
+
+    def action_talk(self, key: str) -> None:
+        """The key for push-to-talk came."""
+        self.post_message(Pushed())
+
+    def action_record(self) -> None:
+        """Record, once that is confirmed, or no longer."""
+        from .record import AskRecord
+
+        def record(form: RecordingForm | None) -> None:
+            if form is not None:
+                self._ask(Record(form))
+
+        if self._state.doing.wanted is not None:
+            self._ask(Record(None))
+        else:
+            self.app.push_screen(AskRecord(self._state.choices), record)
+
+    def action_figures(self) -> None:
+        """Show how the sound travels."""
+        from .figures import Figures
+
+        self.app.push_screen(Figures())
 
     def action_chat(self) -> None:
         """Write to the room."""
@@ -185,10 +218,10 @@ class Main(Screen[None]):
         self.app.push_screen(Confirm(labels.CONFIRM_END, "End it"), end)
 
     def action_sound(self) -> None:
-        """Choose devices."""
-        from .devices import ChooseDevices
+        """Choose devices, and how our sound is treated."""
+        from .devices import ChooseSound
 
-        self.app.push_screen(ChooseDevices())
+        self.app.push_screen(ChooseSound())
 
     def action_help(self) -> None:
         """Explain the keys."""
@@ -251,3 +284,14 @@ class Main(Screen[None]):
         if not isinstance(self.focused, PeopleList):
             self.remove_class("-people")
         self.query_one(ChatInput).placeholder = labels.WRITING if isinstance(self.focused, Input) else labels.WRITE
+
+
+def pushed(state: ClientState) -> str | None:
+    """The key for push-to-talk, if it does anything."""
+    is_used = state.room is not None and state.choices.capture.transmit is Transmit.PUSH
+    return talk_key(state.choices) if is_used else None
+
+
+def keys_of(state: ClientState) -> tuple[object, ...]:
+    """What decides about keys."""
+    return may_end(state), state.connection, state.room is None, pushed(state)

@@ -12,9 +12,14 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from palaver_client.sound_choices import USUAL
 from palaver_client.state import SILENCE, ClientState
+from palaver_media.sound_settings import PersonVolume
 from palaver_protocol.models import Participant, RoomType, UserId
+from palaver_tui import labels
 from palaver_tui.keys import SEAT_KEYS
+from palaver_tui.messages import Asked
+from palaver_tui.wishes import Hush, TurnPerson
 
 from .cells import plain, spread
 from .follow import follow
@@ -23,6 +28,7 @@ from .meter import FLOOR, fall, meter
 if TYPE_CHECKING:
     from textual.timer import Timer
 
+LEAST = 5  # cells of a name, or a third of the space, however much there is to say of the person
 FRAME = 0.1  # s between two steps of a falling meter
 
 
@@ -32,16 +38,27 @@ class Seat:
 
     person: Participant
     is_me: bool
+    volume: PersonVolume = USUAL
 
 
 class Participants(VerticalScroll):
-    """A row for each person in the room, ourselves first; one is selected while keys go here."""
+    """A row for each person in the room, ourselves first; one is selected while keys go here.
+
+    What one does not hear the same of a person as others do stays here: nobody else is told.
+    """
 
     BINDINGS = [
         *(key.binding() for key in SEAT_KEYS),
         Binding("up", "select(-1)", show=False),
         Binding("down", "select(1)", show=False),
     ]
+
+    class Opened(Message):
+        """More is wanted about how somebody is heard."""
+
+        def __init__(self, seat: Seat) -> None:
+            super().__init__()
+            self.seat = seat
 
     class Chosen(Message):
         """Somebody shall be the host."""
@@ -65,10 +82,8 @@ class Participants(VerticalScroll):
         follow(self, voices, self.show_voices)
         follow(self, may_hand_over, self.allow)
 
-    def show_people(self, seen: tuple[UserId, tuple[Participant, ...]]) -> None:
+    def show_people(self, seats: tuple[Seat, ...]) -> None:
         """Add and remove rows, and change those that stay."""
-        me, people = seen
-        seats = [Seat(person, person.user_id == me) for person in people]
         there = {seat.person.user_id for seat in seats}
         for user_id in self._rows.keys() - there:
             self._drop(self._rows.pop(user_id))
@@ -145,9 +160,30 @@ class Participants(VerticalScroll):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Which keys are of use for this person."""
-        if action != "hand_over":
-            return True
-        return self._may_hand_over and self._selected is not None and not self._selected.seat.person.is_host
+        seat = None if self._selected is None else self._selected.seat
+        match action:
+            case "hand_over":
+                return self._may_hand_over and seat is not None and not seat.person.is_host
+            case "hear" | "turn" | "hush":
+                return seat is not None and not seat.is_me
+            case _:
+                return True
+
+    def action_hear(self) -> None:
+        """Tell all about how the selected person is heard."""
+        if self._selected is not None:
+            self.post_message(self.Opened(self._selected.seat))
+
+    def action_turn(self, step: int) -> None:
+        """Hear the selected person louder, or less loud."""
+        if self._selected is not None:
+            self.post_message(Asked(TurnPerson(self._selected.seat.person.user_id, step)))
+
+    def action_hush(self) -> None:
+        """Hear the selected person no more, or again."""
+        if self._selected is not None:
+            seat = self._selected.seat
+            self.post_message(Asked(Hush(seat.person.user_id, not seat.volume.is_muted)))
 
     def action_hand_over(self) -> None:
         """Make the selected person the host."""
@@ -189,14 +225,17 @@ class ParticipantRow(Widget):
         return spread(self.title(width - right.cell_length - 1), right, width)
 
     def title(self, width: int) -> Content:
-        """Marks, name, and what distinguishes this person; of these it is the name that gives way."""
+        """Marks, name, and what distinguishes this person; of these it is the name that gives way first."""
         mark = Content.assemble(("●", "$success") if self.is_speaking else " ", "▸" if self.is_selected else " ")
         person = self.seat.person
-        marks = (("you", self.seat.is_me), ("host", person.is_host), ("records", person.is_recording))
+        marks = (("you", self.seat.is_me), ("host", person.is_host), *labels.heard(self.seat.volume))
         words = ", ".join(word for word, holds in marks if holds)
-        about = Content.styled(f" {words}" if words else "", "$foreground-muted")
+        recording = Content.styled(" ● records" if person.is_recording else "", "$text-error")
+        about = Content.assemble(recording, (f" {words}" if words else "", "$foreground-muted"))
         name = plain(person.name, "bold" if self.is_speaking else "")
-        return Content.assemble(mark, name.truncate(max(width - 2 - about.cell_length, 1), ellipsis=True), about)
+        space = max(width - 2, 1)
+        about = about.truncate(max(space - min(name.cell_length, max(LEAST, space // 3)), 0), ellipsis=True)
+        return Content.assemble(mark, name.truncate(max(space - about.cell_length, 1), ellipsis=True), about)
 
     async def on_click(self) -> None:
         """Mute or unmute, where it is our own row; else select the person."""
@@ -206,13 +245,14 @@ class ParticipantRow(Widget):
             self.post_message(self.Clicked(self))
 
 
-def people(state: ClientState) -> tuple[UserId, tuple[Participant, ...]]:
-    """Ourselves, and who sits in our room; of a call between two nobody is the host."""
+def people(state: ClientState) -> tuple[Seat, ...]:
+    """Who sits in our room; of a call between two nobody is the host."""
     if state.room is None:
-        return state.me, ()
+        return ()
+    present = state.room.participants
     if state.room.room_type is RoomType.DIRECT:
-        return state.me, tuple(evolve(person, is_host=False) for person in state.room.participants)
-    return state.me, state.room.participants
+        present = tuple(evolve(person, is_host=False) for person in present)
+    return tuple(Seat(each, each.user_id == state.me, state.choices.volume_of(each.user_id)) for each in present)
 
 
 def voices(state: ClientState) -> dict[UserId, tuple[float, bool]]:

@@ -70,6 +70,12 @@ class Room(Container):
         question = labels.confirm_host(event.seat.person.name, event.seat.is_me)
         self.app.push_screen(Confirm(question, "Yes"), hand_over)
 
+    def on_participants_opened(self, event: Participants.Opened) -> None:
+        """Tell how somebody is heard, and let it be changed."""
+        from palaver_tui.screens.voice import Voice
+
+        self.app.push_screen(Voice(event.seat.person))
+
     def on_chat_log_wanted(self, event: ChatLog.Wanted) -> None:
         """Begin with what is wanted of a message."""
         match event.deed:

@@ -1,7 +1,8 @@
-"""The line at the top: whether the server hears us, how the sound travels, and our own microphone."""
+"""The line at the top: whether the server hears us, how the sound travels, and the marks of our own sound."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from textual.containers import Horizontal
@@ -27,9 +28,11 @@ class StatusBar(Horizontal):
     """The line at the top."""
 
     def compose(self) -> ComposeResult:
-        """The two parts: what is told, and the microphone mark."""
+        """What is told, and the marks of what must not be overlooked."""
         yield Summary()
-        yield MicrophoneMark(id="microphone")
+        yield Mark(labels.recording, "record", id="recording")
+        yield Mark(labels.deafness, "deafen", id="deafness")
+        yield Mark(labels.microphone, "mute", id="microphone")
 
 
 class Summary(Widget):
@@ -53,25 +56,25 @@ class Summary(Widget):
         return spread(left, Content.styled(media, "$foreground-muted"), self.size.width)
 
 
-class MicrophoneMark(Static):
-    """One's own microphone while one sits in a room; a click mutes it."""
+class Mark(Static):
+    """Something about one's own sound while one sits in a room; a click does the same as its key."""
+
+    def __init__(self, look: Callable[[ClientState], tuple[str, str] | None], action: str, *, id: str) -> None:
+        super().__init__(id=id, classes="mark")
+        self._look = look
+        self._action = action
 
     def on_mount(self) -> None:
-        """Watch the microphone."""
-        follow(self, self.look, self.show)
-
-    @staticmethod
-    def look(state: ClientState) -> tuple[str, str] | None:
-        """A word and a colour, or nothing outside of a room."""
-        return None if state.room is None else labels.microphone(state)
+        """Watch it."""
+        follow(self, lambda state: None if state.room is None else self._look(state), self.show)
 
     def show(self, mark: tuple[str, str] | None) -> None:
-        """Tell whether others hear us."""
+        """Tell it, by a word and a colour, or nothing."""
         self.display = mark is not None
         if mark is not None:
             word, colour = mark
             self.update(Content.styled(f" {word} ", f"bold $background on {colour}"))
 
     async def on_click(self) -> None:
-        """Mute or unmute."""
-        await self.run_action("screen.mute")
+        """Do what the key does."""
+        await self.run_action(f"screen.{self._action}")

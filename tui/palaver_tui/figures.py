@@ -1,0 +1,58 @@
+"""The figures of a call's sound in words and columns."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from palaver_client import sound_words
+from palaver_client.state import ClientState
+from palaver_media.engine_messages import ConsumerStats
+from palaver_protocol.models import UserId
+
+Row: TypeAlias = tuple[str, tuple[str, ...]]  # a name, and figures
+
+HEAD: Final[Row] = ("", ("to ear", "playout", "lost", "concealed"))
+MEANING: Final = (
+    "To ear: from their mouth to your ear, about. Playout: of it the time for which the sound waits for what comes"
+    " late. Concealed: what was made up, because it did not come in time."
+)
+NOTHING: Final = "There are no figures yet; they come once a second during a call."
+
+
+def rows(state: ClientState) -> tuple[Row, ...]:
+    """A row for each person who is heard, by name."""
+    if state.stats is None:
+        return ()
+    return tuple(sorted(_row(user, voice, state) for user, voice in state.stats.users.items()))
+
+
+def _row(user: UserId, voice: ConsumerStats, state: ClientState) -> Row:
+    return sound_words.name(user, state), of_voice(user, voice, state)
+
+
+def of_voice(user: UserId, voice: ConsumerStats, state: ClientState) -> tuple[str, ...]:
+    """The figures of one voice, as `HEAD` names them."""
+    rtt = None if state.stats is None else state.stats.rtt_ms
+    ear = sound_words.mouth_to_ear(voice, rtt, state.choices.used_encoding.frame_ms)
+    return milliseconds(ear), milliseconds(voice.playout_ms), f"{voice.loss:.1%}", f"{voice.concealed:.1%}"
+
+
+def ours(state: ClientState) -> tuple[str, ...]:
+    """How our own voice goes, in sentences of a line."""
+    stats = state.stats
+    if stats is None:
+        return (NOTHING,)
+    lines = [f"To the server and back {milliseconds(stats.rtt_ms)} · sending {stats.out_kbps:.0f} kbit/s"]
+    if (sending := stats.sending) is not None:
+        repeated = f" · {sending.copies} copies of earlier ones" if sending.copies else ""
+        mended = f" · for {sending.expected_loss} % loss" if sending.expected_loss else ""
+        lines.append(
+            f"Opus {sending.bitrate / 1000:.0f} kbit/s · complexity {sending.complexity}"
+            f"{mended} · frames of {sending.frame_ms} ms{repeated}"
+        )
+    return tuple(lines)
+
+
+def milliseconds(value: float | None) -> str:
+    """A time, where it was measured."""
+    return "-" if value is None else f"{value:.0f} ms"

@@ -7,7 +7,7 @@ import resource
 import signal
 import wave
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,18 @@ def call(
     return running("call", url, "--room", "lobby", "--name", name, *sound, *options, env=env)
 
 
+@asynccontextmanager
+async def two(
+    url: str, env: Mapping[str, str], *options: str, sound: tuple[str, ...] = SILENT
+) -> AsyncIterator[tuple[Program, Program]]:
+    """Ann, with these options, and Bob, who came later."""
+    async with call(url, "Ann", env, *options, sound=sound) as ann:
+        await ann.wait_line(lambda line: "in lobby" in line or '"joined"' in line)
+        async with call(url, "Bob", env, *[each for each in options if each == "--json"], sound=sound) as bob:
+            await ann.wait_line(lambda line: "Bob joined" in line or '"userJoined"' in line)
+            yield ann, bob
+
+
 async def asked(program: Program, line: str, answer: str) -> None:
     """Type a line, and wait for the line that it brings about."""
     before = len(program.lines)
@@ -63,7 +75,8 @@ def kept(env: Mapping[str, str], name: str) -> Settings:
 
 def engine_of(program: Program) -> int:
     """The id of a program's engine, its only child."""
-    (child,) = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
+    threads = Path(f"/proc/{program.process.pid}/task").iterdir()
+    (child,) = [child for thread in threads for child in (thread / "children").read_text().split()]
     return int(child)
 
 
@@ -133,8 +146,7 @@ RIGHT = (
 
 @pytest.mark.trio
 async def test_what_is_wrong_is_told_with_a_remedy(url: str, env: dict[str, str]) -> None:
-    async with call(url, "Ann", env) as ann, call(url, "Bob", env):
-        await see(ann, "Bob joined")
+    async with two(url, env) as (ann, _):
         for line, answer in WRONG:
             await asked(ann, line, answer)
         await ann.say("/quit")
@@ -146,8 +158,7 @@ async def test_what_is_wrong_is_told_with_a_remedy(url: str, env: dict[str, str]
 @pytest.mark.trio
 async def test_what_is_chosen_is_remembered_and_options_of_one_run_are_not(url: str, env: dict[str, str]) -> None:
     options = ("--bitrate", "16", "--no-noise-suppression")
-    async with call(url, "Ann", env, *options, sound=TONE) as ann, call(url, "Bob", env):
-        await see(ann, "Bob joined")
+    async with two(url, env, *options, sound=TONE) as (ann, _):
         await asked(ann, "/processing", "echo on, noise off, agc on, highpass on; frames of 20 ms, at most 16 kbit/s")
         await asked(ann, "/processing noise on", "echo on, noise on")
         for line, answer in RIGHT:
@@ -199,7 +210,7 @@ async def test_without_a_call_the_next_one_is_chosen_for(url: str, env: dict[str
 
 @pytest.mark.trio
 async def test_what_is_sent_follows_mode_key_mute_and_echo_test(url: str, env: dict[str, str]) -> None:
-    async with call(url, "Ann", env, "--json", sound=TONE) as ann, call(url, "Bob", env, "--json") as bob:
+    async with two(url, env, "--json", sound=TONE) as (ann, bob):
         await bob.wait_event("mediaStarted", name="Ann")
 
         async def changes(line: str, *, is_sending: bool) -> None:
@@ -239,8 +250,9 @@ async def test_the_figures_are_the_engines(url: str, env: dict[str, str]) -> Non
         await see(bob, "you hear Ann")
         with trio.fail_after(10):
             while not any(line.startswith("Ann: about ") for line in bob.lines):
+                before = len(bob.lines)
                 await bob.say("/stats")
-                await bob.wait_line(lambda line: line.startswith("Ann: "), after=len(bob.lines))
+                await bob.wait_line(lambda line: line.startswith(("Ann: ", "there are no figures")), after=before)
         figures = next(line for line in bob.lines if line.startswith("Ann: about "))
         assert " ms from mouth to ear, playout " in figures
 
@@ -255,7 +267,7 @@ async def folder_of(program: Program, after: int = 0) -> Path:
 @pytest.mark.parametrize("form", RecordingForm)
 @pytest.mark.trio
 async def test_a_recording_is_told_to_all_and_is_whole(url: str, env: dict[str, str], form: RecordingForm) -> None:
-    async with call(url, "Ann", env, sound=TONE) as ann, call(url, "Bob", env, sound=TONE) as bob:
+    async with two(url, env, sound=TONE) as (ann, bob):
         await see(ann, "you hear Bob")
         await asked(ann, f"/recordings {env['HOME']}/kept", f"recordings go to {env['HOME']}/kept")
         await asked(ann, f"/record {form.value}", "you record the call into ")
@@ -285,7 +297,7 @@ async def test_a_recording_is_told_to_all_and_is_whole(url: str, env: dict[str, 
 
 @pytest.mark.trio
 async def test_when_the_engine_dies_the_recording_goes_on_in_another_folder(url: str, env: dict[str, str]) -> None:
-    async with call(url, "Ann", env, sound=TONE) as ann, call(url, "Bob", env, sound=TONE) as bob:
+    async with two(url, env, sound=TONE) as (ann, bob):
         await see(ann, "you hear Bob")
         await asked(ann, "/hush bob", "you hear Bob no more")
         await asked(ann, "/record wav", "you record the call into ")
@@ -309,7 +321,7 @@ async def test_when_the_engine_dies_the_recording_goes_on_in_another_folder(url:
 
 @pytest.mark.trio
 async def test_when_the_disk_is_full_all_hear_that_the_recording_ended(url: str, env: dict[str, str]) -> None:
-    async with call(url, "Ann", env, sound=TONE) as ann, call(url, "Bob", env, sound=TONE) as bob:
+    async with two(url, env, sound=TONE) as (ann, bob):
         await see(ann, "you hear Bob")
         resource.prlimit(engine_of(ann), resource.RLIMIT_FSIZE, (200_000, 200_000))  # 2 s
         await asked(ann, "/record wav", "you record the call into ")
@@ -327,8 +339,7 @@ async def test_when_the_disk_is_full_all_hear_that_the_recording_ended(url: str,
 @pytest.mark.trio
 async def test_a_folder_that_cannot_be_made_is_told_to_all(url: str, env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    async with call(url, "Ann", env) as ann, call(url, "Bob", env) as bob:
-        await see(ann, "Bob joined")
+    async with two(url, env) as (ann, bob):
         await asked(ann, f"/recordings {tmp_path}/file", f"{tmp_path}/file is no folder; name one")
         await asked(ann, f"/recordings {tmp_path}/file/in", f"recordings go to {tmp_path}/file/in")
         await asked(ann, "/record", "you record no more: ")

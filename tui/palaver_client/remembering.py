@@ -45,15 +45,15 @@ class Keeping:
 
     async def catch_up(self, new: ClientState) -> str | None:
         """Write what was chosen since; the answer says why it cannot be written."""
-        newer, self.seen = between(self.settings, self.seen, new), new
-        if newer == self.settings:
-            return None
-        self.settings = newer
-        try:
-            await trio.to_thread.run_sync(newer.save)
-        except OSError as why:
-            return f"cannot keep your settings ({why.strerror}); they hold for this run only"
-        return None
+        newer = between(self.settings, self.seen, new)
+        problem = None
+        if newer != self.settings:
+            try:
+                await trio.to_thread.run_sync(newer.save)
+            except OSError as why:
+                problem = f"cannot keep your settings ({why.strerror}); they hold for this run only"
+        self.settings, self.seen = newer, new  # not before: where it is cancelled, it is still to be written
+        return problem
 
 
 def remembered(settings: Settings, change: Change) -> Settings:

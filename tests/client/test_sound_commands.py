@@ -20,6 +20,7 @@ import trio
 from client.json_schema import check
 from palaver_client import RecordingForm, Settings, SoundSettings, Transmit
 from running import Program, running, serving
+from sound_server import virtual_sound
 
 TONE = ("--input", "tone:440", "--output", "null")
 SILENT = ("--input", "null", "--output", "null")
@@ -356,3 +357,28 @@ async def test_each_call_is_recorded_where_the_command_line_says_so(url: str, en
         await see(ann, f"the recording is in {folder}")
         assert {path.name for path in folder.iterdir()} == {"mix.wav", "Ann.wav"}
     assert kept(env, "Ann").sound.form is RecordingForm.OGG  # the option holds for this run
+
+
+# -- devices -----------------------------------------------------------------------------------------------------------
+@pytest.mark.sound
+@pytest.mark.trio
+async def test_devices_are_named_by_a_part_of_their_names(url: str, tmp_path: Path) -> None:
+    with virtual_sound(tmp_path) as sound:
+        env = {**sound.env, "XDG_CONFIG_HOME": str(tmp_path / "settings")}
+        async with call(url, "Ann", env, sound=("--input", "LICE_m", "--output", "null")) as ann:
+            await see(ann, "microphone: alice_mic")
+            await asked(ann, "/mic zoe", "no device has zoe in its name; there are: ")
+            await asked(ann, "/mic _mic", "_mic may be alice_mic, bob_mic; type more of it")
+            await asked(ann, "/mic bob_m", "microphone: bob_mic")
+            await asked(ann, "/speaker ob_sp", "speaker: bob_speaker")
+            await asked(ann, "/devices", "you speak into bob_mic, and hear with bob_speaker")
+            await see(ann, "  alice_mic")
+            await ann.say("/quit")
+            assert await ann.wait() == 0
+        assert (kept(env, "Ann").source, kept(env, "Ann").sink) == ("device:bob_mic", "device:bob_speaker")
+        async with call(url, "Ann", env, sound=()) as ann:
+            await see(ann, "microphone: bob_mic")
+            await asked(ann, "/mic", "microphone: ")
+            await ann.say("/quit")
+            assert await ann.wait() == 0
+        assert kept(env, "Ann").source == "device"

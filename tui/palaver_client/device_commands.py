@@ -68,6 +68,7 @@ def chosen(wanted: str, there: tuple[Device, ...]) -> Device:
     typed = wanted.casefold()
     exact = [each for each in there if each.name.casefold() == typed]
     meant = exact or [each for each in there if typed in each.name.casefold()]
+    meant = [each for each in meant if each.library == meant[0].library]  # as the engine chooses
     if len(meant) == 1:
         return meant[0]
     names = ", ".join(each.name for each in meant or there) or "none"

@@ -117,7 +117,7 @@ async def test_one_is_hushed_and_one_quieter_among_the_speakers(tmp_path: Path) 
             await stack.enter_async_context(running("call", url, "--room", "lobby", "--name", name, *sound))
         with trio.fail_after(30):
             await until_big(dan)
-            ids = {each.name: each.user_id for each in dan.here().participants}
+            ids = {str(each.name): each.user_id for each in dan.here().participants}
             await trio.sleep(1.5)
             before = loudness(path)
             assert min(before.values()) > -30, before  # all are heard, through speakers

@@ -96,7 +96,7 @@ LOCAL: list[tuple[LocalEvent, str | None]] = [
     (LevelsChanged(-20.0, {BOB: -30.0}), None),
     (StatsChanged(CallStats(None, 0.0, {})), "stats"),
     (StatsChanged(CallStats(1.0, 33.0, {BOB: VOICE, CEM: VOICE})), "stats"),
-    (StatsChanged(CallStats(1.0, 33.0, {BOB: evolve(VOICE, mouth_to_ear_ms=80.0)}, 10.0, 20.0, ENCODED)), "stats"),
+    (StatsChanged(CallStats(1.0, 33.0, {BOB: evolve(VOICE, mouth_to_ear_ms=80.0)}, ENCODED, 10.0, 20.0)), "stats"),
     (DevicesChanged(Devices((), (), "")), None),
     (SoundSettingsChanged(SoundSettings(is_headset=True)), "soundSettings"),
     (CallSoundChanged(is_open=True), None),
@@ -169,7 +169,7 @@ def test_the_worst_voice_sums_up_what_is_heard() -> None:
 
 
 def test_how_we_are_encoded_is_told() -> None:
-    line = LINES.of_change(Change(in_room(), in_room(), StatsChanged(CallStats(3.0, 33.0, {}, 10.5, 21.0, ENCODED))))
+    line = LINES.of_change(Change(in_room(), in_room(), StatsChanged(CallStats(3.0, 33.0, {}, ENCODED, 10.5, 21.0))))
     assert line is not None
     said = check(line)
     assert (said["input_ms"], said["output_ms"]) == (10.5, 21.0)

@@ -109,7 +109,7 @@ WRONG = (
     ("/priority zoe", "here: nobody is called zoe; there are Bob"),
     ("/record flac", "write /record, /record ogg, /record wav or /record off"),
     ("/record off", "you record nothing; /record begins it"),
-    ("/talkkey two words", "a key is one word: space, f9, ctrl+t"),
+    ("/talkkey q", "write /talkkey and one of space, f8, f9, insert, grave_accent"),
     ("/mic tone:1", "'tone:1' is no tone; write tone:HZ with 20 to 20000"),
     ("/mic file:/nowhere.wav", "there is no file '/nowhere.wav'; give a WAV file"),
     ("/speaker tone:440", "'tone:440' is no sink; write device"),
@@ -198,7 +198,7 @@ async def test_without_a_call_the_next_one_is_chosen_for(url: str, env: dict[str
         await asked(ann, "/devices", "")
         await asked(ann, "/mic tone:330", "in your next call you speak into tone:330")
         for line in ("/levels", "/echotest", "/record"):
-            await asked(ann, line, "there is no call; call somebody with /call NAME, or /join a room")
+            await asked(ann, line, "there is no call; join a room first")
         await asked(ann, "/transmit push", "your microphone is sent from one /talk to the next")
         await asked(ann, "/talk", "there is no call")
         await asked(ann, "/stats", "there are no figures yet")

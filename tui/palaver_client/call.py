@@ -221,7 +221,7 @@ class Call:
 
     def _stats(self, told: reports.Stats) -> CallStats:
         users = {user: voice for name, voice in told.consumers.items() if (user := self._media.user_of(name))}
-        return CallStats(told.rtt_ms, told.out_kbps, users, told.input_ms, told.output_ms, told.sending)
+        return CallStats(told.rtt_ms, told.out_kbps, users, told.sending, told.input_ms, told.output_ms)
 
     def _hear_levels(self, report: reports.Levels) -> None:
         state = self._session.state

@@ -14,10 +14,10 @@ from palaver_protocol.table import Code, Refusal, refusal
 from . import sound_words
 from .client import Client
 from .names import Candidate, find
+from .sound_choices import TALK_KEYS
 from .sounding import no_call
 
 STEP: Final = 3.0  # dB
-MAX_KEY: Final = 40  # characters
 PROCESSING: Final = {"echo": "echo", "noise": "noise", "agc": "gain", "highpass": "high_pass"}
 
 
@@ -152,8 +152,8 @@ def _folder(written: str) -> str:
 async def talk_key(rest: str, client: Client) -> str:
     """Which key is that for push-to-talk on the full screen."""
     if rest:
-        if len(rest) > MAX_KEY or not rest.isprintable() or " " in rest:
-            raise refusal(Code.INVALID_PAYLOAD, "a key is one word: space, f9, ctrl+t")
+        if rest.casefold() not in TALK_KEYS:
+            raise refusal(Code.INVALID_PAYLOAD, f"write /talkkey and one of {', '.join(TALK_KEYS)}")
         client.set_talk_key(rest.casefold())
     return f"on the full screen you talk with {client.state.choices.talk_key}; here it is /talk"
 

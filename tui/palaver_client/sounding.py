@@ -105,4 +105,4 @@ class Sounding(Asking):
 
 def no_call() -> Refusal:
     """There is no sound that could do it."""
-    return refusal(Code.NOT_MEMBER, "there is no call; call somebody with /call NAME, or /join a room")
+    return refusal(Code.NOT_MEMBER, "there is no call")

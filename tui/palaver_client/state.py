@@ -84,9 +84,9 @@ class CallStats:
     rtt_ms: float | None
     out_kbps: float
     users: Mapping[UserId, ConsumerStats]
+    sending: SendingStats | None = None
     input_ms: float = 0.0
     output_ms: float = 0.0
-    sending: SendingStats | None = None
 
 
 @frozen

@@ -72,11 +72,11 @@ async def _talk(options: argparse.Namespace, settings: Settings, printer: Printe
     ):
         await printer.greet(client.state)
         nursery.start_soon(printer.follow, changes)
-        nursery.start_soon(remind, client, printer)
-        await nursery.start(remembering.keep, client, settings, printer.error)
-        talking = Talking(client, printer, nursery, options.seconds, options.record)
         reason = None
-        try:
+        try:  # from here on, for whoever follows the changes is shielded from a signal until they end
+            nursery.start_soon(remind, client, printer)
+            await nursery.start(remembering.keep, client, settings, printer.error)
+            talking = Talking(client, printer, nursery, options.seconds, options.record)
             with printer.over:
                 if options.room is None:
                     await talking.whenever_called()

@@ -403,10 +403,14 @@ class RecordingStopped:
 
 @frozen
 class Device:
-    """A sound device, by the name that `device:NAME` takes."""
+    """A sound device, by the name that `device:NAME` takes, and the library that knows it.
+
+    Where a part of a name is in several, those of the library that comes first in the list are meant.
+    """
 
     name: str
     is_default: bool
+    library: str = ""
 
 
 @frozen

@@ -17,7 +17,16 @@ VOICE: Final = {
     "loss": NUMBER,
     "concealed": NUMBER,
     "playout_ms": NUMBER,
+    "mouth_to_ear_ms": MAYBE,
     "in_kbps": NUMBER,
+}
+ENCODING: Final = {
+    "bitrate": int,
+    "frame_ms": int,
+    "expectedLoss": NUMBER,
+    "copies": int,
+    "spacing": int,
+    "complexity": int,
 }
 
 EVENTS: Final[dict[str, dict[str, Any]]] = {
@@ -73,15 +82,19 @@ EVENTS: Final[dict[str, dict[str, Any]]] = {
     },
     "echoTest": {"isOn": bool},
     "recordingBegan": {"folder": str},
-    "recordingEnded": {"folder": str, "problem": str, "remedy": str},
+    "recordingEnded": {"folder": str, "problem": str, "remedy": str, "goesOn": bool},
     "speaking": {**PERSON, "isSpeaking": bool},
     "stats": {
         "rtt_ms": MAYBE,
         "jitter_ms": MAYBE,
         "loss": MAYBE,
         "playout_ms": MAYBE,
+        "mouth_to_ear_ms": MAYBE,
         "in_kbps": NUMBER,
         "out_kbps": NUMBER,
+        "input_ms": NUMBER,
+        "output_ms": NUMBER,
+        "encoding": ENCODING,
         "users": [VOICE],
     },
     "error": {"message": str, "code": TEXT, "canRetry": bool, "retryAfter": MAYBE},
@@ -111,6 +124,9 @@ def check_object(said: dict[str, Any], fields: dict[str, Any]) -> None:
             assert isinstance(said[name], list)
             for item in said[name]:
                 check_object(item, kind[0])
+        elif isinstance(kind, dict):  # or null
+            if said[name] is not None:
+                check_object(said[name], kind)
         else:
             assert isinstance(said[name], kind), (name, said)
             assert kind is bool or not isinstance(said[name], bool), (name, said)

@@ -13,6 +13,7 @@ from client.worlds import ANN, BOB, CEM, LOBBY, in_room, message, notices, perso
 from palaver_client import (
     CallId,
     Calling,
+    CallSoundChanged,
     CallStats,
     CarrierChanged,
     Change,
@@ -21,6 +22,7 @@ from palaver_client import (
     ConsumerStats,
     Devices,
     DevicesChanged,
+    EchoTestChanged,
     Invited,
     Joined,
     Left,
@@ -35,14 +37,23 @@ from palaver_client import (
     Name,
     OlderRead,
     OutgoingRing,
+    RecordingBegan,
+    RecordingEnded,
+    RecordingForm,
+    RecordingWanted,
     RetryFailed,
     RingOver,
+    SendingChanged,
+    SendingStats,
     Side,
     SoundChosen,
     SoundProblem,
+    SoundSettings,
+    SoundSettingsChanged,
     SoundStarted,
     SpeakingChanged,
     StatsChanged,
+    TalkingChanged,
 )
 from palaver_client.after import after
 from palaver_client.json_help import EVENTS as HELP_ON_EVENTS
@@ -54,6 +65,7 @@ from palaver_protocol.notices import Snapshot
 LINES = JsonLines()
 
 VOICE = ConsumerStats(1.5, 0.01, 0.0, 40.0, 32.0)
+ENCODED = SendingStats(48_000, 10, 1, 2, 20, 9)
 
 LOCAL: list[tuple[LocalEvent, str | None]] = [
     (Connected(), "connected"),
@@ -84,7 +96,18 @@ LOCAL: list[tuple[LocalEvent, str | None]] = [
     (LevelsChanged(-20.0, {BOB: -30.0}), None),
     (StatsChanged(CallStats(None, 0.0, {})), "stats"),
     (StatsChanged(CallStats(1.0, 33.0, {BOB: VOICE, CEM: VOICE})), "stats"),
+    (StatsChanged(CallStats(1.0, 33.0, {BOB: evolve(VOICE, mouth_to_ear_ms=80.0)}, ENCODED, 10.0, 20.0)), "stats"),
     (DevicesChanged(Devices((), (), "")), None),
+    (SoundSettingsChanged(SoundSettings(is_headset=True)), "soundSettings"),
+    (CallSoundChanged(is_open=True), None),
+    (TalkingChanged(True), None),
+    (SendingChanged(True), "sending"),
+    (EchoTestChanged(True), "echoTest"),
+    (RecordingWanted(RecordingForm.WAV), None),
+    (RecordingBegan("/r/1"), "recordingBegan"),
+    (RecordingEnded("/r/1"), "recordingEnded"),
+    (RecordingEnded("/r/1", "no space left", "free some"), "recordingEnded"),
+    (RecordingEnded("/r/1", "the sound engine stopped", goes_on=True), "recordingEnded"),
 ]
 
 
@@ -135,12 +158,26 @@ def test_every_event_and_field_is_told_by_help() -> None:
 
 
 def test_the_worst_voice_sums_up_what_is_heard() -> None:
-    far = ConsumerStats(9.0, 0.2, 0.1, 120.0, 10.0)
+    far = ConsumerStats(9.0, 0.2, 0.1, 120.0, 10.0, 250.0)
     event = StatsChanged(CallStats(3.0, 33.0, {BOB: VOICE, CEM: far}))
     line = LINES.of_change(Change(in_room(), in_room(), event))
     assert line is not None
     said = check(line)
     assert (said["jitter_ms"], said["loss"], said["playout_ms"], said["in_kbps"]) == (9.0, 0.2, 120.0, 42.0)
+    assert said["mouth_to_ear_ms"] == 250.0  # as the engine says; Bob's is not known yet
+    assert [user["mouth_to_ear_ms"] for user in said["users"]] == [None, 250.0]
+
+
+def test_how_we_are_encoded_is_told() -> None:
+    line = LINES.of_change(Change(in_room(), in_room(), StatsChanged(CallStats(3.0, 33.0, {}, ENCODED, 10.5, 21.0))))
+    assert line is not None
+    said = check(line)
+    assert (said["input_ms"], said["output_ms"]) == (10.5, 21.0)
+    assert (said["encoding"]["bitrate"], said["encoding"]["expectedLoss"], said["encoding"]["copies"]) == (
+        48_000,
+        0.1,
+        1,
+    )
 
 
 @pytest.mark.parametrize(("reason", "word"), [(None, "left"), (EndReason.HOST_LEFT, "hostLeft")])

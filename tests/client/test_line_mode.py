@@ -347,7 +347,7 @@ def test_no_server_there(env: dict[str, str]) -> None:
     [
         (("ftp://x",), "begins with neither"),
         (("http://x:y",), "write it like"),
-        (("x", "--input", "micro"), "is no source; write device"),
+        (("x", "--input", "micro:7"), "is no source; write device"),
         (("x", "--input", "tone:0"), "tone:HZ"),
         (("x", "--input", "tone:"), "tone:HZ"),
         (("x", "--input", "file:/nowhere.wav"), "there is no file"),

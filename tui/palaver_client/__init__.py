@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from palaver_media.engine_messages import ConsumerStats, Device, Devices, Side
+    from palaver_media.engine_messages import ConsumerStats, Device, Devices, SendingStats, Side
     from palaver_media.sound_settings import Capture, Encoding, PersonVolume, RecordingForm, Transmit, Volume
     from palaver_protocol.models import (
         CallId,
@@ -195,6 +195,7 @@ __all__ = [
     "RoomType",
     "RoomView",
     "SendingChanged",
+    "SendingStats",
     "ServerNotice",
     "Settings",
     "Side",

@@ -45,7 +45,7 @@ from .events import (
     TalkingChanged,
 )
 from .reduce import rings_no_more
-from .room_changes import in_room, mark_ourselves, with_history, with_older
+from .room_changes import in_room, mark_ourselves, with_history, with_named, with_older
 from .state import ClientState, ConnectionState, Doing, MediaState, SideState, Sound, out_of_room
 
 
@@ -66,7 +66,7 @@ def after(state: ClientState, event: LocalEvent) -> ClientState:
         case ConnectionLost() | RetryFailed():
             return evolve(state, connection=ConnectionState.RECONNECTING, retry_at=event.retry_at)
         case Joined():
-            return mark_ourselves(evolve(state, room=with_history(event.room, state.room), speakers=()))
+            return mark_ourselves(evolve(state, room=with_history(event.room, state.room), speakers=(), named={}))
         case Left():
             return out_of_room(state)
         case Calling():
@@ -94,7 +94,7 @@ def after(state: ClientState, event: LocalEvent) -> ClientState:
         case MediaStarted():
             return state
         case SoundSettingsChanged():
-            return evolve(state, choices=event.settings)
+            return with_named(evolve(state, choices=event.settings))
         case CallSoundChanged():
             return evolve(state, doing=Doing(is_open=event.is_open))
         case TalkingChanged() | SendingChanged() | EchoTestChanged():
@@ -123,8 +123,11 @@ def _record(doing: Doing, event: RecordingWanted | RecordingBegan | RecordingEnd
             return evolve(doing, wanted=event.form)
         case RecordingBegan():
             return evolve(doing, recording=event.folder)
+        case RecordingEnded() if doing.recording not in ("", event.folder):  # one before this
+            return doing
         case RecordingEnded():  # what broke is not begun again by itself
-            return evolve(doing, recording="", wanted=None if event.problem else doing.wanted)
+            is_over = event.problem and not event.goes_on
+            return evolve(doing, recording="", wanted=None if is_over else doing.wanted)
 
 
 def _nothing_rings(state: ClientState) -> ClientState:

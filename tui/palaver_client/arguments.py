@@ -17,8 +17,9 @@ WRONG_USAGE: Final = 2  # exit code
 FAILED: Final = 1  # exit code
 DEFAULT_URL: Final = "http://127.0.0.1:8440"
 
-SOURCES: Final = "device, device:NAME, file:PATH.wav, tone:HZ or null"
-SINKS: Final = "device, device:NAME, file:PATH.wav or null"
+SOURCES: Final = "device, a device's name or a part of it, file:PATH.wav, tone:HZ or null"
+SINKS: Final = "device, a device's name or a part of it, file:PATH.wav or null"
+KINDS: Final = ("device", "file", "tone", "pcm", "null")
 
 
 class Parser(argparse.ArgumentParser):
@@ -81,6 +82,8 @@ def seconds(written: str) -> float:
 def source(written: str) -> str:
     """What to say into a call. What the sound engine finds only later, it tells."""
     kind, colon, value = written.partition(":")
+    if not colon and kind.strip() and kind not in KINDS:
+        return f"device:{written}"
     if kind == "file" and value and not Path(value).expanduser().is_file():
         raise argparse.ArgumentTypeError(f"there is no file {value!r}; give a WAV file")
     if kind == "tone" and not _is_frequency(value):
@@ -93,6 +96,8 @@ def source(written: str) -> str:
 def sink(written: str) -> str:
     """Where to be heard."""
     kind, colon, value = written.partition(":")
+    if not colon and kind.strip() and kind not in KINDS:
+        return f"device:{written}"
     if kind == "file" and value and not Path(value).expanduser().absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder for {value!r}; give a path in one")
     if not _is_spec(kind, colon, value):

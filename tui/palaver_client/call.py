@@ -6,16 +6,15 @@ import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
-from weakref import WeakSet
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
 from palaver_media import engine_messages as reports
 from palaver_media.codec import Pcm
 from palaver_media.engine_messages import CloseCall, EngineReport, OpenCall, SetMuted, SetSink, SetSource, Side
 from palaver_protocol import notices
-from palaver_protocol.models import EndReason, RoomType, RoomView, UserId
+from palaver_protocol.models import EndReason, RoomType, RoomView
 
 from . import words
 from .call_sound import CallSound
@@ -28,9 +27,6 @@ from .events import (
     LevelsChanged,
     MediaStarted,
     MuteChanged,
-    RecordingBegan,
-    RecordingEnded,
-    SendingChanged,
     SoundChosen,
     SoundProblem,
     SoundStarted,
@@ -38,6 +34,7 @@ from .events import (
     StatsChanged,
 )
 from .feed import Feed
+from .hearing import Ears, Heard
 from .media import Media
 from .scopes import helpers
 from .session import Session
@@ -48,18 +45,8 @@ RATE: Final = 48_000  # Hz, of PCM
 BYTES_PER_SECOND: Final = RATE * 2
 AHEAD: Final = 0.2  # s of speech that may wait in the engine
 PIECE: Final = BYTES_PER_SECOND // 50  # bytes, 20 ms
-MAX_HEARD: Final = 1_000  # blocks of 20 ms that wait for a slow listener
 
-
-@frozen
-class Heard:
-    """A block of somebody's sound: 48 kHz mono, signed 16-bit little-endian samples.
-
-    In a big room it is that of `speaker-1`, `speaker-2`, ..., each of which carries now one person, now another.
-    """
-
-    user_id: UserId
-    samples: bytes
+__all__ = ["Call", "Heard"]
 
 
 @define(eq=False)
@@ -76,7 +63,7 @@ class Call:
     _alarm: trio.CancelScope = field(factory=trio.CancelScope)
     _ended: trio.Event = field(factory=trio.Event)
     _end_reason: EndReason = EndReason.ENDED
-    _ears: WeakSet[Feed[Heard]] = field(factory=WeakSet[Feed[Heard]])  # whoever listens no more is forgotten
+    _ears: Ears = field(factory=Ears)
     _spoken_until: float = 0.0
     _media: Media = field(init=False)
     _sound: CallSound = field(init=False)
@@ -119,11 +106,7 @@ class Call:
 
         Of what a slow listener has not taken yet the oldest is dropped after some seconds.
         """
-        ear = Feed[Heard](MAX_HEARD)
-        self._ears.add(ear)
-        if self._ended.is_set():
-            ear.close()
-        return ear
+        return self._ears.add()
 
     async def speak(self, samples: bytes) -> None:
         """Say something, where the source is `pcm`: 48 kHz mono s16le. Waits while much is still to be said."""
@@ -151,17 +134,10 @@ class Call:
                 try:
                     yield
                 finally:
-                    self._close_sound()
+                    self._engine.tell(CloseCall(self._id))  # which makes the files of a recording whole
+                    await self._sound.wait_recorded()
+                    self._session.happen(CallSoundChanged(is_open=False))
                     self._end(EndReason.ENDED)
-
-    def _close_sound(self) -> None:
-        recording = self._session.state.doing.recording
-        self._engine.tell(CloseCall(self._id))  # which makes the files of a recording whole
-        if recording:
-            self._session.happen(RecordingEnded(recording))
-        if self._session.state.doing.wanted is not None:  # it was this call's, and no later one's
-            self._session.is_recording = False
-        self._session.happen(CallSoundChanged(is_open=False))
 
     async def _open_in_each_engine(self) -> None:
         """Start the sound, and again in each engine that takes a dead one's place."""
@@ -182,8 +158,7 @@ class Call:
         if not self._ended.is_set():
             self._end_reason = reason
             self._ended.set()
-            for ear in self._ears:
-                ear.close()
+            self._ears.close()
 
     # -- what happens --------------------------------------------------------------------------------------------------
     def _on_event(self, event: AnyEvent) -> None:
@@ -215,6 +190,7 @@ class Call:
 
     def on_engine_death(self) -> None:
         """The engine is gone; the next one is told all anew."""
+        self._sound.on_engine_death()
         self._media.on_engine_death()
 
     def on_report(self, report: EngineReport) -> None:
@@ -231,23 +207,21 @@ class Call:
             case reports.Levels():
                 self._hear_levels(report)
             case reports.Stats():
-                users = {user: c for name, c in report.consumers.items() if (user := self._media.user_of(name))}
-                stats = CallStats(report.rtt_ms, report.out_kbps, users, report.sending)
-                self._session.happen(StatsChanged(stats))
+                self._session.happen(StatsChanged(self._stats(report)))
             case reports.SoundProblem():
                 self._session.happen(SoundProblem(report.side, report.reason, report.remedy))
             case reports.SoundStarted():
                 self._session.happen(SoundStarted(report.side, report.name))
-            case reports.Sending():
-                self._session.happen(SendingChanged(report.is_sending))
-            case reports.RecordingStarted():
-                self._session.happen(RecordingBegan(report.folder))
-            case reports.RecordingStopped():
-                self._session.happen(RecordingEnded(report.folder, report.problem, report.remedy))
+            case reports.Sending() | reports.RecordingStarted() | reports.RecordingStopped():
+                self._sound.on_report(report)
             case Pcm():
                 self._pass_on(report)
             case _:
                 return
+
+    def _stats(self, told: reports.Stats) -> CallStats:
+        users = {user: voice for name, voice in told.consumers.items() if (user := self._media.user_of(name))}
+        return CallStats(told.rtt_ms, told.out_kbps, users, told.sending, told.input_ms, told.output_ms)
 
     def _hear_levels(self, report: reports.Levels) -> None:
         state = self._session.state
@@ -270,7 +244,5 @@ class Call:
 
     def _pass_on(self, pcm: Pcm) -> None:
         user = self._media.user_of(pcm.stream)
-        if user is None:
-            return
-        for ear in self._ears:
-            ear.put(Heard(user, pcm.samples))
+        if user is not None:
+            self._ears.put(Heard(user, pcm.samples))

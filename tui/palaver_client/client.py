@@ -22,12 +22,12 @@ from .call import Call
 from .connecting import Connecting
 from .engine import NO_DEVICES, Engine
 from .errors import ConnectFailed
-from .events import DevicesChanged, MuteChanged
+from .events import DevicesChanged, MuteChanged, SoundChosen
 from .scopes import helpers
 from .session import Session
 from .sound_choices import SoundSettings
-from .sounding import Sounding, no_call
-from .state import ClientState
+from .sounding import Sounding
+from .state import ClientState, SideState, Sound
 from .url import parse_url
 
 LEAVE: Final = 2.0  # s to say that we leave, at the end of a call
@@ -48,8 +48,8 @@ class Client(Sounding):
         room: str,
         *,
         room_id: RoomId | None = None,
-        source: str = "device",
-        sink: str = "device",
+        source: str | None = "device",
+        sink: str | None = "device",
         is_muted: bool = False,
     ) -> AsyncIterator[Call]:
         """Join or make the room of that name and talk in it; leaving the block leaves the room.
@@ -74,14 +74,14 @@ class Client(Sounding):
         self,
         sit: Callable[[], Awaitable[object]] | None = None,
         *,
-        source: str = "device",
-        sink: str = "device",
+        source: str | None = "device",
+        sink: str | None = "device",
         is_muted: bool | None = None,
     ) -> AsyncIterator[Call]:
         """Talk in the room in which `sit` takes a seat, or without it where we sit; leaving the block leaves the room.
 
         Whoever moves to another room meanwhile (by `accept`, for instance) talks on there. `is_muted` None keeps the
-        microphone as it is.
+        microphone as it is; `source` or `sink` None is what was chosen with `use` or before.
 
         Raises:
             Refusal: the server does not let us in.
@@ -91,6 +91,9 @@ class Client(Sounding):
             raise RuntimeError("one call at a time")
         if is_muted is not None:
             self._session.happen(MuteChanged(is_muted))
+        chosen = self.state.sound
+        source = source or chosen.source.spec or "device"
+        sink = sink or chosen.sink.spec or "device"
         call = self._call = Call(self._session, self._running_engine(), source, sink)
         try:
             async with call.running():
@@ -104,10 +107,10 @@ class Client(Sounding):
                 await self.leave_room()
 
     def use(self, side: Side, spec: str) -> None:
-        """Speak into something else, or hear with it. Raises Refusal where there is no call."""
+        """Speak into something else, or hear with it: now, or in the next call that leaves it to us."""
         if self._call is None:
-            raise no_call()
-        if side is Side.SOURCE:
+            self._session.happen(SoundChosen(side, spec))
+        elif side is Side.SOURCE:
             self._call.set_source(spec)
         else:
             self._call.set_sink(spec)
@@ -161,17 +164,25 @@ async def connect(
     takes_waiting_calls: bool = False,
     is_to_talk: bool = False,
     sound: SoundSettings | None = None,
+    source: str = "",
+    sink: str = "",
 ) -> AsyncIterator[Client]:
     """A client of the server at `url`; it reconnects by itself until the block ends.
 
     With `takes_waiting_calls` it rings here also while we talk in a room; else callers hear that we are busy. With
-    `is_to_talk` the sound engine starts meanwhile. `sound` is what was chosen for it.
+    `is_to_talk` the sound engine starts meanwhile. `sound` is what was chosen for it, `source` and `sink` for
+    calls that leave it to us.
 
     Raises:
         ConnectFailed: the first connection cannot be made.
     """
     try:
-        state = ClientState(UserId(user_id or str(uuid.uuid4())), read_name(name), choices=sound or SoundSettings())
+        state = ClientState(
+            UserId(user_id or str(uuid.uuid4())),
+            read_name(name),
+            choices=sound or SoundSettings(),
+            sound=Sound(SideState(source), SideState(sink)),
+        )
         session = Session(state)
         connecting = Connecting(parse_url(url), session, takes_waiting_calls)
     except ValueError as why:

@@ -10,7 +10,7 @@ from attrs import frozen
 from palaver_protocol.models import ChatMessage, UserId
 from palaver_protocol.table import Code, refusal
 
-from . import call_commands, listings, sound_commands
+from . import call_commands, device_commands, listings, sound_commands
 from .client import Client
 from .listings import Listing
 from .names import Candidate, find
@@ -122,12 +122,13 @@ COMMANDS: Final = {
     "/host": Command("NAME", "hand the host's role to somebody here", host),
     "/who": Command("", "who is here, and who is online", who),
     "/rooms": Command("", "which rooms there are", rooms),
-    "/devices": Command("", "what there is to speak into and to hear with", sound_commands.devices),
-    "/mic": Command("[PART OF NAME]", "speak into another device, or the default", sound_commands.microphone),
-    "/speaker": Command("[PART OF NAME]", "hear with another device; likewise", sound_commands.speaker),
-    "/levels": Command("", "how loud your microphone hears you, for 5 seconds", sound_commands.levels),
+    "/devices": Command("", "what there is to speak into and to hear with", device_commands.devices),
+    "/mic": Command("[PART OF NAME]", "speak into another device, also in the next call", device_commands.microphone),
+    "/speaker": Command("[PART OF NAME]", "hear with another device; likewise", device_commands.speaker),
+    "/levels": Command("", "how loud your microphone hears you, for 5 seconds", device_commands.levels),
     "/transmit": Command("open|voice|push", "send always, by voice, or between two /talk", sound_commands.transmit),
     "/talk": Command("", "push-to-talk: begin, or end", sound_commands.talk),
+    "/talkkey": Command("[KEY]", "which key that is on the full screen", sound_commands.talk_key),
     "/gain": Command("DB|+|-", "your microphone louder or quieter", sound_commands.gain),
     "/processing": Command("[echo|noise|agc|highpass on|off]", "what is done to it", sound_commands.processing),
     "/headset": Command("on|off", "least delay, without echo cancellation", sound_commands.headset),
@@ -136,6 +137,7 @@ COMMANDS: Final = {
     "/priority": Command("NAME", "others are quieter while that one talks, or no longer", sound_commands.priority),
     "/deafen": Command("", "hear nobody, or hear again", sound_commands.deafen),
     "/record": Command("[ogg|wav|off]", "record the call, which all are told; or no longer", sound_commands.record),
+    "/recordings": Command("[FOLDER|default]", "where recordings go", sound_commands.recordings),
     "/echotest": Command("", "hear yourself as others do, or no longer", sound_commands.echo_test),
     "/stats": Command("", "how the sound travels, person by person", sound_commands.stats),
     "/older": Command("", "what was said earlier, page by page", older),

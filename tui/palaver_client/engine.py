@@ -36,21 +36,25 @@ class Engine:
     on_report: Callable[[EngineReport], None]
     on_death: Callable[[], None]
     fingerprint: str = ""
+    over: trio.Event = field(factory=trio.Event)  # it has ended, and no other comes
     _process: Process | None = None
     _risen: trio.Event = field(factory=trio.Event)
     _fallen: trio.Event = field(factory=trio.Event)
 
     async def run(self) -> None:
         """Keep one engine alive for ever."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(supervise, self._make, self._rise)
-            while True:
-                await self._risen.wait()
-                assert self._process is not None
-                await self._process.dead.wait()
-                self._process, self._risen = None, trio.Event()
-                self._fallen.set()
-                self.on_death()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(supervise, self._make, self._rise)
+                while True:
+                    await self._risen.wait()
+                    assert self._process is not None
+                    await self._process.dead.wait()
+                    self._process, self._risen = None, trio.Event()
+                    self._fallen.set()
+                    self.on_death()
+        finally:
+            self.over.set()
 
     async def wait_up(self) -> None:
         """Wait until an engine lives."""

@@ -34,8 +34,9 @@ with --json, each line is one object with event, time (ms since the epoch) and:
   sending         isSending: whether the microphone is sent now
   soundSettings   transmit echo noise agc highpass gain_db bitrate frame_ms isHeadset volume_db isDeaf
   echoTest        isOn
-  recordingBegan, recordingEnded   folder, and problem remedy (empty when it was stopped)
-  stats           rtt_ms jitter_ms loss playout_ms in_kbps out_kbps users
+  recordingBegan, recordingEnded   folder, and problem remedy (empty when it was stopped) goesOn (in another folder)
+  stats           rtt_ms jitter_ms loss playout_ms mouth_to_ear_ms (estimated) in_kbps out_kbps input_ms output_ms
+                  encoding (what we send: bitrate frame_ms expectedLoss copies spacing complexity, or null) users
   notice          level code message
   who             isConnected, here (userId name isHost isMuted isRecording), online (userId name
                   isInCall): the answer to /who

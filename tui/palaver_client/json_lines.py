@@ -6,30 +6,19 @@ tells `json_help`.
 
 from __future__ import annotations
 
-import time
-from typing import Any, Final, TypeAlias, assert_never
+from typing import assert_never
 
-import orjson
-
-from palaver_media.engine_messages import ConsumerStats
 from palaver_protocol import notices, text
-from palaver_protocol.models import ChatMessage, EndReason, Participant, Reaction, RoomView, UserId
+from palaver_protocol.models import EndReason, RoomView, UserId
 from palaver_protocol.notices import AnyNotice
 from palaver_protocol.table import Notice, Refusal
 
-from . import events, words
+from . import events, json_sound, words
 from .changes import Change
 from .events import LocalEvent
+from .json_objects import Fields, of_message, of_participant, of_person, of_reaction, write
 from .listings import Listing
-from .sound_choices import SoundSettings
-from .state import CallStats, ClientState
-
-Fields: TypeAlias = dict[str, Any]
-
-
-def write(event: str, **fields: Any) -> str:
-    """A line."""
-    return orjson.dumps({"event": event, "time": time.time_ns() // 1_000_000, **fields}).decode()
+from .state import ClientState
 
 
 class JsonLines:
@@ -39,7 +28,7 @@ class JsonLines:
         """The line of a change, or the lines where we had missed messages; None for what only the screen needs."""
         event = change.event
         line = _of_notice(event, change) if isinstance(event, Notice) else _of_local(event, change)
-        missed = [write("message", **_message(said)) for said in change.missed]
+        missed = [write("message", **of_message(said)) for said in change.missed]
         return "\n".join(filter(None, [line, *missed])) or None
 
     def of_error(self, message: str, no: Refusal | None = None) -> str:
@@ -82,7 +71,7 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
         case notices.IncomingCall() | notices.IncomingCallNew():
             return write("incomingCall", **_incoming(told))
         case notices.CallAccepted():
-            return write("callAccepted", callId=told.room_id, **_person(told.user_id, change.new, change.old))
+            return write("callAccepted", callId=told.room_id, **of_person(told.user_id, change.new, change.old))
         case notices.CallAcceptedNew():
             return write("callAccepted", callId=told.call_id, **_callee(change.old))
         case notices.CallRejected():
@@ -97,11 +86,11 @@ def _of_notice(told: AnyNotice, change: Change) -> str | None:
         case notices.UserJoined():
             return write("userJoined", userId=told.user_id, name=told.user_name)
         case notices.UserLeft():
-            return write("userLeft", **_person(told.user_id, change.old, change.new))
+            return write("userLeft", **of_person(told.user_id, change.old, change.new))
         case notices.NewMessage():
-            return write("message", **_message(told))
+            return write("message", **of_message(told))
         case notices.MessageReactionUpdated():
-            return write("reactions", messageId=told.message_id, reactions=[_reaction(one) for one in told.reactions])
+            return write("reactions", messageId=told.message_id, reactions=[of_reaction(one) for one in told.reactions])
         case notices.MessageEdited():
             return write("messageEdited", messageId=told.message_id, text=told.content, editedAt=told.edited_at)
         case notices.MessageDeleted():
@@ -149,7 +138,7 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
             return write("connectionLost", reason=event.reason, retryIn=event.retry_in)
         case events.Joined():
             room = event.room
-            people = [_participant(person) for person in room.participants]
+            people = [of_participant(person) for person in room.participants]
             return write(
                 "joined",
                 roomId=room.room_id,
@@ -168,70 +157,14 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
         case events.Invited():
             return write("invited", roomId=event.room.room_id, userIds=list(event.user_ids))
         case events.OlderRead():
-            older = [_message(said) for said in event.messages]
+            older = [of_message(said) for said in event.messages]
             return write("older", roomId=event.room_id, messages=older, more=event.more)
-        case events.MuteChanged():
-            return write("muted", isMuted=event.is_muted) if event.is_muted != change.old.is_muted else None
-        case events.SoundStarted():
-            return write("soundStarted", side=event.side.value, name=event.name)
-        case events.SoundProblem():
-            return write("soundProblem", side=event.side.value, reason=event.reason, remedy=event.remedy)
-        case events.MediaConnecting():
-            return write("media", state="connecting", reason="")
-        case events.MediaConnected():
-            return write("media", state="connected", reason="")
-        case events.MediaLost():
-            return write("media", state="lost", reason=event.reason)
-        case events.MediaFailed():
-            return write("media", state="failed", reason=event.reason)
-        case events.MediaStarted():
-            return write("mediaStarted", **_person(event.user_id, change.new))
-        case events.SpeakingChanged():
-            return write("speaking", **_person(event.user_id, change.new), isSpeaking=event.is_speaking)
-        case events.StatsChanged():
-            return write("stats", **_stats(event.stats, change.new))
-        case events.SendingChanged():
-            return write("sending", isSending=event.is_sending)
-        case events.EchoTestChanged():
-            return write("echoTest", isOn=event.is_on)
-        case events.RecordingBegan():
-            return write("recordingBegan", folder=event.folder)
-        case events.RecordingEnded():
-            return write("recordingEnded", folder=event.folder, problem=event.problem, remedy=event.remedy)
-        case events.CallSoundChanged() | events.RecordingWanted() | events.TalkingChanged():
-            return None
-        case events.SoundSettingsChanged():
-            return write("soundSettings", **of_settings(event.settings))
-        case events.SoundChosen() | events.LevelsChanged() | events.DevicesChanged():
-            return None
         case _:
-            assert_never(event)
-
-
-def of_settings(settings: SoundSettings) -> Fields:
-    """What is chosen for the sound, as it is used."""
-    capture, encoding = settings.used_capture, settings.used_encoding
-    return {
-        "transmit": capture.transmit.value,
-        "echo": capture.echo,
-        "noise": capture.noise,
-        "agc": capture.gain,
-        "highpass": capture.high_pass,
-        "gain_db": capture.microphone_db,
-        "bitrate": encoding.bitrate,
-        "frame_ms": encoding.frame_ms,
-        "isHeadset": settings.is_headset,
-        "volume_db": settings.volume.volume_db,
-        "isDeaf": settings.volume.is_deaf,
-    }
-
-
-def _person(user_id: UserId, *states: ClientState) -> Fields:
-    return {"userId": user_id, "name": words.name_of(user_id, *states)}
+            return json_sound.of_event(event, change)
 
 
 def _recording(user_id: UserId, change: Change, *, is_recording: bool) -> str:
-    return write("recording", **_person(user_id, change.new, change.old), isRecording=is_recording)
+    return write("recording", **of_person(user_id, change.new, change.old), isRecording=is_recording)
 
 
 def _callee(old: ClientState) -> Fields:
@@ -251,50 +184,3 @@ def _incoming(told: notices.IncomingCall | notices.IncomingCallNew) -> Fields:
         who = {"callId": told.room_id, "userId": told.from_user_id, "name": told.from_user_name}
         where = {"roomId": told.room_id, "roomType": told.room_type.value}
     return {**who, **where, "ringsFor": told.rings_for}
-
-
-def _participant(person: Participant) -> Fields:
-    marks = {"isHost": person.is_host, "isMuted": person.is_muted, "isRecording": person.is_recording}
-    return {"userId": person.user_id, "name": person.name, **marks}
-
-
-def _message(said: ChatMessage) -> Fields:
-    return {
-        "messageId": said.message_id,
-        "userId": said.user_id,
-        "name": said.user_name,
-        "text": said.content,
-        "timestamp": said.timestamp,
-        "replyTo": None if said.reply_to is None else said.reply_to.message_id,
-    }
-
-
-def _reaction(reaction: Reaction) -> Fields:
-    return {"emoji": reaction.emoji, "count": reaction.count, "userIds": list(reaction.user_ids)}
-
-
-# What is heard is summed up by its worst voice; null where nobody is heard.
-_WORST: Final = ("jitter_ms", "loss", "playout_ms")
-
-
-def _stats(stats: CallStats, state: ClientState) -> Fields:
-    voices = list(stats.users.values())
-    worst = {figure: max((getattr(voice, figure) for voice in voices), default=None) for figure in _WORST}
-    return {
-        "rtt_ms": stats.rtt_ms,
-        **worst,
-        "in_kbps": round(sum(voice.in_kbps for voice in voices), 2),
-        "out_kbps": stats.out_kbps,
-        "users": [_voice(user, voice, state) for user, voice in stats.users.items()],
-    }
-
-
-def _voice(user: UserId, voice: ConsumerStats, state: ClientState) -> Fields:
-    return {
-        **_person(user, state),
-        "jitter_ms": voice.jitter_ms,
-        "loss": voice.loss,
-        "concealed": voice.concealed,
-        "playout_ms": voice.playout_ms,
-        "in_kbps": voice.in_kbps,
-    }

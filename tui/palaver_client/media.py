@@ -15,7 +15,7 @@ from palaver_protocol import notices
 from palaver_protocol.models import RoomId, UserId
 from palaver_protocol.table import Refusal
 
-from . import words
+from . import events, words
 from .changes import AnyEvent
 from .engine import Engine
 from .errors import Disconnected
@@ -90,7 +90,10 @@ class Media:
                 self._start_anew(event.reason or "the server moved the sound")
             case notices.TransportFailed() if self._is_ours(event.transport_id):
                 self._break_off(words.transport_failure(event.reason))
-            case notices.NewProducer() | notices.ProducerClosed() | notices.UserLeft():
+            case notices.ProducerClosed():
+                if self._negotiation is not None:
+                    self._negotiation.closed(event.producer_id)
+            case notices.NewProducer() | notices.UserLeft() | notices.ActiveSpeakers() | events.SoundSettingsChanged():
                 if self._negotiation is not None:
                     self._negotiation.look_again()
             case _:

@@ -16,7 +16,14 @@ from palaver_media import engine_messages as engine_side
 from palaver_media.engine_messages import Candidate, Send, StopReceiving
 from palaver_media.worker_messages import Fingerprint
 from palaver_protocol import rtp_models
-from palaver_protocol.models import ConsumerId, Direction, ProducerId, RoomId, TransportId, UserId, speaker_id
+from palaver_protocol.models import (
+    ConsumerId,
+    Direction,
+    ProducerId,
+    RoomId,
+    TransportId,
+    UserId,
+)
 from palaver_protocol.negotiate import AUDIO_LEVEL, MID
 from palaver_protocol.requests import (
     ConnectTransport,
@@ -35,9 +42,9 @@ from palaver_protocol.rtp_models import (
 from palaver_protocol.table import Ack, Refusal, Request
 
 from .engine import Engine
+from .hearable import tracks_of_others
 from .opus_parameters import OUR_MID, receiving_capabilities, reception, red_payload_type, sending_parameters
 from .session import Session
-from .state import ClientState
 
 A = TypeVar("A", bound=Ack)
 
@@ -106,6 +113,12 @@ class Negotiation:
     def look_again(self) -> None:
         """The tracks in the room have changed."""
         self._changed.set()
+
+    def closed(self, producer: ProducerId) -> None:
+        """A track is over for us. It may be asked for again by name."""
+        if producer in self.voices:
+            self._stop(producer)
+        self.look_again()
 
     def user_of(self, consumer: str) -> UserId | None:
         """Whose voice a consumer carries."""
@@ -218,17 +231,3 @@ class Negotiation:
         voice.wanted.cancel()
         if voice.consumer is not None:
             self._engine.tell(StopReceiving(self._call, voice.consumer))
-
-
-def tracks_of_others(state: ClientState) -> dict[ProducerId, UserId]:
-    """The sound that there is to hear, and whose it is: a person's or a speaker's."""
-    if state.room is None:
-        return {}
-    speakers = {track.producer_id: speaker_id(number) for number, track in enumerate(state.room.speaker_ids, 1)}
-    return speakers | {
-        track.producer_id: person.user_id
-        for person in state.room.participants
-        if person.user_id != state.me
-        for track in person.producer_ids
-        if track.kind is Kind.AUDIO
-    }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import trio
@@ -36,12 +37,19 @@ async def announced(client: Client, sink: str) -> AsyncIterator[None]:
 
 
 async def _begin(client: Client) -> None:
-    """Tell it, and where the server has no time for that now, as in a large room that we have just joined, again."""
-    with contextlib.suppress(Disconnected):  # the next connection tells it
-        while True:
-            try:
-                return await client.set_recording(True)
-            except Refusal as no:
-                if not no.can_retry:
-                    return
-                await trio.sleep(no.retry_after or PAUSE)
+    with contextlib.suppress(Disconnected, Refusal):  # the next connection tells it
+        await insisted(partial(client.set_recording, True))
+
+
+async def insisted(begin: Callable[[], Awaitable[None]]) -> None:
+    """Tell it, and where the server has no time for that now, as in a large room that we have just joined, again.
+
+    Raises Disconnected, or Refusal where the server says no for good.
+    """
+    while True:
+        try:
+            return await begin()
+        except Refusal as no:
+            if not no.can_retry:
+                raise
+            await trio.sleep(no.retry_after or PAUSE)

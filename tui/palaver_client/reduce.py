@@ -55,7 +55,9 @@ from .room_changes import (
     uninvite,
     with_history,
     with_host,
+    with_named,
     without_host,
+    without_name,
     without_tracks,
 )
 from .state import ClientState, IncomingRing, OutgoingRing, out_of_room
@@ -104,7 +106,7 @@ def reduce(state: ClientState, told: AnyNotice, now: float) -> ClientState:
         case RecordingStateChanged() if _is_here(state, told):
             return of_person(state, told.user_id, lambda person: evolve(person, is_recording=told.is_recording))
         case ActiveSpeakers() if _is_here(state, told):
-            return evolve(state, speakers=told.speakers)
+            return with_named(evolve(state, speakers=told.speakers))
         case RoomHostless():
             return in_room(state, lambda room: without_host(room) if room.room_id == told.room_id else room)
         case CallEnded():
@@ -114,7 +116,7 @@ def reduce(state: ClientState, told: AnyNotice, now: float) -> ClientState:
         case Snapshot():
             return _put_right(state, told, now)
         case MediaReset() if _is_here(state, told):
-            return in_room(state, without_tracks)
+            return in_room(evolve(state, speakers=(), named={}), without_tracks)
         case RecordingStateChanged() | ActiveSpeakers() | MediaReset():
             return state  # of a room that we have left
         case TransportFailed():
@@ -137,7 +139,8 @@ def _with_track(state: ClientState, told: NewProducer) -> ClientState:
 def _without_track(state: ClientState, told: ProducerClosed) -> ClientState:
     if is_speaker(told.user_id):
         return in_room(state, lambda room: drop_speaker(room, told))
-    return of_person(state, told.user_id, lambda person: drop_track(person, told))
+    state = of_person(state, told.user_id, lambda person: drop_track(person, told))
+    return with_named(without_name(state, told.producer_id))  # a room that has become big takes them all away
 
 
 def _with_media_state(person: Participant, told: ParticipantMediaStateUpdated) -> Participant:
@@ -183,7 +186,7 @@ def _put_right(state: ClientState, told: Snapshot, now: float) -> ClientState:
             state = evolve(state, outgoing=_still_outgoing(call, now))
     if told.room is None:
         return state
-    return mark_ourselves(evolve(state, room=with_history(told.room, state.room), speakers=()))
+    return mark_ourselves(evolve(state, room=with_history(told.room, state.room), speakers=(), named={}))
 
 
 def _still_incoming(call: Ringing, now: float) -> IncomingRing:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import trio
-from attrs import evolve
-
-from palaver_media.engine_messages import Side
+from attrs import define, evolve
 
 from .changes import Change
 from .client import Client
-from .events import SoundChosen, SoundSettingsChanged
 from .settings import Settings
 from .sound_choices import carried_over
+from .state import ClientState
 
 
 async def keep(
@@ -22,27 +20,54 @@ async def keep(
     complain: Callable[[str], Awaitable[None]],
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Write the settings whenever something is chosen; what the command line chose for this run is not."""
+    """Write the settings whenever something is chosen, and what is not yet written when it is cancelled.
+
+    What the command line chose for this run is not kept.
+    """
+    keeping = Keeping(settings, client.state)
     async with client.changes() as changes:
         task_status.started()
-        async for change in changes:
-            newer = remembered(settings, change)
-            if newer != settings:
-                settings = newer
-                try:
-                    await trio.to_thread.run_sync(settings.save)
-                except OSError as why:
-                    await complain(f"cannot keep your settings ({why.strerror}); they hold for this run only")
+        try:
+            async for _ in changes:
+                if (problem := await keeping.catch_up(client.state)) is not None:
+                    await complain(problem)
+        finally:  # one may choose something and quit at once
+            with trio.CancelScope(shield=True):
+                await keeping.catch_up(client.state)
+
+
+@define
+class Keeping:
+    """What a profile's file has, and the state that it was brought up to."""
+
+    settings: Settings
+    seen: ClientState
+
+    async def catch_up(self, new: ClientState) -> str | None:
+        """Write what was chosen since; the answer says why it cannot be written."""
+        newer = between(self.settings, self.seen, new)
+        problem = None
+        if newer != self.settings:
+            try:
+                await trio.to_thread.run_sync(newer.save)
+            except OSError as why:
+                problem = f"cannot keep your settings ({why.strerror}); they hold for this run only"
+        self.settings, self.seen = newer, new  # not before: where it is cancelled, it is still to be written
+        return problem
 
 
 def remembered(settings: Settings, change: Change) -> Settings:
     """The settings after a change, if it was one of what is remembered."""
-    match change.event:
-        case SoundSettingsChanged(settings=new):
-            return evolve(settings, sound=carried_over(settings.sound, change.old.choices, new))
-        case SoundChosen(side=Side.SOURCE, spec=spec) if change.old.sound.source.spec not in ("", spec):
-            return evolve(settings, source=spec)
-        case SoundChosen(side=Side.SINK, spec=spec) if change.old.sound.sink.spec not in ("", spec):
-            return evolve(settings, sink=spec)
-        case _:
-            return settings
+    return between(settings, change.old, change.new)
+
+
+def between(settings: Settings, old: ClientState, new: ClientState) -> Settings:
+    """The settings when the old state has become the new one. A source or sink that is named at first is not chosen."""
+    if old.choices != new.choices:
+        settings = evolve(settings, sound=carried_over(settings.sound, old.choices, new.choices))
+    source, sink = new.sound.source.spec, new.sound.sink.spec
+    if old.sound.source.spec not in ("", source):
+        settings = evolve(settings, source=source)
+    if old.sound.sink.spec not in ("", sink):
+        settings = evolve(settings, sink=sink)
+    return settings

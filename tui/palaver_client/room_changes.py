@@ -11,12 +11,14 @@ from palaver_protocol.models import (
     ChatMessage,
     MessageId,
     Participant,
+    ProducerId,
     ProducerRef,
     RoomView,
     UserId,
 )
 from palaver_protocol.notices import HostChanged, NewMessage, ProducerClosed, UserJoined, UserLeft
 
+from .sound_choices import USUAL
 from .state import ClientState, out_of_room
 
 MAX_MESSAGES: Final = 200  # kept of the current room
@@ -62,7 +64,9 @@ def leave(state: ClientState, told: UserLeft) -> ClientState:
     levels = {user: level for user, level in state.sound.levels.items() if user != told.user_id}
     sound = evolve(state.sound, levels=levels, speaking=state.sound.speaking - {told.user_id})
     speakers = tuple(speaker for speaker in state.speakers if speaker.user_id != told.user_id)
-    return evolve(state, room=evolve(state.room, participants=people), sound=sound, speakers=speakers)
+    named = {track: user for track, user in state.named.items() if user != told.user_id}
+    room = evolve(state.room, participants=people)
+    return evolve(state, room=room, sound=sound, speakers=speakers, named=named)
 
 
 def uninvite(room: RoomView, user_id: UserId) -> RoomView:
@@ -117,6 +121,20 @@ def without_tracks(room: RoomView) -> RoomView:
     return evolve(
         room, participants=tuple(evolve(person, producer_ids=()) for person in room.participants), speaker_ids=()
     )
+
+
+def with_named(state: ClientState) -> ClientState:
+    """In a big room, ask by name for those who speak and are not heard as usual: the speakers carry all alike."""
+    if state.room is None or not state.room.speaker_ids:
+        return state
+    speaking = {each.producer_id: each.user_id for each in state.speakers if each.user_id != state.me}
+    news = {track: user for track, user in speaking.items() if state.choices.volume_of(user) != USUAL}
+    return evolve(state, named={**state.named, **news}) if news.keys() - state.named.keys() else state
+
+
+def without_name(state: ClientState, track: ProducerId) -> ClientState:
+    """The state when a track is over, or may not be heard by name any more unless it is asked for again."""
+    return evolve(state, named={known: user for known, user in state.named.items() if known != track})
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------

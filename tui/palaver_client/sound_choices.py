@@ -14,6 +14,7 @@ from palaver_protocol.models import UserId
 
 MAX_PEOPLE: Final = 500  # whose volumes are remembered: those set last
 TALK_KEY: Final = "space"
+TALK_KEYS: Final = (TALK_KEY, "f8", "f9", "insert", "grave_accent")  # which terminals deliver, and nothing else uses
 HEADSET_FRAME: Final = 10  # ms
 USUAL: Final = PersonVolume()
 

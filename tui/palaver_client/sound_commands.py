@@ -1,14 +1,12 @@
-"""The slash commands of line mode about the sound: devices, sending, volumes, processing, recording, figures."""
+"""The slash commands of line mode about the sound: sending, processing, volumes, recording, figures."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, Final
 
-import trio
 from attrs import evolve
 
-from palaver_media.engine_messages import Device, Side
 from palaver_media.sound_settings import MICROPHONE_DB, VOLUME_DB, RecordingForm, Transmit
 from palaver_protocol.models import UserId
 from palaver_protocol.table import Code, Refusal, refusal
@@ -16,60 +14,11 @@ from palaver_protocol.table import Code, Refusal, refusal
 from . import sound_words
 from .client import Client
 from .names import Candidate, find
+from .sound_choices import TALK_KEYS
+from .sounding import no_call
 
 STEP: Final = 3.0  # dB
-LEVELS: Final = 5  # lines of /levels, one each second
 PROCESSING: Final = {"echo": "echo", "noise": "noise", "agc": "gain", "highpass": "high_pass"}
-
-
-# -- devices -----------------------------------------------------------------------------------------------------------
-async def devices(rest: str, client: Client) -> str:
-    """What there is to speak into and to hear with."""
-    return sound_words.of_devices(await client.list_devices(), client.state.sound)
-
-
-async def microphone(rest: str, client: Client) -> str:
-    """Speak into another device, and see whether it hears us."""
-    client.use(Side.SOURCE, await _device(rest, client, Side.SOURCE))
-    return "/levels shows how loud it hears you"
-
-
-async def speaker(rest: str, client: Client) -> None:
-    """Hear with another device."""
-    client.use(Side.SINK, await _device(rest, client, Side.SINK))
-
-
-async def _device(wanted: str, client: Client, side: Side) -> str:
-    """The spec of the only device meant by a part of its name."""
-    if wanted.casefold() in ("", "default"):
-        return "device"
-    there = await client.list_devices()
-    found = chosen(wanted, there.inputs if side is Side.SOURCE else there.outputs)
-    return f"device:{found.name}"
-
-
-def chosen(wanted: str, there: tuple[Device, ...]) -> Device:
-    """The only device of that name, or with that in its name. Raises Refusal, which names those that may be meant."""
-    typed = wanted.casefold()
-    exact = [each for each in there if each.name.casefold() == typed]
-    meant = exact or [each for each in there if typed in each.name.casefold()]
-    if len(meant) == 1:
-        return meant[0]
-    names = ", ".join(each.name for each in meant or there) or "none"
-    if meant:
-        raise refusal(Code.NOT_FOUND, f"{wanted[:40]} may be {names}; type more of it")
-    raise refusal(Code.NOT_FOUND, f"no device has {wanted[:40]} in its name; there are: {names}")
-
-
-async def levels(rest: str, client: Client) -> AsyncIterator[str]:
-    """How loud our microphone hears us: a line each second, for some seconds."""
-    return _levels(client)
-
-
-async def _levels(client: Client) -> AsyncIterator[str]:
-    for _ in range(LEVELS):
-        await trio.sleep(1)
-        yield sound_words.meter(client.state.sound.input_dbfs)
 
 
 # -- sending -----------------------------------------------------------------------------------------------------------
@@ -86,6 +35,7 @@ async def talk(rest: str, client: Client) -> str:
     """Talk until it is typed again, where push-to-talk is on."""
     if client.state.choices.capture.transmit is not Transmit.PUSH:
         raise refusal(Code.NOT_ALLOWED, "you need not press to talk; /transmit push makes it so")
+    _need_call(client)
     is_talking = not client.state.doing.is_talking
     client.set_talking(is_talking)
     return "you talk; /talk again ends it" if is_talking else "you talk no longer"
@@ -167,19 +117,45 @@ def _here(name: str, client: Client) -> UserId:
 
 # -- recording and figures ---------------------------------------------------------------------------------------------
 async def record(rest: str, client: Client) -> None:
-    """Record the call, or no longer."""
-    doing, wanted = client.state.doing, rest.casefold()
+    """Record the call, or no longer; the form that is written is kept for the next time."""
+    doing, choices, wanted = client.state.doing, client.state.choices, rest.casefold()
     if wanted == "off":
         if doing.wanted is None:
             raise refusal(Code.NOT_FOUND, "you record nothing; /record begins it")
         await client.stop_recording()
         return
-    forms = {"": None, **{form.value: form for form in RecordingForm}}
+    forms = {"": choices.form, **{form.value: form for form in RecordingForm}}
     if wanted not in forms:
         raise refusal(Code.INVALID_PAYLOAD, "write /record, /record ogg, /record wav or /record off")
     if doing.wanted is not None:
         raise refusal(Code.NOT_ALLOWED, "you record already; /record off ends it")
     await client.start_recording(forms[wanted])
+    client.choose(evolve(client.state.choices, form=forms[wanted]))
+
+
+async def recordings(rest: str, client: Client) -> str:
+    """Where recordings go from now on, or the usual folder."""
+    if rest.casefold() == "default":
+        client.set_recordings("")
+    elif rest:
+        client.set_recordings(_folder(rest))
+    return f"recordings go to {client.state.choices.folder}, as {client.state.choices.form.value}"
+
+
+def _folder(written: str) -> str:
+    folder = Path(written).expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise refusal(Code.INVALID_PAYLOAD, f"{folder} is no folder; name one, or write /recordings default")
+    return str(folder)
+
+
+async def talk_key(rest: str, client: Client) -> str:
+    """Which key is that for push-to-talk on the full screen."""
+    if rest:
+        if rest.casefold() not in TALK_KEYS:
+            raise refusal(Code.INVALID_PAYLOAD, f"write /talkkey and one of {', '.join(TALK_KEYS)}")
+        client.set_talk_key(rest.casefold())
+    return f"on the full screen you talk with {client.state.choices.talk_key}; here it is /talk"
 
 
 async def echo_test(rest: str, client: Client) -> None:
@@ -190,6 +166,11 @@ async def echo_test(rest: str, client: Client) -> None:
 async def stats(rest: str, client: Client) -> str:
     """How the sound travels, person by person."""
     return sound_words.of_stats(client.state)
+
+
+def _need_call(client: Client) -> None:
+    if not client.state.is_talking_possible:
+        raise no_call()
 
 
 # -- what is typed -----------------------------------------------------------------------------------------------------

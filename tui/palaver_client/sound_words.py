@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from palaver_media.engine_messages import ConsumerStats, Devices
+from palaver_media.engine_messages import ConsumerStats, Devices, SendingStats
 from palaver_media.sound_settings import Transmit
 from palaver_protocol.models import UserId
 
 from . import words
 from .sound_choices import SoundSettings
-from .state import ClientState, Sound
+from .state import ClientState
 
 METER: Final = 20  # characters
 QUIETEST: Final = -60.0  # dBFS, at the left end of a meter
-CAPTURE_MS: Final = 30.0  # what two devices with blocks of 10 ms take, as measured
 
 
 def name(user: UserId, state: ClientState) -> str:
@@ -28,11 +27,18 @@ def meter(dbfs: float) -> str:
     return f"microphone [{'#' * filled}{'.' * (METER - filled)}] {dbfs:.0f} dBFS"
 
 
-def of_devices(devices: Devices, sound: Sound) -> str:
+def spec(written: str) -> str:
+    """A source or sink, as it is called where people read."""
+    return "the default device" if written in ("", "device") else written.removeprefix("device:")
+
+
+def of_devices(devices: Devices, state: ClientState) -> str:
     """What there is, and how to choose."""
     if devices.problem and not devices.inputs and not devices.outputs:
         return f"no sound: {devices.problem}"
-    lines = [f"you speak into {sound.source.name or 'nothing'}, and hear with {sound.sink.name or 'nothing'}"]
+    sound, is_open = state.sound, state.is_talking_possible
+    source, sink = (each.name or (spec(each.spec) if not is_open else "nothing") for each in (sound.source, sound.sink))
+    lines = [f"{'' if is_open else 'in your next call '}you speak into {source}, and hear with {sink}"]
     for title, each in (("microphones (/mic NAME)", devices.inputs), ("loudspeakers (/speaker NAME)", devices.outputs)):
         lines += [title, *(f"  {one.name}{' (default)' if one.is_default else ''}" for one in each)]
     return "\n".join(lines)
@@ -58,27 +64,34 @@ def of_processing(settings: SoundSettings) -> str:
     return f"{headset}{switches}; frames of {encoding.frame_ms} ms, at most {encoding.bitrate // 1000} kbit/s"
 
 
-def mouth_to_ear(voice: ConsumerStats, rtt_ms: float | None, frame_ms: int) -> float | None:
-    """About how late a voice is heard, in ms: devices, a frame, our way to the server, and the playout delay.
-
-    The other one's way to the server is not known; it is taken to be as long as ours.
-    """
-    return None if rtt_ms is None else CAPTURE_MS + frame_ms + rtt_ms + voice.playout_ms
-
-
 def of_stats(state: ClientState) -> str:
     """How the sound travels, a line for each person."""
     if state.stats is None:
         return "there are no figures yet; they come once a second during a call"
-    rtt = state.stats.rtt_ms
-    lines = [f"to the server and back {_ms(rtt)}, sending {state.stats.out_kbps:.0f} kbit/s"]
-    for user, voice in state.stats.users.items():
-        ear = mouth_to_ear(voice, rtt, state.choices.used_encoding.frame_ms)
-        lines.append(
-            f"{name(user, state)}: about {_ms(ear)} from mouth to ear, playout {_ms(voice.playout_ms)},"
-            f" lost {voice.loss:.1%}, concealed {voice.concealed:.1%}"
-        )
+    stats = state.stats
+    lines = [
+        f"to the server and back {_ms(stats.rtt_ms)}, sending {stats.out_kbps:.0f} kbit/s{_of_sending(stats.sending)}",
+        f"your microphone adds {_ms(stats.input_ms)}, your speaker {_ms(stats.output_ms)}",
+        *(_of_voice(name(user, state), voice) for user, voice in stats.users.items()),
+    ]
     return "\n".join(lines)
+
+
+def _of_sending(sending: SendingStats | None) -> str:
+    """How we are encoded, and how we are guarded against loss."""
+    if sending is None:
+        return ""
+    copies = f", {sending.copies} copies of earlier frames in each packet" if sending.copies else ""
+    fec = f", ready for {sending.expected_loss}% loss" if sending.expected_loss else ""
+    return f" ({sending.bitrate / 1000:.0f} kbit/s in frames of {sending.frame_ms} ms{fec}{copies})"
+
+
+def _of_voice(who: str, voice: ConsumerStats) -> str:
+    ear = voice.mouth_to_ear_ms
+    return (
+        f"{who}: {'' if ear is None else 'about '}{_ms(ear)} from mouth to ear, playout {_ms(voice.playout_ms)},"
+        f" jitter {_ms(voice.jitter_ms)}, lost {voice.loss:.1%}, concealed {voice.concealed:.1%}"
+    )
 
 
 def _ms(value: float | None) -> str:

@@ -39,7 +39,9 @@ class Sounding(Asking):
         self.choose(evolve(self.state.choices, encoding=encoding))
 
     def set_transmit(self, transmit: Transmit) -> None:
-        """Send always, by voice, or while `set_talking` says so."""
+        """Send always, by voice, or while `set_talking` says so, which has to be said anew."""
+        if self.state.doing.is_talking:
+            self.set_talking(False)
         self.choose(with_transmit(self.state.choices, transmit))
 
     def set_talking(self, is_talking: bool) -> None:
@@ -66,6 +68,14 @@ class Sounding(Asking):
         """Hear ourselves as others would, a moment later; or no more. Raises Refusal."""
         self._need_call()
         self._session.happen(EchoTestChanged(is_on))
+
+    def set_recordings(self, folder: str) -> None:
+        """Where recordings go from now on; "" is the usual folder."""
+        self.choose(evolve(self.state.choices, recordings=folder))
+
+    def set_talk_key(self, key: str) -> None:
+        """Which key is that for push-to-talk."""
+        self.choose(evolve(self.state.choices, talk_key=key))
 
     async def start_recording(self, form: RecordingForm | None = None) -> None:
         """Record the call; `RecordingBegan` says where its files are. Raises Refusal."""

@@ -14,6 +14,7 @@ from palaver_protocol.models import (
     CallId,
     Name,
     Participant,
+    ProducerId,
     RoomId,
     RoomSummary,
     RoomType,
@@ -75,14 +76,17 @@ class Sound:
 class CallStats:
     """How a call's sound travels; `rtt_ms` is None until it was measured, `users` are those who are heard.
 
-    In a big room these are its speakers (`palaver_protocol.models.is_speaker`). `sending` says how our own voice is
-    encoded, while it is.
+    In a big room these are its speakers (`palaver_protocol.models.is_speaker`), and those who are heard by name.
+    `input_ms` and `output_ms` are what our microphone's and loudspeaker's devices add; `sending` says how we are
+    encoded, and is None while we send nothing.
     """
 
     rtt_ms: float | None
     out_kbps: float
     users: Mapping[UserId, ConsumerStats]
     sending: SendingStats | None = None
+    input_ms: float = 0.0
+    output_ms: float = 0.0
 
 
 @frozen
@@ -133,7 +137,8 @@ class ClientState:
     `me` is our own user id, `retry_at` the time on Trio's clock of the next attempt to connect, `lost_at` that since
     which there is no connection, `polling_because`
     why we make do with HTTP requests instead of a WebSocket, if we do. `speakers` are those who speak as the server
-    hears it, the loudest first; `sound.speaking` are those whom we hear speak.
+    hears it, the loudest first; `sound.speaking` are those whom we hear speak. `named` are the tracks of people who are
+    not heard as usual: in a big room we ask for these by name.
     """
 
     me: UserId
@@ -148,6 +153,7 @@ class ClientState:
     incoming: tuple[IncomingRing, ...] = ()
     outgoing: OutgoingRing | None = None
     speakers: tuple[Speaker, ...] = ()
+    named: Mapping[ProducerId, UserId] = field(factory=dict[ProducerId, UserId])
     is_muted: bool = False
     sound: Sound = Sound()
     choices: SoundSettings = field(factory=SoundSettings)
@@ -186,4 +192,4 @@ class ClientState:
 def out_of_room(state: ClientState) -> ClientState:
     """The state of one who sits nowhere; the chosen source and sink stay."""
     sound = Sound(SideState(state.sound.source.spec), SideState(state.sound.sink.spec))
-    return evolve(state, room=None, media=MediaState.NONE, sound=sound, stats=None, speakers=())
+    return evolve(state, room=None, media=MediaState.NONE, sound=sound, stats=None, speakers=(), named={})

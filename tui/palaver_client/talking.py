@@ -25,7 +25,7 @@ from .json_lines import JsonLines
 from .listings import Listing
 from .orders import Orders
 from .plain_lines import PlainLines
-from .recording import announced
+from .recording import announced, insisted
 from .scopes import helpers
 from .settings import Settings
 from .standard import STDIN, STDOUT, Output, OutputClosed
@@ -56,7 +56,6 @@ async def talk(options: argparse.Namespace, settings: Settings) -> int:
 
 async def _talk(options: argparse.Namespace, settings: Settings, printer: Printer) -> int:
     """All calls over a connection. Raises ConnectFailed, Refusal or Disconnected."""
-    source, sink = options.input or settings.source, options.output or settings.sink
     async with (
         connect(
             options.url,
@@ -65,17 +64,19 @@ async def _talk(options: argparse.Namespace, settings: Settings, printer: Printe
             takes_waiting_calls=True,
             is_to_talk=True,
             sound=sound_options.chosen(settings.sound, options),
+            source=options.input or settings.source,
+            sink=options.output or settings.sink,
         ) as client,
         client.changes() as changes,
         helpers() as nursery,
     ):
         await printer.greet(client.state)
         nursery.start_soon(printer.follow, changes)
-        nursery.start_soon(remind, client, printer)
-        await nursery.start(remembering.keep, client, settings, printer.error)
-        talking = Talking(client, printer, nursery, source, sink, options.seconds, options.record)
         reason = None
-        try:
+        try:  # from here on, for whoever follows the changes is shielded from a signal until they end
+            nursery.start_soon(remind, client, printer)
+            await nursery.start(remembering.keep, client, settings, printer.error)
+            talking = Talking(client, printer, nursery, options.seconds, options.record)
             with printer.over:
                 if options.room is None:
                     await talking.whenever_called()
@@ -94,18 +95,16 @@ class Talking:
     client: Client
     printer: Printer
     nursery: trio.Nursery
-    source: str
-    sink: str
     seconds: float
     form: RecordingForm | None = None
 
     async def in_room(self, room: str) -> EndReason:
         """Talk in a room until it, or the call for which it was left, is over. Raises Refusal or Disconnected."""
         async with (
-            self.client.call(room, source=self.source, sink=self.sink) as call,
-            announced(self.client, self.sink),
+            self.client.call(room, source=None, sink=None) as call,
+            announced(self.client, self.client.state.sound.sink.spec),
         ):
-            await self._record()
+            self._record()
             self._begin()
             self.printer.talking_since = trio.current_time()
             return await call.wait_ended()
@@ -119,20 +118,27 @@ class Talking:
             began = self.printer.talking_since = trio.current_time()
             try:
                 async with (
-                    self.client.talk(source=self.source, sink=self.sink) as call,
-                    announced(self.client, self.sink),
+                    self.client.talk(source=None, sink=None) as call,
+                    announced(self.client, self.client.state.sound.sink.spec),
                 ):
-                    await self._record()
+                    self._record()
                     reason = await call.wait_ended()
             except Refusal:  # the seat is gone already
                 reason = EndReason.ENDED
             self.printer.talking_since = None
             await self.printer.hang_up(reason, trio.current_time() - began)
 
-    async def _record(self) -> None:
-        """Record each call, where the command line says so. Raises Refusal or Disconnected."""
+    def _record(self) -> None:
+        """Record each call, where the command line says so."""
         if self.form is not None:
-            await self.client.start_recording(self.form)
+            self.nursery.start_soon(self._start_recording, self.form)
+
+    async def _start_recording(self, form: RecordingForm) -> None:
+        """Record as soon as the server lets us; if it never does, the call goes on, and is not recorded."""
+        try:
+            await insisted(partial(self.client.start_recording, form))
+        except Refusal as no:
+            await self.printer.error(f"you do not record: {words.of_refusal(no)}", no)
 
     def _begin(self) -> None:
         """Take what is typed, and let the time run."""

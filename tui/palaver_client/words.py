@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from palaver_protocol import notices
-from palaver_protocol.models import HostChange, NoticeLevel, Participant, RoomType, UserId, is_speaker
+from palaver_protocol.models import HostChange, NoticeLevel, Participant, RoomType, UserId
 from palaver_protocol.notices import AnyNotice
 from palaver_protocol.table import Notice
 
-from . import events
+from . import events, sound_sentences
 from .changes import Change
 from .events import LocalEvent
 from .phrases import (
@@ -201,42 +201,10 @@ def _of_local(event: LocalEvent, change: Change) -> str | None:
             return event.reason or None
         case events.Invited():
             return f"it rings at {listing([name_of(user_id, change.new) for user_id in event.user_ids])}"
-        case events.MuteChanged():
-            if change.old.is_muted == event.is_muted:
-                return None
-            return "you are muted" if event.is_muted else "you are not muted any more"
-        case events.SoundStarted():
-            return f"{SIDES[event.side]}: {event.name}"
-        case events.SoundProblem():
-            return f"{SIDES[event.side]}: {of_problem(event.reason, event.remedy)}"
-        case events.MediaConnected():
-            return "the sound is connected"
-        case events.MediaLost():
-            return f"no sound: {event.reason}; connecting it again"
-        case events.MediaFailed():
-            return f"no sound: {event.reason}; everything else goes on"
-        case events.MediaStarted():
-            return None if is_speaker(event.user_id) else f"you hear {name_of(event.user_id, change.new)}"
-        case events.SpeakingChanged():
-            return f"{name_of(event.user_id, change.new)} speaks" if event.is_speaking else None
-        case events.RecordingBegan():
-            return f"you record the call into {event.folder}"
-        case events.RecordingEnded(problem=""):
-            return f"the recording is in {event.folder}"
-        case events.RecordingEnded():
-            return f"you record no more: {of_problem(event.problem, event.remedy)}"
-        case events.EchoTestChanged():
-            return "you hear yourself, a moment later" if event.is_on else "you hear yourself no longer"
-        case events.SendingChanged() | events.TalkingChanged() | events.SoundSettingsChanged():
-            return None
-        case events.CallSoundChanged() | events.RecordingWanted():
-            return None
-        case events.RetryFailed() | events.SoundChosen() | events.MediaConnecting():
-            return None
-        case events.LevelsChanged() | events.StatsChanged() | events.DevicesChanged() | events.OlderRead():
+        case events.RetryFailed() | events.OlderRead():
             return None
         case _:
-            assert_never(event)
+            return sound_sentences.of_event(event, change)
 
 
 def of_joining(event: events.Joined, old: ClientState, new: ClientState) -> str:

@@ -120,7 +120,7 @@ def backends() -> list[Backend]:
 
 def _tell(found: Sequence[Found]) -> tuple[Device, ...]:
     default = next((each for each in found if each.is_default), None)
-    return tuple(Device(each.name, each is default) for each in found)
+    return tuple(Device(each.name, each is default, each.backend.name) for each in found)
 
 
 def _names(found: Sequence[Found]) -> str:

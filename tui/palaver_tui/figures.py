@@ -27,14 +27,13 @@ def rows(state: ClientState) -> tuple[Row, ...]:
 
 
 def _row(user: UserId, voice: ConsumerStats, state: ClientState) -> Row:
-    return sound_words.name(user, state), of_voice(user, voice, state)
+    return sound_words.name(user, state), of_voice(voice)
 
 
-def of_voice(user: UserId, voice: ConsumerStats, state: ClientState) -> tuple[str, ...]:
+def of_voice(voice: ConsumerStats) -> tuple[str, ...]:
     """The figures of one voice, as `HEAD` names them."""
-    rtt = None if state.stats is None else state.stats.rtt_ms
-    ear = sound_words.mouth_to_ear(voice, rtt, state.choices.used_encoding.frame_ms)
-    return milliseconds(ear), milliseconds(voice.playout_ms), f"{voice.loss:.1%}", f"{voice.concealed:.1%}"
+    ear = milliseconds(voice.mouth_to_ear_ms)
+    return ear, milliseconds(voice.playout_ms), f"{voice.loss:.1%}", f"{voice.concealed:.1%}"
 
 
 def ours(state: ClientState) -> tuple[str, ...]:

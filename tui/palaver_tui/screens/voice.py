@@ -63,7 +63,7 @@ class Voice(Window[None]):
         """The figures of this voice, if it is heard."""
         stats = state.stats
         voice: ConsumerStats | None = None if stats is None else stats.users.get(self._person.user_id)
-        return None if voice is None else figures.of_voice(self._person.user_id, voice, state)
+        return None if voice is None else figures.of_voice(voice)
 
     def show_volume(self, volume: PersonVolume) -> None:
         """Tell how loud it is heard."""

@@ -30,7 +30,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         (["ftp://x"], "http"),
         (["--name", ""], "1 to 32"),
         (["--room", "x" * 33], "1 to 32"),
-        (["--input", "noise"], "no source"),
+        (["--input", "noise:3"], "no source"),
         (["--output", "tone:3"], "no sink"),
         (["--nonsense"], "--nonsense"),
     ],

@@ -38,12 +38,12 @@ def other_terminal(tmp_path: Path) -> Iterator[Terminal]:
 async def bob(url: str, folder: Path) -> AsyncIterator[Program]:
     env = {**os.environ, "XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder)}
     async with running("call", url, "--name", "bob", "--room", "lobby", *SOUND, "--json", env=env) as program:
+        await program.wait_event("joined")
         yield program
 
 
 async def test_two_people_one_of_them_on_the_screen(terminal: Terminal, tmp_path: Path) -> None:
     async with serving() as (url, _), bob(url, tmp_path) as program:
-        await program.wait_event("joined")
         terminal.start(url, "--name", "ann", *SOUND)
         await terminal.wait_for("● connected", "host bob")
         terminal.press("Enter")

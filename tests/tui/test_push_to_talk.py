@@ -29,6 +29,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 async def bob(url: str, folder: Path) -> AsyncIterator[Program]:
     env = {**os.environ, "XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder)}
     async with running("call", url, "--name", "bob", "--room", "lobby", *SOUND, "--json", env=env) as program:
+        await program.wait_event("joined")
         yield program
 
 
@@ -51,7 +52,6 @@ async def choose_push(terminal: Terminal, other: Program) -> None:
 
 async def test_held_as_long_as_the_terminal_says_and_remembered(terminal: Terminal, tmp_path: Path) -> None:
     async with serving() as (url, _), bob(url, tmp_path) as program:
-        await program.wait_event("joined")
         terminal.start(url, "--name", "ann", "--room", "lobby", *SOUND)
         await terminal.wait_for("MIC ON")
         await choose_push(terminal, program)
@@ -76,7 +76,6 @@ async def test_held_as_long_as_the_terminal_says_and_remembered(terminal: Termin
 
 async def test_from_press_to_press_and_while_it_repeats(terminal: Terminal, tmp_path: Path) -> None:
     async with serving() as (url, _), bob(url, tmp_path) as program:
-        await program.wait_event("joined")
         terminal.start(url, "--name", "ann", "--room", "lobby", *SOUND)
         await terminal.wait_for("MIC ON")
         await choose_push(terminal, program)
@@ -99,7 +98,6 @@ async def test_from_press_to_press_and_while_it_repeats(terminal: Terminal, tmp_
 
 async def test_a_recording_has_its_mark_and_says_where_its_files_are(terminal: Terminal, tmp_path: Path) -> None:
     async with serving() as (url, _), bob(url, tmp_path) as program:
-        await program.wait_event("joined")
         terminal.start(url, "--name", "ann", "--room", "lobby", *SOUND, size=(100, 30))
         await terminal.wait_for("MIC ON")
         await program.wait_event("mediaStarted", name="ann")

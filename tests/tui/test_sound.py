@@ -290,10 +290,10 @@ async def test_nothing_is_recorded_outside_of_a_room() -> None:
 async def test_figures_come_each_second_anew(size: tuple[int, int]) -> None:
     async with screen(HERE, size) as shown:
         await shown.press("g")
-        row = shown.line("102 ms")  # 30 of devices, 20 of a frame, 12 of the way, 40 of playout
+        row = shown.line("102 ms")
         assert "bob" in row
         assert "2.0%" in row
-        voice = ConsumerStats(2.0, 0.125, 0.01, 90.0, 33.0)
+        voice = ConsumerStats(2.0, 0.125, 0.01, 90.0, 33.0, 170.0)
         stats = CallStats(30.0, 48.0, {BOB: voice}, SendingStats(32_000, 20, 2, 1, 20, 9))
         await shown.show(evolve(HERE, stats=stats))
         assert "12.5%" in shown.line("170 ms")

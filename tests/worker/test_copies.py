@@ -6,12 +6,12 @@ import pytest
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
 from media.inside import Client, Inside, run
-from media.test_pipe import Pair, run_pair
-from media.test_stage import Listener, gather, people, speakers
 from palaver_media import redundancy, rtcp, rtp
 from palaver_media.rtp import AUDIO_LEVEL, OPUS, RED, RtpPacket
 from palaver_media.worker_messages import AddConsumer, AddProducer, MediaKind, ResumeConsumer
 from palaver_worker.reports import REPORT
+from worker.test_pipe import Pair, run_pair
+from worker.test_stage import Listener, gather, people, speakers
 
 TYPES = {111: OPUS, 63: RED}
 

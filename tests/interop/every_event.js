@@ -169,7 +169,7 @@ const sections = {
   async "media is agreed upon"() {
     const [roomId, ann, ben, cy] = await together("media", "Ann", "Ben", "Cy");
     const { rtpCapabilities } = await ann.ask("getRouterRtpCapabilities", { roomId });
-    const codecs = ["audio/opus", "video/VP8", "video/rtx", "video/H264", "video/rtx"];
+    const codecs = ["audio/opus", "video/VP8", "video/rtx", "video/H264", "video/rtx", "audio/red"];
     assert.deepEqual(rtpCapabilities.codecs.map((codec) => codec.mimeType), codecs);
     const sending = (await ann.ask("createTransport", { roomId, direction: "send" })).params;
     assert.equal(sending.iceParameters.iceLite, true);

@@ -124,6 +124,7 @@ async def test_media_is_agreed_upon(server: str, transports: list[str]) -> None:
             "video/rtx",
             "video/H264",
             "video/rtx",
+            "audio/red",
         ]
         params = (await ann.ask("createTransport", roomId=room_id, direction="recv"))["params"]
         assert params["iceCandidates"][0]["protocol"] == "udp"

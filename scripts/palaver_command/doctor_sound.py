@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import trio
 from attrs import frozen
 
-from palaver_client.engine import Engine, list_devices
-from palaver_client.scopes import helpers
-from palaver_media.engine_messages import Devices, EngineReport, Side, SoundTested, TestSound
+from palaver_client.engine import ask, list_devices
+from palaver_media.engine_messages import Devices, Side, SoundTested, TestSound
 from palaver_protocol import text
 
 from .findings import Finding, Tell
@@ -37,7 +35,7 @@ async def look_at_sound(chosen: Chosen, tell: Tell) -> None:
     tell(_listed("Loudspeakers", devices.outputs, devices))
     if chosen.source.startswith("device") and not devices.inputs:
         return
-    tested = await test(chosen)
+    tested = await ask(TestSound("doctor", chosen.source, chosen.sink), SoundTested, PATIENCE)
     if tested is None:
         tell(Finding("Sound test", "no answer", "restart the sound server, then try again"))
         return
@@ -49,24 +47,6 @@ async def look_at_sound(chosen: Chosen, tell: Tell) -> None:
         tell(_noise(tested))
     if not tested.problems:
         tell(_echo(tested))
-
-
-async def test(chosen: Chosen) -> SoundTested | None:
-    """Have an engine of its own play and listen; None if it does not come to an end."""
-    send, receive = trio.open_memory_channel[SoundTested](1)
-
-    def hear(report: EngineReport) -> None:
-        if isinstance(report, SoundTested):
-            send.send_nowait(report)
-
-    engine = Engine(hear, lambda: None)
-    with trio.move_on_after(PATIENCE):
-        async with helpers() as nursery:
-            nursery.start_soon(engine.run)
-            await engine.wait_up()
-            engine.tell(TestSound("doctor", chosen.source, chosen.sink))
-            return await receive.receive()
-    return None
 
 
 def _listed(what: str, found: tuple[object, ...], devices: Devices) -> Finding:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trio
 
-from running import Program, running, serving
+from running import serving
 from terminal import PATIENCE, Terminal, is_running
+from tui.other import SOUND, bob
 
 pytestmark = [pytest.mark.trio, pytest.mark.timeout(120)]
-SOUND = ("--input", "tone:440", "--output", "null")
 
 
 @pytest.fixture
@@ -32,14 +31,6 @@ def other_terminal(tmp_path: Path) -> Iterator[Terminal]:
     terminal = Terminal(folder)
     yield terminal
     terminal.tmux("kill-server")
-
-
-@asynccontextmanager
-async def bob(url: str, folder: Path) -> AsyncIterator[Program]:
-    env = {**os.environ, "XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder)}
-    async with running("call", url, "--name", "bob", "--room", "lobby", *SOUND, "--json", env=env) as program:
-        await program.wait_event("joined")
-        yield program
 
 
 async def test_two_people_one_of_them_on_the_screen(terminal: Terminal, tmp_path: Path) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trio
 
-from running import Program, running, serving
+from running import Program, serving
 from terminal import Terminal
+from tui.other import SOUND, bob
 
 pytestmark = [pytest.mark.trio, pytest.mark.timeout(120)]
-SOUND = ("--input", "tone:440", "--output", "null")
 DOWN, AGAIN, UP = "\x1b[32;1:1;32u", "\x1b[32;1:2;32u", "\x1b[32;1:3u"  # Space, as the Kitty protocol reports it
 
 
@@ -23,14 +21,6 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     terminal = Terminal(tmp_path, {"HOME": str(tmp_path), "XDG_MUSIC_DIR": str(tmp_path)})
     yield terminal
     terminal.tmux("kill-server")
-
-
-@asynccontextmanager
-async def bob(url: str, folder: Path) -> AsyncIterator[Program]:
-    env = {**os.environ, "XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder)}
-    async with running("call", url, "--name", "bob", "--room", "lobby", *SOUND, "--json", env=env) as program:
-        await program.wait_event("joined")
-        yield program
 
 
 async def speaks(program: Program, is_speaking: bool, after: int) -> None:

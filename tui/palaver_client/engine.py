@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import trio
 from attrs import define, field
@@ -20,6 +20,7 @@ from palaver_media.process import START, MediaProcess, supervise
 
 from .scopes import helpers
 
+R = TypeVar("R")
 Process: TypeAlias = MediaProcess[EngineCommand, EngineReport]
 
 MODULE: Final = "palaver_engine"
@@ -84,17 +85,22 @@ class Engine:
 
 async def list_devices() -> Devices:
     """Ask an engine of its own what there is to hear with and to speak into."""
-    send, receive = trio.open_memory_channel[Devices](16)
+    return await ask(ListDevices(), Devices, START) or NO_DEVICES
+
+
+async def ask(command: EngineCommand, kind: type[R], patience: float) -> R | None:
+    """What an engine of its own reports of this kind after a command; None if that takes longer (s)."""
+    send, receive = trio.open_memory_channel[R](16)
 
     def hear(report: EngineReport) -> None:
-        if isinstance(report, Devices):
+        if isinstance(report, kind):
             send.send_nowait(report)
 
     engine = Engine(hear, lambda: None)
-    with trio.move_on_after(START):
+    with trio.move_on_after(patience):
         async with helpers() as nursery:
             nursery.start_soon(engine.run)
             await engine.wait_up()
-            engine.tell(ListDevices())
+            engine.tell(command)
             return await receive.receive()
-    return NO_DEVICES
+    return None

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from client.worlds import ANN, BOB, CEM, in_room, person, reduced
+from engine.running import until
 from palaver_client import (
     ActiveSpeakers,
     Client,
@@ -82,7 +83,10 @@ def test_a_name_is_forgotten_with_its_track_or_person() -> None:
 # -- what is heard -----------------------------------------------------------------------------------------------------
 def loudness(path: Path) -> dict[str, float]:
     """How loud each tone is in the last second of a recording that goes on, in dB."""
-    samples = np.frombuffer(path.read_bytes()[44:], "<i2")[-RATE:] / 32768
+    content = path.read_bytes()[44:]
+    samples = np.frombuffer(content[: len(content) // 2 * 2], "<i2")[-RATE:] / 32768
+    if len(samples) < RATE:
+        return dict.fromkeys(TONES, -120.0)
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) / (len(samples) / 4)
     return {name: 20 * np.log10(spectrum[hertz - 3 : hertz + 4].max() + 1e-6) for name, hertz in TONES.items()}
 
@@ -118,14 +122,12 @@ async def test_one_is_hushed_and_one_quieter_among_the_speakers(tmp_path: Path) 
         with trio.fail_after(30):
             await until_big(dan)
             ids = {str(each.name): each.user_id for each in dan.here().participants}
-            await trio.sleep(1.5)
+            await until(lambda: min(loudness(path).values()) > -30, seconds=10)  # all are heard, through speakers
             before = loudness(path)
-            assert min(before.values()) > -30, before  # all are heard, through speakers
             dan.set_person_volume(ids["Bob"], HUSHED)
             dan.set_person_volume(ids["Cem"], QUIET)
             await until_played(dan, ids["Bob"], ids["Cem"])
-            await trio.sleep(2)
+            await until(lambda: loudness(path)["Bob"] < -60, seconds=10)
         now = loudness(path)
-        assert now["Bob"] < -60, (before, now)
         assert now["Cem"] == pytest.approx(before["Cem"] - 12, abs=3), (before, now)
         assert now["Ann"] == pytest.approx(before["Ann"], abs=3), (before, now)

@@ -32,7 +32,7 @@ LONGEST: Final = BLOCK * 3 // 2  # samples of a piece where there is much too mu
 HASTE: Final = ((0.2, 0.02, 0.3), (0.1, 0.04, 0.4), (PATIENCE, 0.06, 0.5))  # above this excess: s between pieces, alike
 UNQUIET: Final = 1.5 * TICK  # s of excess: below it only silence is cut
 LEISURE: Final = 0.1  # s between pieces, where there is no haste
-TOO_LITTLE: Final = -TICK  # s of excess: below it any place will do
+TOO_LITTLE: Final = TICK  # s that are lacking: above it any place will do
 
 
 @frozen
@@ -89,7 +89,8 @@ class Playout:
         if not self._is_running:
             return stream.take(now)
         waste = self._waste
-        excess = when - (stream.head + waste) / RATE - self._schedule.needed - MARGIN
+        schedule = when - (stream.head + waste) / RATE - MARGIN
+        lack, excess = self._schedule.needed - schedule, schedule - self._schedule.enough
         is_long = self._schedule.is_long(excess, now)
         if stream.is_paused and not stream.is_due:
             self._move_in_pause(excess, waste, is_long)
@@ -97,7 +98,7 @@ class Playout:
             self._blocks += 1
             stream.fill(BLOCK, now)
             if not stream.guessed:
-                self._move_in_speech(excess, waste, is_long, now)
+                self._move_in_speech(lack, excess, waste, is_long, now)
         block = stream.take(now)
         if stream.returned:
             stream.returned = False
@@ -221,12 +222,12 @@ class Playout:
         elif waste and self._stream.frame >= BLOCK:
             self._stream.skip(waste)
 
-    def _move_in_speech(self, excess: float, waste: int, is_long: bool, now: float) -> None:
+    def _move_in_speech(self, lack: float, excess: float, waste: int, is_long: bool, now: float) -> None:
         if excess >= 0 and not is_long and not waste:
             return
         is_quiet = level(self._stream.ready[:BLOCK]) < QUIET and level(self._stream.last) < QUIET
-        if excess < (0 if is_quiet else -MARGIN / 2):
-            self._delay_more(excess, waste, is_quiet, now)
+        if excess < 0 if is_quiet else lack > MARGIN / 2:
+            self._delay_more(lack, waste, is_quiet, now)
         elif is_quiet:
             size = waste or (BLOCK if is_long else 0)
             if size and self._stream.frame >= BLOCK and self._stream.leave_out(size, now):
@@ -234,13 +235,13 @@ class Playout:
         elif is_long and excess > UNQUIET:
             self._delay_less(excess, now)
 
-    def _delay_more(self, excess: float, waste: int, is_quiet: bool, now: float) -> None:
+    def _delay_more(self, lack: float, waste: int, is_quiet: bool, now: float) -> None:
         """One block of delay, and in speech what its pitch adds to that."""
         least = max(SEAM, BLOCK - waste)
         if is_quiet:
             self._stream.play_again(least)
             self._note_move(now)
-        elif self._stream.lengthen(least, HISTORY - BLOCK, -1 if excess < TOO_LITTLE else ALIKE):
+        elif self._stream.lengthen(least, HISTORY - BLOCK, -1 if lack > TOO_LITTLE else ALIKE):
             self._note_move(now)
 
     def _delay_less(self, excess: float, now: float) -> None:

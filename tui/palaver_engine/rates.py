@@ -1,8 +1,9 @@
 """How a voice is sent over the path it has: reports of its listener in; bitrate, declared loss and copies out.
 
 A pure machine. What a path loses is mended by in-band FEC as long as that is enough, and by copies of earlier frames
-(RFC 2198) beyond, the farther back the longer the rows are that losses come in. All of it stays within the
-bitrate that was asked for, so a loss never makes us send more.
+(RFC 2198) beyond, the farther back the longer the rows are that losses come in. Copies may cost as much again as the
+voice: losses are mostly the path's own, and no fewer when less is sent. But where a queue grows with them, or more is
+lost than copies mend, all that is sent is cut with each report, and first of all the copies.
 
 A receiver report has no word for rows, but they show: lost by chance, the losses of a second vary as those of so many
 throws do, and in rows they vary more.
@@ -35,7 +36,8 @@ SURE: Final = 75  # packets on which a judgement is founded
 QUEUE: Final = 0.1  # s of round trip above the least: with losses, a sign that we send too much
 CONGESTED: Final = 0.05  # loss that goes with it
 HOPELESS: Final = 0.4  # loss that no copy mends, and that sending less may
-BACK_OFF, RECOVER = 0.8, 1.05  # what the bitrate is multiplied by with a report
+BACK_OFF, RECOVER = 0.8, 1.05  # what may be sent is multiplied by with a report
+WITH_COPIES: Final = 2  # times the voice's bitrate is the most of all Opus
 OVERHEAD: Final = 62  # bytes around a payload: RTP with extensions, SRTP, UDP, IP
 
 
@@ -56,11 +58,12 @@ class Mending:
 # What is best at one bitrate: docs/decisions.md. The last that has begun is used.
 BY_CHANCE: Final = (
     Mending(0, 0, has_fec=True, begin=-1.0, end=-1.0),
-    Mending(1, 40, has_fec=True, begin=0.12, end=0.07),
-    Mending(2, 60, has_fec=False, begin=0.28, end=0.2),
+    Mending(1, 10, has_fec=True, begin=0.04, end=0.02),
+    Mending(1, 40, has_fec=True, begin=0.15, end=0.1),
+    Mending(2, 60, has_fec=True, begin=0.28, end=0.2),
 )
 IN_ROWS: Final = (
-    Mending(1, 80, has_fec=False, begin=-1.0, end=-1.0),
+    Mending(2, 40, has_fec=False, begin=-1.0, end=-1.0),
     Mending(2, 60, has_fec=False, begin=0.22, end=0.16),
 )
 
@@ -100,7 +103,7 @@ class Rates:
     has_red: bool
     _heard: deque[Heard] = field(factory=lambda: deque(maxlen=ROW_MEMORY))
     _least: deque[float] = field(factory=lambda: deque(maxlen=60))  # round trips, s
-    _share: float = 1.0  # of the bitrate asked for that the path seems to take
+    _most: float = math.inf  # bit/s of all Opus that the path seems to take
     _bandwidth: int | None = None  # bit/s, headers and all, that the other side has estimated
     _declared: int = DECLARED[0]
     _step: int = 0  # of the mendings
@@ -150,30 +153,34 @@ class Rates:
     @property
     def plan(self) -> Plan:
         """How to send now."""
-        budget, frame = self._budget, self.encoding.frame_ms
+        most, frame = self._budget, self.encoding.frame_ms
         mending = (IN_ROWS if self._are_rows else BY_CHANCE)[self._step] if self.has_red else BY_CHANCE[0]
-        copies = min(mending.copies, budget // LEAST - 1)
+        copies = min(mending.copies, most // LEAST - 1)
         if copies < 1:
-            return Plan(budget, self._declared if self._is_lossy or frame > LOW_LATENCY else 0)
+            return Plan(
+                min(most, self.encoding.bitrate), self._declared if self._is_lossy or frame > LOW_LATENCY else 0
+            )
+        bitrate = min(most // (1 + copies), self.encoding.bitrate)
         declared = DECLARED[0] if mending.has_fec else 0  # more would leave too little for the voice itself
-        return Plan(budget // (1 + copies), declared, copies, math.ceil(mending.spacing / frame))
+        return Plan(bitrate, declared, copies, math.ceil(mending.spacing / frame))
 
     @property
     def _budget(self) -> int:
-        asked = self.encoding.bitrate
-        most = asked * self._share
+        """Bit/s of all Opus, copies too."""
+        most = min(self.encoding.bitrate * WITH_COPIES, self._most)
         if self._bandwidth is not None:
             most = min(most, self._bandwidth - OVERHEAD * 8 * 1000 / self.encoding.frame_ms)
-        return max(LEAST, min(asked, int(most)))
+        return max(LEAST, int(most))
 
     def _limit(self, heard: Heard) -> None:
         if heard.round_trip is not None:
             self._least.append(heard.round_trip)
         has_queue = heard.round_trip is not None and heard.round_trip > min(self._least) + QUEUE
         if (has_queue and _loss([heard]) > CONGESTED) or self.loss > HOPELESS:
-            self._share = max(LEAST / self.encoding.bitrate, self._share * BACK_OFF)
+            plan = self.plan
+            self._most = max(LEAST, plan.bitrate * (1 + plan.copies) * BACK_OFF)
         else:
-            self._share = min(1.0, self._share * RECOVER)
+            self._most *= RECOVER
 
     def _declare(self, loss: float) -> None:
         """Round up to a step; down only when it is clearly lower, so that the encoder is not told anew each second."""

@@ -30,7 +30,7 @@ class Library:
     def capture(self, microphone: Found, talk: Talk) -> Running:
         raise NotImplementedError
 
-    def play(self, speaker: Found, hear: Hear) -> Running:
+    def play(self, speaker: Found, hear: Hear, *, is_near: bool) -> Running:
         raise NotImplementedError
 
     def refresh(self) -> None:

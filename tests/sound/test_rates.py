@@ -103,7 +103,7 @@ def test_short_frames_have_fec_only_when_something_is_lost():
     assert machine.plan == Plan(48_000, 0)
     assert plans(machine, by_chance(0.02, 5))[-1] == Plan(48_000, 10)
     assert plans(machine, by_chance(0.08, 8))[-1] == Plan(48_000, 10, copies=1, spacing=1)
-    assert plans(machine, by_chance(0.2, 8))[-1] == Plan(48_000, 10, copies=1, spacing=4)
+    assert plans(machine, by_chance(0.2, 8))[-1] == Plan(48_000, 10, copies=1, spacing=2)
     assert plans(machine, by_chance(0.0, 20))[-1] == Plan(48_000, 0)
 
 

@@ -57,8 +57,8 @@ class Backend(Protocol):
         """
         ...
 
-    def play(self, speaker: Found, hear: Hear) -> Running:
-        """Call `hear` each 10 ms.
+    def play(self, speaker: Found, hear: Hear, *, is_near: bool) -> Running:
+        """Call `hear` each 10 ms; what it gives is heard as soon as is safe, or if `is_near` as soon as can be.
 
         Raises:
             SoundError: the device refuses.

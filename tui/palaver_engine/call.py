@@ -24,12 +24,14 @@ from palaver_media.engine_messages import (
     TransportConnected,
     TransportFailed,
 )
+from palaver_media.sound_settings import Encoding
 
 from . import opus
 from .echo_test import EchoTest
 from .listening import Listening
 from .microphone import Microphone
 from .mixer import Samples
+from .rates import LOW_LATENCY
 from .recording import Recording
 from .sender import ntp_at
 from .sound import Sound
@@ -120,6 +122,12 @@ class Call:
         if transport is not None:
             self.microphone.send(command, partial(self._transmit, transport))
             self._told_bytes = 0
+
+    def set_encoding(self, encoding: Encoding) -> None:
+        """Encode like this from now on; who sends short frames wants to hear soon, too."""
+        self.microphone.set_encoding(encoding)
+        is_near = encoding.frame_ms <= LOW_LATENCY
+        self.studio.control(lambda: self._sound.set_near(is_near=is_near))
 
     def set_muted(self, *, is_muted: bool) -> None:
         """Send nothing, or send again."""

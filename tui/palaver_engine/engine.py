@@ -160,7 +160,7 @@ class Engine:
             case SetTalking():
                 self.calls[command.call].microphone.set_talking(command.is_talking)
             case SetEncoding():
-                self.calls[command.call].microphone.set_encoding(command.encoding)
+                self.calls[command.call].set_encoding(command.encoding)
             case SetVolume():
                 self.calls[command.call].listening.set_volume(command.volume)
             case SetPersonVolume():

@@ -25,6 +25,7 @@ from .specs import SoundError
 
 CAPTURE: Final = 10  # ms at once from a microphone
 PLAY: Final = 20  # ms at once for a loudspeaker: with 10 a loaded machine's sound breaks up
+PLAY_NEAR: Final = 10
 PERIODS: Final = 3  # of these in a buffer
 RENEW: Final = 4.0  # s a list is good for where there is no sound server
 _BUFFER: Final = PERIODS / 1000  # s of a buffer for each ms of a period, for want of a figure from the device
@@ -76,15 +77,16 @@ class Miniaudio:
         which = {"device_id": self._id(Side.SOURCE, microphone), "buffersize_msec": CAPTURE}
         return _start(module, module.CaptureDevice, microphone, which, _capture(Intake(RATE, talk)))
 
-    def play(self, speaker: Found, hear: Hear) -> _Stream:
+    def play(self, speaker: Found, hear: Hear, *, is_near: bool) -> _Stream:
         """Open and start a loudspeaker; miniaudio converts its rate and channels itself.
 
         Raises:
             SoundError: it refuses.
         """
         module = _load()
-        which = {"device_id": self._id(Side.SINK, speaker), "buffersize_msec": PLAY}
-        return _start(module, module.PlaybackDevice, speaker, which, _playback(Outlet(RATE, hear)))
+        period = PLAY_NEAR if is_near else PLAY
+        which = {"device_id": self._id(Side.SINK, speaker), "buffersize_msec": period}
+        return _start(module, module.PlaybackDevice, speaker, which, _playback(Outlet(RATE, hear), _BUFFER * period))
 
     def refresh(self) -> None:
         """Nothing to do: the list is always of this moment."""
@@ -159,10 +161,10 @@ def _capture(intake: Intake) -> Generator[None, bytes, None]:
         intake.put(_samples((yield)), _BUFFER * CAPTURE)
 
 
-def _playback(outlet: Outlet) -> Generator[bytes, int, None]:
+def _playback(outlet: Outlet, delay: float) -> Generator[bytes, int, None]:
     frames = yield b""
     while True:
-        frames = yield outlet.take(frames, _BUFFER * PLAY).tobytes()
+        frames = yield outlet.take(frames, delay).tobytes()
 
 
 def _samples(data: bytes) -> Samples:

@@ -9,6 +9,7 @@ Whole blocks are pulled, so a packet whose first sample is not a block's first w
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from attrs import define, field, frozen
@@ -93,7 +94,7 @@ class Playout:
         lack, excess = self._schedule.needed - schedule, schedule - self._schedule.enough
         is_long = self._schedule.is_long(excess, now)
         if stream.is_paused and not stream.is_due:
-            self._move_in_pause(excess, waste, is_long)
+            self._move_in_pause(lack, excess, waste, is_long)
         else:
             self._blocks += 1
             stream.fill(BLOCK, now)
@@ -214,19 +215,20 @@ class Playout:
         grid = min(self._stream.frame, BLOCK)
         return (self._stream.frames.newest - self._stream.head) % grid + BLOCK - grid
 
-    def _move_in_pause(self, excess: float, waste: int, is_long: bool) -> None:
+    def _move_in_pause(self, lack: float, excess: float, waste: int, is_long: bool) -> None:
         """While nothing waits the schedule may move as it likes."""
-        blocks = int(excess // TICK)
-        if blocks < 0 or (is_long and not self.held):
-            self._stream.skip(blocks * BLOCK)
+        if lack > 0:
+            self._stream.skip(-math.ceil(lack / TICK) * BLOCK)
+        elif is_long and not self.held:
+            self._stream.skip(int(excess // TICK) * BLOCK)
         elif waste and self._stream.frame >= BLOCK:
             self._stream.skip(waste)
 
     def _move_in_speech(self, lack: float, excess: float, waste: int, is_long: bool, now: float) -> None:
-        if excess >= 0 and not is_long and not waste:
+        if lack <= 0 and not is_long and not waste:
             return
         is_quiet = level(self._stream.ready[:BLOCK]) < QUIET and level(self._stream.last) < QUIET
-        if excess < 0 if is_quiet else lack > MARGIN / 2:
+        if lack > (0 if is_quiet else MARGIN / 2):
             self._delay_more(lack, waste, is_quiet, now)
         elif is_quiet:
             size = waste or (BLOCK if is_long else 0)

@@ -19,7 +19,10 @@ from .mixer import RATE
 from .resampling import Intake, Outlet
 from .specs import SoundError
 
+BLOCKS: Final = 100  # a second
 LATENCY: Final = 0.02  # s asked of PortAudio: with less, a loaded machine's sound breaks up
+NEAR_BLOCKS: Final = 200
+NEAR_LATENCY: Final = 0.015  # s: heard some 12 ms sooner
 RATES: Final = (RATE, 44_100, 32_000, 16_000, 8_000)  # Hz, the first that the device takes
 _CHANNELS: Final = (1, 2)  # some devices have no mono
 _WRONG_RATE: Final = -9997  # paInvalidSampleRate
@@ -52,13 +55,14 @@ class PortAudio:
         """
         return _open(_load(), "InputStream", microphone, lambda rate: _input(Intake(rate, talk)))
 
-    def play(self, speaker: Found, hear: Hear) -> _Stream:
+    def play(self, speaker: Found, hear: Hear, *, is_near: bool) -> _Stream:
         """Open and start a loudspeaker at 48 kHz, or at another rate if it refuses.
 
         Raises:
             SoundError: it refuses all.
         """
-        return _open(_load(), "OutputStream", speaker, lambda rate: _output(Outlet(rate, hear)))
+        blocks, latency = (NEAR_BLOCKS, NEAR_LATENCY) if is_near else (BLOCKS, LATENCY)
+        return _open(_load(), "OutputStream", speaker, lambda rate: _output(Outlet(rate, hear)), blocks, latency)
 
     def refresh(self) -> None:
         """Start PortAudio anew: it looks for devices only then."""
@@ -108,12 +112,20 @@ def _load() -> ModuleType:
     return sounddevice  # type: ignore[no-any-return]  # it has no types
 
 
-def _open(sound: ModuleType, kind: str, device: Found, callback_at: Callable[[int], Callable[..., None]]) -> _Stream:
+def _open(
+    sound: ModuleType,
+    kind: str,
+    device: Found,
+    callback_at: Callable[[int], Callable[..., None]],
+    blocks: int = BLOCKS,
+    latency: float = LATENCY,
+) -> _Stream:
     refusal: Exception | None = None
     for rate in RATES:
         for channels in _CHANNELS:
             try:
-                return _start(sound, kind, device.key, callback_at(rate), rate, channels)
+                options = {"samplerate": rate, "channels": channels, "blocksize": rate // blocks, "latency": latency}
+                return _start(sound, kind, device.key, callback_at(rate), options)
             except (sound.PortAudioError, ValueError) as why:
                 refusal = refusal or why
         if refusal is not None and _WRONG_RATE not in refusal.args:
@@ -124,10 +136,9 @@ def _open(sound: ModuleType, kind: str, device: Found, callback_at: Callable[[in
 
 
 def _start(
-    sound: ModuleType, kind: str, number: Hashable, callback: Callable[..., None], rate: int, channels: int
+    sound: ModuleType, kind: str, number: Hashable, callback: Callable[..., None], options: dict[str, Any]
 ) -> _Stream:
-    options = {"dtype": "int16", "latency": LATENCY, "channels": channels, "blocksize": rate // 100}
-    stream = getattr(sound, kind)(device=number, callback=callback, samplerate=rate, **options)
+    stream = getattr(sound, kind)(device=number, callback=callback, dtype="int16", **options)
     try:
         stream.start()
     except sound.PortAudioError:

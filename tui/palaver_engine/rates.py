@@ -32,7 +32,7 @@ ROWS_FROM: Final = 0.03  # loss below which nobody can tell
 FEC: Final = (0.01, 0.002)  # loss with which FEC begins and ends in frames of 10 ms, which sound better without
 ENOUGH: Final = 8  # reports without which nobody can tell, either
 FEWEST: Final = 10  # packets in a report that is worth a judgement
-SURE: Final = 75  # packets on which a judgement is founded
+SURE: Final = 150  # packets on which a judgement is founded
 QUEUE: Final = 0.1  # s of round trip above the least: with losses, a sign that we send too much
 CONGESTED: Final = 0.05  # loss that goes with it
 HOPELESS: Final = 0.4  # loss that no copy mends, and that sending less may
@@ -43,12 +43,14 @@ OVERHEAD: Final = 62  # bytes around a payload: RTP with extensions, SRTP, UDP, 
 
 @frozen
 class Mending:
-    """A way to mend losses: `copies` of earlier frames, each `spacing` ms before the next, beside FEC or instead.
+    """A way to mend losses: `copies` of earlier frames, beside FEC or instead.
 
-    It begins with a loss above `begin` and ends with one below `end`.
+    Each is `apart` frames before the next, and at least `spacing` ms. It begins with a loss above `begin` and ends with
+    one below `end`.
     """
 
     copies: int
+    apart: int
     spacing: int
     has_fec: bool
     begin: float
@@ -57,14 +59,14 @@ class Mending:
 
 # What is best at one bitrate: docs/decisions.md. The last that has begun is used.
 BY_CHANCE: Final = (
-    Mending(0, 0, has_fec=True, begin=-1.0, end=-1.0),
-    Mending(1, 10, has_fec=True, begin=0.04, end=0.02),
-    Mending(1, 40, has_fec=True, begin=0.15, end=0.1),
-    Mending(2, 60, has_fec=True, begin=0.28, end=0.2),
+    Mending(0, 1, 0, has_fec=True, begin=-1.0, end=-1.0),
+    Mending(1, 1, 0, has_fec=True, begin=0.04, end=0.02),
+    Mending(1, 2, 0, has_fec=True, begin=0.17, end=0.1),
+    Mending(2, 2, 60, has_fec=True, begin=0.28, end=0.2),
 )
 IN_ROWS: Final = (
-    Mending(2, 40, has_fec=False, begin=-1.0, end=-1.0),
-    Mending(2, 60, has_fec=False, begin=0.22, end=0.16),
+    Mending(2, 1, 40, has_fec=False, begin=-1.0, end=-1.0),
+    Mending(2, 1, 60, has_fec=False, begin=0.22, end=0.16),
 )
 
 
@@ -162,7 +164,7 @@ class Rates:
             )
         bitrate = min(most // (1 + copies), self.encoding.bitrate)
         declared = DECLARED[0] if mending.has_fec else 0  # more would leave too little for the voice itself
-        return Plan(bitrate, declared, copies, math.ceil(mending.spacing / frame))
+        return Plan(bitrate, declared, copies, max(mending.apart, math.ceil(mending.spacing / frame)))
 
     @property
     def _budget(self) -> int:

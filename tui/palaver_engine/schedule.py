@@ -31,7 +31,7 @@ SPARE_SHARE: Final = 0.01  # of them would come too late for a shorter one
 HOLD: Final = 500  # pulls for which no shorter one is tried
 SETTLED: Final = 25  # arrivals before the delay is cut: half a second
 PHASES: Final = 100  # pulls among which the earliest counts: a sound card's clock is not even
-CALM: Final = 12.0  # s that a small excess of delay must have lasted before it is cut
+CALM: Final = 3.0  # s that a small excess of delay must have lasted before it is cut
 PATIENCE: Final = 0.030  # s of excess: above it all is cut without waiting
 
 

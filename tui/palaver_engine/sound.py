@@ -60,6 +60,7 @@ class Sound:
     ticker: Ticker
     report: Callable[[EngineReport], None]  # from any thread
     loop: asyncio.AbstractEventLoop
+    _is_near: bool = False  # sounds are heard as soon as can be, at the risk of gaps
     _specs: dict[Side, Spec] = field(factory=dict)
     _drives: dict[Side, _Drive] = field(factory=dict)
     _retries: dict[Side, float] = field(factory=dict)  # when to try again
@@ -88,6 +89,14 @@ class Sound:
             self._fall_back(side, why)
         else:
             self._wire(side)
+
+    def set_near(self, *, is_near: bool) -> None:
+        """Let what comes be heard as soon as can be, on a machine that has little else to do; or as soon as is safe."""
+        if is_near == self._is_near:
+            return
+        self._is_near = is_near
+        if (drive := self._drives.get(Side.SINK)) is not None and drive.stream is not None:
+            self._wire(Side.SINK)
 
     def check(self) -> None:
         """Look after the devices; called a few times a second."""
@@ -183,7 +192,7 @@ class Sound:
             device = devices.find(spec.value, side)
             if side is Side.SOURCE:
                 return Stream.capturing(device, self.talk), device.name
-            return Stream.playing(device, self._hear_mixed), device.name
+            return Stream.playing(device, self._hear_mixed, is_near=self._is_near), device.name
 
         return _persist(attempt)
 

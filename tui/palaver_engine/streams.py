@@ -65,8 +65,8 @@ class Stream:
         return cls(start)
 
     @classmethod
-    def playing(cls, device: Found, hear: Callable[[], Samples]) -> Stream:
-        """A stream of a loudspeaker, which calls `hear` each 10 ms.
+    def playing(cls, device: Found, hear: Callable[[], Samples], *, is_near: bool) -> Stream:
+        """A stream of a loudspeaker, which calls `hear` each 10 ms; `is_near` as in `Backend.play`.
 
         Raises:
             SoundError: the device refuses, or the sound system hangs.
@@ -77,7 +77,7 @@ class Stream:
                 stream.note(delay)
                 return hear()
 
-            return device.backend.play(device, give)
+            return device.backend.play(device, give, is_near=is_near)
 
         return cls(start)
 

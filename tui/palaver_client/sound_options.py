@@ -20,7 +20,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-echo-cancellation", action="store_true", help="for ears that the microphone cannot hear")
     group.add_argument("--no-noise-suppression", action="store_true", help="for music, or a microphone with its own")
     group.add_argument("--no-gain-control", action="store_true", help="leave the microphone as loud as it is")
-    group.add_argument("--bitrate", metavar="KBPS", type=bitrate, help="of the voice, 16 to 64 kbit/s (48); what mends losses may be as much again")
+    group.add_argument(
+        "--bitrate",
+        metavar="KBPS",
+        type=bitrate,
+        help="of the voice, 16 to 64 kbit/s (48); what mends losses may be as much again",
+    )
     group.add_argument("--frame", type=int, choices=FRAMES, help="ms of sound in each packet (20)")
     group.add_argument(
         "--record",

@@ -13,6 +13,7 @@ from palaver_client import arguments, running
 from palaver_client.arguments import DEFAULT_URL, Parser
 from palaver_protocol import text
 
+from .doctor_engine import look_at_engine
 from .doctor_machine import look_at_machine
 from .doctor_network import look_at_network
 from .doctor_sound import Chosen, look_at_sound
@@ -45,7 +46,7 @@ async def look(options: Any) -> int:
         if not options.json:
             print("\n".join(lines(finding)), flush=True)
 
-    for finding in look_at_machine():
+    for finding in (*look_at_machine(), *look_at_engine()):
         tell(finding)
     if not options.no_sound:
         await look_at_sound(Chosen(options.input, options.output), tell)

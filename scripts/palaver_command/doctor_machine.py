@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 from collections.abc import Iterator
@@ -25,7 +24,6 @@ def look_at_machine() -> Iterator[Finding]:
     yield look_at_core()
     yield from look_at_buffers()
     yield look_at_precedence()
-    yield look_at_opus()
 
 
 def look_at_core() -> Finding:
@@ -57,14 +55,3 @@ def look_at_precedence() -> Finding:
     may = os.geteuid() == 0 or 20 - soft <= PRECEDENCE
     remedy = f"sound may falter on a busy machine: allow a niceness of {PRECEDENCE} (ulimit -e, limits.conf: nice)"
     return Finding("Precedence", "may be taken" if may else "may not be taken", "" if may else remedy)
-
-
-def look_at_opus() -> Finding:
-    """Whether sound can be encoded."""
-    from palaver_engine.opus import REMEDY, OpusMissing, library
-
-    try:
-        library().opus_get_version_string.restype = ctypes.c_char_p
-        return Finding("Opus", library().opus_get_version_string().decode())
-    except OpusMissing as why:
-        return Finding("Opus", str(why), REMEDY)

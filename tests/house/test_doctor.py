@@ -45,6 +45,30 @@ def test_in_plain_words():
     assert "PALAVER_FANOUT=python asks for it" in done.stdout
 
 
+def test_the_sound_engines_parts_and_what_the_processing_of_a_voice_costs_are_told():
+    found = findings("--no-sound")
+    assert found["Sound libraries"] == {"what": "Sound libraries", "found": "portaudio, miniaudio", "remedy": ""}
+    name, share = found["Voice processing"]["found"].split(", ")
+    assert name == "pywebrtc-audio"
+    assert 0 < float(share.partition("%")[0]) < 100
+
+
+def test_a_missing_part_is_told_with_what_installs_it(tmp_path):
+    for name in ("pywebrtc_audio", "livekit"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError")
+    run = "import sys; sys.path.insert(0, {!r}); from palaver_command.doctor import main; sys.exit(main({!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", run.format(str(tmp_path), ["--no-sound", "--json"])],
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = {each["what"]: each for each in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert "pip install pywebrtc-audio" in found["Voice processing"]["remedy"]
+
+
 @pytest.mark.trio
 async def test_the_network_to_a_server_is_tried_with_real_sound():
     async with serving() as (url, _):

@@ -108,7 +108,7 @@ def _load() -> ModuleType:
     try:
         import sounddevice
     except OSError as why:
-        raise SoundError(f"PortAudio is missing ({why})", _install()) from why
+        raise SoundError(f"PortAudio is missing ({why})", install()) from why
     return sounddevice  # type: ignore[no-any-return]  # it has no types
 
 
@@ -154,7 +154,8 @@ def _default(sound: ModuleType, word: str) -> int:
         return -1
 
 
-def _install() -> str:
+def install() -> str:
+    """How to get PortAudio here."""
     if platform.system() == "Linux":
         return "install it: apt install libportaudio2 (or your distribution's portaudio)"
     return "install it: pip install --force-reinstall sounddevice"

@@ -216,7 +216,7 @@ async def test_the_round_trip_is_measured_by_reports():
         assert stats.rtt_ms < 400
 
 
-async def test_reports_of_loss_raise_the_declared_loss_and_bring_copies():
+async def test_reports_of_loss_bring_copies_from_farther_and_farther_back():
     async with running_engine() as engine, peer(engine.fingerprint) as other:
         engine.tell(OpenCall(CALL, "tone:440", "null", False))
         await connect(engine, other, Direction.SEND, "up")
@@ -227,10 +227,12 @@ async def test_reports_of_loss_raise_the_declared_loss_and_bring_copies():
         assert stats.sending == SendingStats(48_000, 10, copies=0, spacing=1, frame_ms=20, complexity=10)
         for report in range(3):
             await other.complain(77, 1000 + 100 * report, 0.115)
-        await engine.wait(Stats, lambda stats: stats.sending is not None and stats.sending.expected_loss == 15)
-        for report in range(3, 6):
-            await other.complain(77, 1000 + 100 * report, 0.2)
         await until(lambda: other.packets[-1].payload_type == rtp.RED)
+        stats = await engine.wait(Stats, lambda stats: stats.sending is not None and stats.sending.copies == 1)
+        assert stats.sending == SendingStats(48_000, 10, copies=1, spacing=1, frame_ms=20, complexity=10)
+        for report in range(3, 9):
+            await other.complain(77, 1000 + 100 * report, 0.22)
+        await engine.wait(Stats, lambda stats: stats.sending is not None and stats.sending.spacing == 2)
         engine.tell(SetEncoding(CALL, Encoding(frame_ms=10)))
         await engine.wait(Stats, lambda stats: stats.sending is not None and stats.sending.frame_ms == 10)
         last = other.packets[-1]
@@ -238,7 +240,7 @@ async def test_reports_of_loss_raise_the_declared_loss_and_bring_copies():
         sent = {each.timestamp: each for each in other.packets}
         ((when, copy),) = read.copies
         original = sent[when]
-        assert last.timestamp - when == 4 * 480
+        assert last.timestamp - when == 2 * 480
         assert redundancy.parse(PAYLOAD_TYPE, when, original.payload).primary == copy
         assert [each.sequence for each in other.packets] == list(
             range(other.packets[0].sequence, other.packets[0].sequence + len(other.packets))

@@ -20,6 +20,7 @@ from palaver_media.engine_messages import (
     OpenCall,
     Receive,
     Send,
+    SetEncoding,
     SetSink,
     SetSource,
     Side,
@@ -28,6 +29,7 @@ from palaver_media.engine_messages import (
     Stats,
     TransportConnected,
 )
+from palaver_media.sound_settings import Encoding
 from sound.voices import pitch, rms, tone
 from sound_server import VirtualSound, virtual_sound
 
@@ -93,6 +95,20 @@ async def talk_and_hear(sound: VirtualSound, source: str, sink: str, rate: int =
         stats = engine.all(Stats)[-1]
         assert 0 < stats.input_ms < 100
         assert 0 < stats.output_ms < 150
+        assert not engine.all(SoundProblem)
+
+
+@pytest.mark.sound
+@pytest.mark.trio
+async def test_who_sends_short_frames_hears_sooner(sound: VirtualSound):
+    async with running_engine() as engine:
+        engine.tell(OpenCall(CALL, "null", "device:alice", False))
+        usual = (await engine.wait(Stats, lambda stats: stats.output_ms > 0)).output_ms
+        engine.tell(SetEncoding(CALL, Encoding(frame_ms=10)))
+        await engine.wait(Stats, lambda stats: 0 < stats.output_ms < usual - 5)
+        engine.forget()
+        engine.tell(SetEncoding(CALL, Encoding()))
+        await engine.wait(Stats, lambda stats: stats.output_ms > usual - 3)
         assert not engine.all(SoundProblem)
 
 

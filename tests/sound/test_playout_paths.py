@@ -49,6 +49,17 @@ def bursty(dice: random.Random) -> Path:
     return lambda sent: None if is_lost() else 0.02 + dice.uniform(-0.01, 0.01)
 
 
+def stalling(dice: random.Random, loss: float) -> Path:
+    """20 to 40 ms, some lost, and half a second of nothing each minute."""
+
+    def path(sent: float) -> float | None:
+        if dice.random() < loss:
+            return None
+        return 0.02 + dice.uniform(0, 0.02) + (0.5 - sent % 60 if sent % 60 < 0.5 else 0)
+
+    return path
+
+
 @pytest.mark.parametrize("seed", [11, 12])
 @pytest.mark.parametrize(
     ("path", "lag", "concealed"),
@@ -105,13 +116,7 @@ def test_drift_is_made_up_for_while_somebody_talks_without_a_pause(drift: float,
 @pytest.mark.timeout(900)
 def test_an_hour_of_everything_leaves_no_trace():
     """Loss, jitter, drift, a stall each minute: the last minutes are as the first."""
-    dice = random.Random(3)
-
-    def path(sent: float) -> float | None:
-        if dice.random() < 0.05:
-            return None
-        return 0.02 + dice.uniform(0, 0.02) + (0.5 - sent % 60 if sent % 60 < 0.5 else 0)
-
+    path = stalling(random.Random(3), loss=0.05)
     run = play(arrivals(encoded("speech", 20) * 180, path, 5e-5), 3599)
     lag = run.lag() - np.arange(len(run.heads)) * 0.01 * 5e-5
     assert np.median(lag[-60_000:]) < np.median(lag[1000:61_000]) + 0.005
@@ -122,13 +127,7 @@ def test_an_hour_of_everything_leaves_no_trace():
 @pytest.mark.timeout(900)
 def test_an_hour_of_a_voice_leaves_no_memory_behind():
     """Loss, jitter, drift, pauses and a stall each minute; what is held after an hour is what was after ten minutes."""
-    dice = random.Random(4)
-
-    def path(sent: float) -> float | None:
-        if dice.random() < 0.1:
-            return None
-        return 0.02 + dice.uniform(0, 0.02) + (0.5 - sent % 60 if sent % 60 < 0.5 else 0)
-
+    path = stalling(random.Random(4), loss=0.1)
     arriving = iter(arrivals(encoded("speech", 20) * 180, path, 5e-5, copies=(2, 1)))
     playout, held = Playout(), []
     when, voice = next(arriving)

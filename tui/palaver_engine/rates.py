@@ -3,7 +3,7 @@
 A pure machine. What a path loses is mended by in-band FEC as long as that is enough, and by copies of earlier frames
 (RFC 2198) beyond, the farther back the longer the rows are that losses come in. Copies may cost as much again as the
 voice: losses are mostly the path's own, and no fewer when less is sent. But where a queue grows with them, or more is
-lost than copies mend, all that is sent is cut with each report, and first of all the copies.
+lost than copies mend, all that is sent is cut with each report, voice and copies alike.
 
 A receiver report has no word for rows, but they show: lost by chance, the losses of a second vary as those of so many
 throws do, and in rows they vary more.
@@ -57,7 +57,7 @@ class Mending:
     end: float
 
 
-# What is best at one bitrate: docs/decisions.md. The last that has begun is used.
+# What is best: docs/decisions.md. The last that has begun is used.
 BY_CHANCE: Final = (
     Mending(0, 1, 0, has_fec=True, begin=-1.0, end=-1.0),
     Mending(1, 1, 0, has_fec=True, begin=0.04, end=0.02),
@@ -159,9 +159,8 @@ class Rates:
         mending = (IN_ROWS if self._are_rows else BY_CHANCE)[self._step] if self.has_red else BY_CHANCE[0]
         copies = min(mending.copies, most // LEAST - 1)
         if copies < 1:
-            return Plan(
-                min(most, self.encoding.bitrate), self._declared if self._is_lossy or frame > LOW_LATENCY else 0
-            )
+            has_fec = self._is_lossy or frame > LOW_LATENCY
+            return Plan(min(most, self.encoding.bitrate), self._declared if has_fec else 0)
         bitrate = min(most // (1 + copies), self.encoding.bitrate)
         declared = DECLARED[0] if mending.has_fec else 0  # more would leave too little for the voice itself
         return Plan(bitrate, declared, copies, max(mending.apart, math.ceil(mending.spacing / frame)))

@@ -7,12 +7,26 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from speech import ANN, BEN, intelligibility, say_sentences
+from speech import intelligibility, say_sentences
 
 if TYPE_CHECKING:
     from sound_server import VirtualSound
 
 UNDERSTOOD: Final = 0.95  # STOI
+ALICE: Final = (
+    "The north wind and the sun were disputing.",
+    "Which of the two was the stronger?",
+    "A traveller came along the road.",
+    "He was wrapped in a warm cloak.",
+    "Who made him take it off should win.",
+)
+BOB: Final = (
+    "A quick brown fox jumps over the lazy dog.",
+    "Five wizards box quickly this evening.",
+    "The kettle boils on the stove.",
+    "Bring a dozen jugs of water.",
+    "The ships sail before the storm.",
+)
 SETTLE: Final = 2.0  # s until the playout has found its delay
 
 
@@ -31,7 +45,7 @@ async def say_both(sound: VirtualSound, folder: Path) -> dict[str, float]:
 
     In turns, for while both talk at once an echo canceller takes a part of the nearer voice, echo or not.
     """
-    said = {"alice": say_sentences(ANN, "en-us", folder), "bob": say_sentences(BEN, "en-gb", folder)}
+    said = {"alice": say_sentences(ALICE, "en-us", folder), "bob": say_sentences(BOB, "en-gb", folder)}
     await trio.sleep(SETTLE)
     with sound.recording("alice") as at_alice, sound.recording("bob") as at_bob:
         for name, speech in said.items():

@@ -67,9 +67,9 @@ def speak(text: str, voice: str, folder: Path) -> Sound:
 def intelligibility(said: Speech, heard: Sound) -> float:
     """STOI of what was heard against what was said, 0 to 1: the median of the sentences.
 
-    The median, for a machine that is held up for a moment spoils a sentence, while a fault of ours spoils them all. Each
-    is aligned by itself, for the delay may change in the pauses between them; inside of a sentence a change counts as
-    the damage that it is.
+    The median, for a machine that is held up for a moment spoils a sentence, while a fault of ours spoils them all.
+    Each is aligned by itself, for the delay may change in the pauses between them; inside of a sentence a change counts
+    as the damage that it is.
     """
     spread = RATE // 2
     first_start, first_length = said.places[0]

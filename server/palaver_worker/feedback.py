@@ -79,7 +79,7 @@ def _about(producer: Producer, now: float, video_bitrate: int) -> bytes:
     REMB for the limit of all that they send, whichever track it names.
     """
     producer.told = producer.reception.report(now)
-    blocks = [_all_the_way(producer, producer.told)]
+    blocks = [_all_the_way(producer, producer.told)] if producer.reception.received else []
     if producer.retransmissions is not None and producer.retransmissions.received:
         blocks.append(producer.retransmissions.report(now))
     compound = rtcp.write_receiver_report(FEEDBACK_SSRC, blocks)
@@ -93,19 +93,17 @@ def _about(producer: Producer, now: float, video_bitrate: int) -> bytes:
 
 
 def _all_the_way(producer: Producer, block: RtcpReceiverInfo) -> RtcpReceiverInfo:
-    """What a sender is told who can mend it: the loss to us, and from here to the middle one of those who listen.
+    """What a sender is told who can mend it: the loss of the whole way to the middle one of those who listen.
 
-    Not to the worst, or anybody could make a whole room sound worse. Browsers are told of their own path alone: for
-    their video, too, they would take the rest for a path that is full.
+    What a listener counts is of the whole way, for what does not come to us leaves its gap in what he is sent. It is
+    the middle one, or anybody could make a whole room sound worse. Browsers are told of their own path alone: for their
+    video, too, they would take the rest for a path that is full.
     """
     if not producer.has_red:
         return block
     reports = [each.hearing.report for each in producer.audience if not each.is_paused]
-    beyond = sorted(each.fraction_lost for each in reports if each is not None)
-    if not beyond:
-        return block
-    arrives = (256 - block.fraction_lost) * (256 - beyond[len(beyond) // 2]) // 256
-    return replace(block, fraction_lost=min(255, 256 - arrives))
+    lost = sorted(each.fraction_lost for each in reports if each is not None)
+    return replace(block, fraction_lost=lost[len(lost) // 2]) if lost else block
 
 
 def _sender_report(consumer: Consumer, now: float) -> bytes:

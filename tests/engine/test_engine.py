@@ -221,7 +221,7 @@ async def test_reports_of_loss_bring_copies_from_farther_and_farther_back():
         engine.tell(OpenCall(CALL, "tone:440", "null", False))
         await connect(engine, other, Direction.SEND, "up")
         engine.tell(evolve(send(), red_payload_type=rtp.RED))
-        await until(lambda: len(other.packets) >= 20)
+        await until(lambda: len(other.packets) >= 100)
         assert {each.payload_type for each in other.packets} == {PAYLOAD_TYPE}
         stats = await engine.wait(Stats, lambda stats: stats.sending is not None)
         assert stats.sending == SendingStats(48_000, 10, copies=0, spacing=1, frame_ms=20, complexity=10)

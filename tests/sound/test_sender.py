@@ -48,8 +48,9 @@ class Line:
         return self.packets[before:]
 
     def lose(self, share: float, reports: int = 1, packets: int = 100) -> None:
-        """Have a listener report that it lost so much, again and again."""
+        """Go on, and have a listener report that it lost so much, again and again."""
         for _ in range(reports):
+            self.say(tone(440, packets * 0.02))
             self._highest += packets
             self.sender.hear(RtcpReceiverInfo(SSRC, round(share * 256), 0, self._highest, 0, 0, 0), 0.02)
 
@@ -130,6 +131,26 @@ def test_nothing_is_sent_while_muted_and_not_for_ever_when_there_is_no_sound():
     assert len(line.say(None, 300)) < 30  # half a second at most
 
 
+def primary(packet: RtpPacket) -> bytes:
+    """The frame that a packet is of, with or without copies beside it."""
+    return (
+        redundancy.parse(OPUS, packet.timestamp, packet.payload).primary
+        if packet.payload_type == RED
+        else packet.payload
+    )
+
+
+def test_a_receiver_that_had_had_nothing_before_has_lost_nothing():
+    line = Line()
+    line.sender.hear(RtcpReceiverInfo(SSRC, 0, 0, 0, 0, 0, 0), None)  # before the first packet
+    line.say(tone(440, 1))
+    line.sender.hear(RtcpReceiverInfo(SSRC, 0, 0, 20_000, 0, 0, 0), None)  # 20,000 is a number, and no count
+    for report in range(1, 10):
+        line.say(tone(440, 1))
+        line.sender.hear(RtcpReceiverInfo(SSRC, 80 * (report % 2), 0, 20_000 + 50 * report, 0, 0, 0), None)
+    assert line.sender.stats.copies == 2  # as where losses come in rows
+
+
 def test_a_loss_raises_the_declared_loss_and_then_copies_come():
     line = Line()
     plain = line.say(speech(1, has_pauses=False))
@@ -141,8 +162,7 @@ def test_a_loss_raises_the_declared_loss_and_then_copies_come():
     assert {each.payload_type for each in plain} == {OPUS}
     assert {each.payload_type for each in packets} == {RED}
     read = [redundancy.parse(OPUS, each.timestamp, each.payload) for each in packets]
-    sent = {each.timestamp: each.payload for each in plain}
-    sent |= {each.timestamp: one.primary for each, one in zip(packets, read, strict=True)}
+    sent = {each.timestamp: primary(each) for each in line.packets}
     for packet, one in zip(packets, read, strict=True):
         before = packet.timestamp - 2 * 960 & 0xFFFF_FFFF
         assert one.copies == ((before, sent[before]),)

@@ -7,6 +7,7 @@ from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
 from media.inside import Client, Inside, run
 from palaver_media import redundancy, rtcp, rtp
+from palaver_media.rtcp import Reception
 from palaver_media.rtp import AUDIO_LEVEL, OPUS, RED, RtpPacket
 from palaver_media.worker_messages import AddConsumer, AddProducer, MediaKind, ResumeConsumer
 from palaver_worker.reports import REPORT
@@ -107,7 +108,7 @@ def test_who_can_send_copies_is_told_what_the_middle_listener_loses(types, losse
     run(scenario)
 
 
-def test_losses_on_both_ways_add_up():
+def test_what_a_listener_misses_is_of_the_whole_way():
     async def scenario(inside: Inside) -> None:
         speaker, listener = Client(inside), Client(inside)
         speaker.connect()
@@ -115,12 +116,28 @@ def test_losses_on_both_ways_add_up():
         inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48_000, 1, TYPES, {}))
         inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", ()))
         inside.sfu.apply(ResumeConsumer("c"))
-        report = rtcp.write_receiver_report(9, [RtcpReceiverInfo(11, 128, 0, 0, 0, 0, 0)])
-        listener.send(listener.dtls.protect_rtcp(report))
-        for sequence in (1, 3):  # 2 is lost
+        for sequence in (1, 2, 4, 5):  # 3 is lost before it comes to us
             speaker.send(speaker.dtls.protect_rtp(RtpPacket(111, sequence, 960, 1, b"x").write()))
         speaker.receive()
+        heard = [listener.dtls.unprotect_rtp(each) for each in listener.receive() if not rtp.is_rtcp(each)]
+        came = [rtp.parse(each) for each in heard]
+        counted = Reception(11, 48_000)
+        for packet in came:
+            counted.count(packet.sequence, packet.timestamp, 0.0)
+        listener.send(listener.dtls.protect_rtcp(rtcp.write_receiver_report(9, [counted.report(0.0)])))
         await inside.pass_time(REPORT)
-        assert 165 <= told(speaker)[-1].fraction_lost <= 172  # 1 - 2/3 * 1/2, of 256
+        assert len(came) == 4
+        assert told(speaker)[-1].fraction_lost == 256 // 5
+
+    run(scenario)
+
+
+def test_of_who_has_sent_nothing_nothing_is_told():
+    async def scenario(inside: Inside) -> None:
+        speaker = Client(inside)
+        speaker.connect()
+        inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48_000, 1, TYPES, {}))
+        await inside.pass_time(REPORT)
+        assert told(speaker) == []
 
     run(scenario)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 HANGOVER: Final = 50  # blocks of silence sent after the last sound, so that listeners need not guess its end
 REMEMBERED: Final = 16  # frames of which a copy may be sent
 DEFAULT: Final = Encoding()
-FARTHEST: Final = 1 << 15  # packets between two reports
 VOICE: Final = -50.0  # dBFS: above it the audio level extension says that it is speech
 _WALL: Final = time.time() - time.monotonic()  # s; a stepping wall clock must not bend round-trip times
 
@@ -116,8 +115,8 @@ class Sender:
         if told is None:
             return  # what was lost before we know when is no news
         expected = info.highest_sequence - told.highest_sequence & 0xFFFF_FFFF
-        if expected > FARTHEST:
-            return  # a receiver that began anew
+        if expected > self._packets:
+            return  # a receiver that began anew, or had had nothing before
         lost = round(expected * info.fraction_lost / 256)  # a server may count what its listeners lose, too
         with self._planning:
             self._rates.report(Heard(expected, lost, round_trip))

@@ -136,8 +136,8 @@ def baresip(driver: str = "pulse") -> Product:
 
     @asynccontextmanager
     async def call(sound: VirtualSound) -> AsyncIterator[Talk]:
-        if not shutil.which("baresip"):
-            raise Unavailable("apt-get install baresip")
+        if not shutil.which("baresip") or not (_modules() / f"{driver}.so").exists():
+            raise Unavailable("apt-get install baresip baresip-x11")  # the latter brings pulse.so
         first = free_ports(12)
         rtp, relayed = {"alice": first, "bob": first + 2}, {"alice": first + 4, "bob": first + 6}
         sip = {"alice": first + 8, "bob": first + 10}  # and one more each, for TLS
@@ -162,15 +162,19 @@ def baresip(driver: str = "pulse") -> Product:
 def _home(sound: VirtualSound, person: str, driver: str, sip: int, rtp: int) -> Path:
     folder = sound.folder / f"baresip-{person}"
     folder.mkdir(exist_ok=True)
-    module = subprocess.run(["dpkg", "-L", "baresip-core"], capture_output=True, text=True, check=True).stdout
-    modules = next(line for line in module.splitlines() if line.endswith("/opus.so"))
     ends = {"speaker": sound.speaker(person), "microphone": sound.microphone(person)}
     ports = {"address": OURS, "sip": sip, "rtp": rtp, "last": rtp + 1}
-    config = BARESIP.format(driver=driver, modules=Path(modules).parent, **ends, **ports)
+    config = BARESIP.format(driver=driver, modules=_modules(), **ends, **ports)
     (folder / "config").write_text(config)
     (folder / "accounts").write_text(f"<sip:{person}@{OURS}>;regint=0;answermode=auto\n")
     (folder / "contacts").write_text("")
     return folder
+
+
+def _modules() -> Path:
+    """Where baresip keeps its modules."""
+    files = subprocess.run(["dpkg", "-L", "baresip-core"], capture_output=True, text=True, check=True).stdout
+    return Path(next(line for line in files.splitlines() if line.endswith("/opus.so"))).parent
 
 
 def free_ports(count: int) -> int:

@@ -80,6 +80,13 @@ def test_losses_in_rows_are_mended_by_copies_from_farther_back():
     assert sum(plan.copies > 1 for plan in found) <= 4
 
 
+def test_rows_are_often_seen_after_a_few_reports_and_seldom_where_there_are_none():
+    rows = [plans(rates(), in_rows(0.1, 5, seed=seed))[-1].copies == 2 for seed in range(200)]
+    chance = [plans(rates(), by_chance(0.1, 5, seed=seed))[-1].copies == 2 for seed in range(200)]
+    assert sum(rows) > 80
+    assert sum(chance) < 14
+
+
 @pytest.mark.parametrize("loss", [0.035, 0.145])
 def test_a_path_near_a_threshold_does_not_go_to_and_fro(loss):
     for seed in range(10):

@@ -28,9 +28,11 @@ RECENT: Final = 3  # reports in which a rise of the loss is seen
 MEMORY: Final = 10  # reports in which its fall is
 ROW_MEMORY: Final = 16  # reports in which rows are
 ROWS: Final = (2.5, 1.5)  # dispersion above which losses come in rows, and below which they no longer do
+DOUBT: Final = 0.25  # that it must be higher for each report that is lacking to be sure
 ROWS_FROM: Final = 0.03  # loss below which nobody can tell
 FEC: Final = (0.01, 0.002)  # loss with which FEC begins and ends in frames of 10 ms, which sound better without
-ENOUGH: Final = 8  # reports without which nobody can tell, either
+ENOUGH: Final = 8  # reports, with which one can be sure
+AT_LEAST: Final = 3  # without which nobody can tell, either
 FEWEST: Final = 10  # packets in a report that is worth a judgement
 SURE: Final = 150  # packets on which a judgement is founded
 QUEUE: Final = 0.1  # s of round trip above the least: with losses, a sign that we send too much
@@ -119,7 +121,7 @@ class Rates:
         self._heard.append(heard)
         loss = self.loss
         self._limit(heard)
-        self._are_rows = self.dispersion > ROWS[self._are_rows]
+        self._are_rows = self.dispersion > ROWS[self._are_rows] + DOUBT * max(0, ENOUGH - len(self._heard))
         self._is_lossy = loss > FEC[self._is_lossy]
         ladder = IN_ROWS if self._are_rows else BY_CHANCE
         self._step = max(
@@ -144,7 +146,7 @@ class Rates:
         From one report to the next, so that a path that has become worse for good counts for little.
         """
         loss = _loss(self._heard)
-        if len(self._heard) < ENOUGH or not ROWS_FROM <= loss < 1:
+        if len(self._heard) < AT_LEAST or not ROWS_FROM <= loss < 1:
             return 0.0
         odd = sum(
             (one.lost / one.expected - other.lost / other.expected) ** 2 / (1 / one.expected + 1 / other.expected)

@@ -121,7 +121,7 @@ class Engine:
         now = time.monotonic()
         seconds, self._told_stats = now - self._told_stats, now
         for call in self.calls.values():
-            call.send_reports(now)
+            call.feedback.send_reports(now)
             self.studio.report(call.stats(seconds))
 
     def check_devices(self) -> None:

@@ -96,7 +96,7 @@ class Engine:
 
     studio: Studio
     calls: dict[str, Call] = field(factory=dict)
-    _census: Census = field(factory=Census.of_system)
+    _census: Census = field(factory=Census)
     _tests: set[asyncio.Task[None]] = field(factory=set)
     _told_stats: float = field(factory=time.monotonic)
 

@@ -129,7 +129,7 @@ class Engine:
         self.studio.control(partial(_check_devices, tuple(self.calls.values())))
 
     def follow_devices(self) -> None:
-        """See what has changed among the devices."""
+        """See what has changed among the devices; first when one was opened, so that nothing after that is missed."""
         self.studio.control(partial(_follow_devices, self._census, tuple(self.calls.values())))
 
     def close(self) -> None:
@@ -147,12 +147,15 @@ class Engine:
             case OpenCall():
                 self._close(command.call)
                 self.calls[command.call] = Call.open(command, self.studio)
+                self.follow_devices()
             case CloseCall():
                 self._close(command.call)
             case SetSource():
                 self.calls[command.call].use(Side.SOURCE, command.source)
+                self.follow_devices()
             case SetSink():
                 self.calls[command.call].use(Side.SINK, command.sink)
+                self.follow_devices()
             case SetMuted():
                 self.calls[command.call].set_muted(is_muted=command.is_muted)
             case SetCapture():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
-from media.inside import Client, Inside, run
+from media.inside import Client, Inside, connected, hear, run
 from palaver_media import redundancy, rtcp, rtp
 from palaver_media.rtp import AUDIO_LEVEL, OPUS, RED, RtpPacket
 from palaver_media.worker_messages import AddConsumer, AddProducer, MediaKind, ResumeConsumer
@@ -109,12 +109,8 @@ def test_who_can_send_copies_is_told_what_the_middle_listener_loses(types, losse
 
 def test_losses_on_both_ways_add_up():
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
-        inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48_000, 1, TYPES, {}))
-        inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", ()))
-        inside.sfu.apply(ResumeConsumer("c"))
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener, types=TYPES)
         report = rtcp.write_receiver_report(9, [RtcpReceiverInfo(11, 128, 0, 0, 0, 0, 0)])
         listener.send(listener.dtls.protect_rtcp(report))
         for sequence in (1, 3):  # 2 is lost

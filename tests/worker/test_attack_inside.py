@@ -13,11 +13,12 @@ from aiortc.rtcdtlstransport import generate_certificate
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from media.fuzz import RTCP, RTP, STUN, Mutations
+from media.fuzz import REDUNDANT, RTCP, RTP, STUN, Mutations
 from media.inside import CERTIFICATE, Client, Inside, connected, hear, run
 from media_peer import audio, write_nack
-from palaver_media import rtp, stun
+from palaver_media import redundancy, rtp, stun
 from palaver_media.dtls import Certificate, DtlsSrtp, State
+from palaver_media.rtp import RtpPacket
 from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import (
     AddConsumer,
@@ -96,6 +97,43 @@ def test_authentic_nonsense_costs_only_itself(media, count):
         speaker.send(speaker.dtls.protect_rtp(audio(500, 1).write()))
         assert 510 in {rtp.peek_ssrc(each) for each in listener.send()}
         assert not [each for each in inside.reports if isinstance(each, TransportFailed)]
+
+    attack(scenario)
+
+
+def frame_of(payload: bytes) -> list[bytes]:
+    """The frame in a payload with copies of earlier ones, if it is one."""
+    try:
+        return [redundancy.parse(111, 0, payload).primary]
+    except ValueError:
+        return []
+
+
+@pytest.mark.parametrize("takes", [(), (rtp.RED,)])
+@pytest.mark.parametrize("count", [3_000, pytest.param(500_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+def test_nonsense_in_place_of_copies_goes_to_nobody(takes, count):
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener, types={111: rtp.OPUS, 63: rtp.RED}, takes=takes)
+        times = 0
+        for number, mutant in enumerate(Mutations(14, REDUNDANT).take(count)):
+            payload = mutant[:1300]
+            packet = RtpPacket(63, number & 0xFFFF, 960 * number & 0xFFFF_FFFF, 1, payload)
+            speaker.send(speaker.dtls.protect_rtp(packet.write()))
+            datagrams = [each for each in listener.receive() if not rtp.is_rtcp(each)]
+            came = [rtp.parse(listener.dtls.unprotect_rtp(each)) for each in datagrams]
+            if takes:
+                heard = [redundancy.parse(rtp.OPUS, each.timestamp, each.payload).primary for each in came]
+            else:
+                heard = [each.payload for each in came]
+            assert heard == frame_of(payload)
+            times += len(heard)
+            if number % 100 == 99:
+                await inside.pass_time(1.1)
+                speaker.check()
+                listener.check()
+        assert times > count / 10
+        assert inside.port.dropped["ValueError"] == count - times
 
     attack(scenario)
 

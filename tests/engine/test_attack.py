@@ -24,7 +24,7 @@ from palaver_engine.frames import MOST_HELD
 from palaver_engine.ice import MOST_PATHS
 from palaver_engine.mixer import BLOCK
 from palaver_engine.opus import FRAME, Encoder
-from palaver_media import rtp
+from palaver_media import redundancy, rtp
 from palaver_media.engine_messages import (
     AudioStarted,
     Candidate,
@@ -38,7 +38,7 @@ from palaver_media.engine_messages import (
     TransportConnected,
     TransportFailed,
 )
-from palaver_media.rtp import AUDIO_LEVEL, MID, RtpPacket
+from palaver_media.rtp import AUDIO_LEVEL, MID, RED, RtpPacket
 from palaver_media.worker_messages import (
     AddConsumer,
     AddProducer,
@@ -183,12 +183,12 @@ async def test_a_server_does_not_have_a_client_send_to_ever_so_many_addresses():
 
 @pytest.mark.parametrize("count", [1_500, pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_a_voice_of_nonsense_is_played_in_time_and_kept_within_bounds(count):
-    """Packets whose numbers, times and sounds are anything; every 10 ms there must be a block to play."""
+    """Packets whose numbers, times, sounds and copies are anything; every 10 ms there must be a block to play."""
     dice = random.Random(11)
     encoder = Encoder()
     genuine = [encoder.encode(tone(440, 0.02)) for _ in range(5)] + [b"", b"\0", b"\xff" * 40, b"\xfc" + bytes(1000)]
     mutations = Mutations(12, genuine)
-    consumer = Consumer(Receive("call", "down", "eve", 1, PAYLOAD_TYPE))
+    consumer = Consumer(Receive("call", "down", "eve", 1, PAYLOAD_TYPE, RED))
     sequence = timestamp = 0
     for number in range(count):
         is_flood = number % 500 == 499
@@ -197,7 +197,10 @@ def test_a_voice_of_nonsense_is_played_in_time_and_kept_within_bounds(count):
             timestamp += 1 if is_flood else dice.choice((960, 960, 960, 1, 120, -960, 48_000, 1 << 31))
             sound = mutations.make() if dice.random() < 0.5 else dice.choice(genuine)
             packet = RtpPacket(PAYLOAD_TYPE, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, 1, sound)
-            consumer.put(packet, len(sound), number / 100)
+            if sound and dice.random() < 0.3:
+                copies = [(timestamp - back, mutations.make()) for back in dice.sample((1, 120, 960, 1920, 15_000), 3)]
+                packet.payload_type, packet.body = RED, redundancy.write(PAYLOAD_TYPE, timestamp, sound, copies)
+            consumer.put(packet, len(packet.body), number / 100)
         assert consumer._playout.held <= MOST_HELD
         block = consumer.pull(number / 100)
         assert (block.shape, block.dtype) == ((BLOCK,), np.int16)

@@ -142,7 +142,7 @@ async def test_a_microphone_may_be_unplugged_and_plugged_in_again(sound: Virtual
         engine.tell(down.command(CALL, "down", Direction.RECEIVE))
         await engine.wait(TransportConnected, lambda report: report.transport == "down")
         engine.tell(Receive(CALL, "down", "carol", SSRC, PAYLOAD_TYPE))
-        await trio.sleep(1.5)  # it has looked at what there is
+        await looked(engine)
         engine.forget()
         sound.unplug("bob")
         problem = await engine.wait(SoundProblem, lambda report: report.side is Side.SOURCE)
@@ -181,7 +181,7 @@ async def test_a_call_follows_the_default(sound: VirtualSound):
         engine.tell(OpenCall(CALL, "device", "device", False))
         await engine.wait(SoundStarted, started(Side.SINK, "default"))
         await talking(engine, up, CALL)
-        await trio.sleep(1.5)  # it has looked at what there is
+        await looked(engine)
         engine.forget()
         sound.make_default("bob")
         await engine.wait(SoundStarted, started(Side.SOURCE, "default"), seconds=3)
@@ -267,6 +267,12 @@ def hide_portaudio(tmp_path, monkeypatch) -> None:
 def put_first(folder, monkeypatch) -> None:
     """Let engines find a `sitecustomize` here."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+
+
+async def looked(engine) -> None:
+    """Wait until the engine knows what there is: what it does with devices it does in the order of the commands."""
+    engine.tell(ListDevices())
+    await engine.wait(Devices)
 
 
 async def talking(engine, up, call: str) -> None:

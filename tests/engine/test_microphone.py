@@ -10,9 +10,10 @@ from attrs import define, evolve, field
 
 from engine.peer import PAYLOAD_TYPE
 from palaver_engine import processing
+from palaver_engine.frames import Voice
 from palaver_engine.microphone import Microphone
 from palaver_engine.mixer import BLOCK, RATE, Samples
-from palaver_engine.playout import Playout, Voice
+from palaver_engine.playout import Playout
 from palaver_media import rtp
 from palaver_media.engine_messages import EngineReport, Send, Sending, SoundProblem
 from palaver_media.sound_settings import Capture, Transmit

@@ -11,7 +11,7 @@ from aiortc import rtp as aiortc_rtp
 from aiortc.rtp import RtcpByePacket, RtcpReceiverInfo, RtcpSenderInfo
 
 from media_peer import audio, video, write_nack
-from palaver_media import rtcp, stun
+from palaver_media import redundancy, rtcp, stun
 from palaver_media.rtp import MID, RtpPacket
 
 BOUNDARIES: Final = (0, 1, 3, 4, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF)
@@ -42,6 +42,12 @@ RTP: Final = (
     RtpPacket(111, 3, 2880, 1, b"", True).write(),
     RtpPacket(111, 4, 3840, 1, b"sound\0\0\3", padding=3, csrcs=bytes(range(60))).write(),
     struct.pack("!BBHIIHH", 0x90, 111, 5, 4800, 1, 0x1000, 2) + bytes([MID, 1, 0x30, 3, 1, 0x85, 9, 0]) + b"sound",
+)
+REDUNDANT: Final = (  # payloads with copies of earlier frames (RFC 2198), of packets sent at 48,000
+    redundancy.write(111, 48_000, b"now", []),
+    redundancy.write(111, 48_000, b"now", [(46_080, b"before"), (47_040, b"just")]),
+    redundancy.write(111, 48_000, bytes(60), [(48_000 - 960 * back, bytes(back)) for back in range(8, 0, -1)]),
+    bytes([0x80 | 111, 0, 4, 0, 0x80 | 111, 0, 0, 1, 111]) + b"cp",  # copies of nothing and of now
 )
 RTCP: Final = (
     rtcp.write_sender_report(1, _INFO, [_BLOCK]) + rtcp.write_cname(1, "someone"),

@@ -7,7 +7,17 @@ from itertools import count
 
 from palaver_media import stun
 from palaver_media.dtls import Certificate, DtlsSrtp, State
-from palaver_media.worker_messages import ConnectTransport, DtlsRole, Fingerprint, OpenTransport, TransportConnected
+from palaver_media.worker_messages import (
+    AddConsumer,
+    AddProducer,
+    ConnectTransport,
+    DtlsRole,
+    Fingerprint,
+    MediaKind,
+    OpenTransport,
+    ResumeConsumer,
+    TransportConnected,
+)
 from palaver_worker.fanout import Fanout
 from palaver_worker.fanout_c import CFanout
 from palaver_worker.fanout_python import PythonFanout
@@ -15,6 +25,7 @@ from palaver_worker.port import Port, bind
 from palaver_worker.sfu import Sfu
 
 CERTIFICATE = Certificate()
+CODECS = {MediaKind.AUDIO: (48_000, {111: 100}), MediaKind.VIDEO: (90_000, {96: 101})}  # clock rates and payload types
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -100,6 +111,37 @@ class Client:
             for datagram in self.send(*self.dtls.take()):
                 self.dtls.receive(datagram)
         assert TransportConnected("room", self.id) in self.inside.reports
+
+
+def connected(inside: Inside, number: int = 2) -> list[Client]:
+    """Clients who are connected."""
+    clients = [Client(inside) for _ in range(number)]
+    for each in clients:
+        each.connect()
+    return clients
+
+
+def hear(
+    inside: Inside,
+    speaker: Client,
+    listener: Client,
+    ssrc: int = 1,
+    media: MediaKind = MediaKind.AUDIO,
+    *,
+    types: dict[int, int] | None = None,
+    ids: dict[int, int] | None = None,
+    takes: tuple[int, ...] = (),
+) -> None:
+    """Let one hear another: for SSRC 1, `p1` is heard as `c1` under SSRC 11, with all extensions that `ids` maps.
+
+    `types` are the sender's payload types, if they are not the usual ones; `takes` as in `AddConsumer.payload_types`.
+    """
+    (rate, usual), ids = CODECS[media], ids or {}
+    extensions = tuple(dict.fromkeys(ids.values()))
+    producer, consumer = f"p{ssrc}", f"c{ssrc}"
+    inside.sfu.apply(AddProducer(speaker.id, producer, media, rate, ssrc, types or usual, ids))
+    inside.sfu.apply(AddConsumer(listener.id, consumer, producer, ssrc + 10, "0", "someone", extensions, None, takes))
+    inside.sfu.apply(ResumeConsumer(consumer))
 
 
 def run(scenario, cores: Sequence[type[Fanout]] = (PythonFanout, CFanout)) -> None:

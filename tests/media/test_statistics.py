@@ -8,7 +8,7 @@ import pytest
 import trio
 from aiortc.rtp import RtcpReceiverInfo, RtcpSenderInfo, RtcpSrPacket
 
-from media.inside import Client, Inside, run
+from media.inside import Client, Inside, connected, run
 from media_peer import Peer, Worker, add_consumer, add_producer, audio, video, write_nack
 from palaver_media import rtcp, rtp
 from palaver_media.rtcp import Reception, Remb
@@ -40,9 +40,7 @@ SECOND = 50  # packets
 
 def open_session(inside: Inside, media: MediaKind = MediaKind.AUDIO) -> tuple[Client, Client]:
     """A client that sends a track, and one that gets it."""
-    speaker, listener = Client(inside), Client(inside)
-    speaker.connect()
-    listener.connect()
+    speaker, listener = connected(inside)
     rate, types = (48000, {111: 100}) if media is MediaKind.AUDIO else (90000, {96: 101})
     inside.sfu.apply(AddProducer(speaker.id, "p", media, rate, 1, types, {3: rtp.AUDIO_LEVEL}))
     inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", ()))

@@ -13,9 +13,11 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from palaver_engine import opus
+from palaver_engine.frames import Voice
 from palaver_engine.mixer import BLOCK
 from palaver_engine.opus import FRAME, Encoder
-from palaver_engine.playout import Playout, Tally, Voice
+from palaver_engine.playout import Playout
+from palaver_engine.tally import Tally
 from sound.voices import speech, tone
 
 FIRST_SEQUENCE: Final = 65_400  # both wrap soon

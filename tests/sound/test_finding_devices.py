@@ -1,44 +1,21 @@
-"""Which device a name means, and what a census notices; the libraries here are lists."""
+"""Which device a name means, and what a census notices; what libraries list is written down here."""
 
 from __future__ import annotations
 
+import sys
+
 import pytest
-from attrs import define, field
 
 from palaver_engine import devices
-from palaver_engine.backends import Found, Hear, Running, Talk
-from palaver_engine.census import Census
+from palaver_engine.backends import Backend, Found
+from palaver_engine.census import Census, compare
+from palaver_engine.devices import Listing
+from palaver_engine.miniaudio_backend import Miniaudio
+from palaver_engine.portaudio import PortAudio
 from palaver_engine.specs import SoundError
 from palaver_media.engine_messages import Side
 
-
-@define(eq=False)
-class Library:
-    """A sound library whose devices are what the test says: names by side, the first is the default."""
-
-    name: str
-    names: dict[Side, list[str]] = field(factory=dict)
-    sees_more: bool = True
-    refusal: SoundError | None = None
-
-    def find_all(self, side: Side) -> list[Found]:
-        if self.refusal is not None:
-            raise self.refusal
-        names = self.names.get(side, [])
-        return [Found(self, name.encode(), name, at == 0) for at, name in enumerate(names)]
-
-    def capture(self, microphone: Found, talk: Talk) -> Running:
-        raise NotImplementedError
-
-    def play(self, speaker: Found, hear: Hear, *, is_near: bool) -> Running:
-        raise NotImplementedError
-
-    def refresh(self) -> None:
-        """Nothing is kept."""
-
-
-FIRST = Library("first")
-SECOND = Library("second")
+FIRST, SECOND = PortAudio(), Miniaudio()
 FOUND = [
     *(Found(FIRST, at, name, at == 1) for at, name in enumerate(["USB Headset", "default", "HDMI", "hdmi 2"])),
     *(Found(SECOND, at, name, at == 0) for at, name in enumerate(["Built-in", "Blue Headset", "headset"])),
@@ -48,18 +25,18 @@ FOUND = [
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("", ("first", "default")),
-        ("HDMI", ("first", "HDMI")),  # the whole name, though it is a part of another
-        ("hdmi", ("first", "HDMI")),
-        ("usb", ("first", "USB Headset")),
-        ("headset", ("second", "headset")),  # the whole name of a later library before a part in an earlier one
-        ("heads", ("first", "USB Headset")),  # one alone in the earlier library
-        ("blue", ("second", "Blue Headset")),
+        ("", (FIRST, "default")),
+        ("HDMI", (FIRST, "HDMI")),  # the whole name, though it is a part of another
+        ("hdmi", (FIRST, "HDMI")),
+        ("usb", (FIRST, "USB Headset")),
+        ("headset", (SECOND, "headset")),  # the whole name of a later library before a part in an earlier one
+        ("heads", (FIRST, "USB Headset")),  # one alone in the earlier library
+        ("blue", (SECOND, "Blue Headset")),
     ],
 )
-def test_a_name_means_one_device(name: str, meant: tuple[str, str]):
+def test_a_name_means_one_device(name: str, meant: tuple[Backend, str]):
     found = devices.choose(name, FOUND, Side.SINK)
-    assert (found.backend.name, found.name) == meant
+    assert (found.backend, found.name) == meant
 
 
 def test_a_part_of_several_names_is_refused_with_the_names():
@@ -82,66 +59,67 @@ def test_a_name_of_nothing_is_refused_with_what_there_is():
         devices.choose("", [], Side.SOURCE)
 
 
-@pytest.fixture
-def libraries(monkeypatch) -> tuple[Library, Library]:
-    first, second = Library("first"), Library("second")
-    monkeypatch.setattr(devices, "_BACKENDS", {"first": first, "second": second})
+def listed(library: Backend, *names: str) -> list[Found]:
+    """A library's devices of one side; the first is the default."""
+    return [Found(library, name.encode(), name, at == 0) for at, name in enumerate(names)]
+
+
+@pytest.mark.parametrize(("sees_more", "names"), [(True, ["default", "USB", "HDMI"]), (False, ["default", "USB"])])
+def test_the_second_library_adds_what_the_first_does_not_see(sees_more: bool, names: list[str]):
+    first, second = listed(FIRST, "default", "USB"), listed(SECOND, "HDMI", "USB")
+    merged = devices.merge([Listing(first, True), Listing(second, sees_more)])
+    assert [found.name for found in merged] == names
+    assert [found.backend for found in merged[:2]] == [FIRST, FIRST]
+    assert [device.name for device in devices.tell(merged) if device.is_default] == ["default"]
+
+
+@pytest.mark.parametrize("first", [SoundError("it is missing", "install it"), Listing([], True)])
+def test_the_second_library_takes_the_place_of_one_that_is_missing_or_finds_nothing(first: SoundError | Listing):
+    found = listed(SECOND, "HDMI")
+    assert devices.merge([first, Listing(found, False)]) == found
+
+
+def test_where_no_library_finds_anything_the_first_that_does_not_work_says_why():
+    missing, broken = SoundError("it is missing", "install it"), SoundError("it is broken", "mend it")
+    for said in ([missing, broken], [missing, Listing([], False)], [Listing([], True), missing]):
+        with pytest.raises(SoundError, match="it is missing") as refused:
+            devices.merge(said)
+        assert devices.none(refused.value).problem == "it is missing; install it"
+    assert devices.merge([Listing([], True), Listing([], False)]) == []
+
+
+def test_a_library_can_be_chosen(monkeypatch):
     monkeypatch.delenv(devices.SETTING, raising=False)
-    return first, second
-
-
-def names(side: Side) -> list[str]:
-    return [found.name for found in devices.find_all(side)]
-
-
-def test_the_second_library_adds_what_the_first_does_not_see(libraries: tuple[Library, Library]):
-    first, second = libraries
-    first.names = {Side.SINK: ["default", "USB"]}
-    second.names = {Side.SINK: ["USB", "HDMI"]}
-    assert names(Side.SINK) == ["default", "USB", "HDMI"]
-    assert [device.name for device in devices.list_devices().outputs if device.is_default] == ["default"]
-    second.sees_more = False
-    assert names(Side.SINK) == ["default", "USB"]
-
-
-def test_the_second_library_takes_the_place_of_one_that_is_missing(libraries: tuple[Library, Library], monkeypatch):
-    first, second = libraries
-    first.refusal, second.sees_more = SoundError("it is missing", "install it"), False
-    second.names = {Side.SINK: ["HDMI"]}
-    assert devices.find("", Side.SINK).name == "HDMI"
-    with pytest.raises(SoundError, match="it is missing"):
-        devices.find("", Side.SOURCE)
-    monkeypatch.setenv(devices.SETTING, "first")
-    assert devices.list_devices().problem == "it is missing; install it"
-
-
-def test_a_library_can_be_chosen(libraries: tuple[Library, Library], monkeypatch):
-    first, second = libraries
-    first.names = second.names = {Side.SINK: ["HDMI"]}
-    monkeypatch.setenv(devices.SETTING, "second")
-    assert devices.find("", Side.SINK).backend is second
+    assert [library.name for library in devices.backends()] == ["portaudio", "miniaudio"]
+    monkeypatch.setenv(devices.SETTING, "miniaudio")
+    assert [library.name for library in devices.backends()] == ["miniaudio"]
     monkeypatch.setenv(devices.SETTING, "third")
     with pytest.raises(SoundError, match="third") as refused:
         devices.find("", Side.SINK)
-    assert refused.value.remedy == "set it to first or second"
+    assert refused.value.remedy == "set it to portaudio or miniaudio"
 
 
 def test_a_census_notices_what_came_went_or_became_the_default():
-    library = Library("list", {Side.SOURCE: ["mic"], Side.SINK: ["speaker", "HDMI"]})
-    census = Census(library)
-    assert census.look() is None
-    assert census.look() is None
-    library.names[Side.SINK] = ["speaker", "HDMI", "USB Headset"]
-    came = census.look()
+    def seen(inputs: list[str], outputs: list[str]) -> dict[Side, list[Found]]:
+        return {Side.SOURCE: listed(SECOND, *inputs), Side.SINK: listed(SECOND, *outputs)}
+
+    before = seen(["mic"], ["speaker", "HDMI"])
+    assert compare(before, seen(["mic"], ["speaker", "HDMI"])) is None
+    plugged = seen(["mic"], ["speaker", "HDMI", "USB Headset"])
+    came = compare(before, plugged)
     assert came is not None
     assert (came.concerns("headset"), came.concerns("speaker"), came.defaults) == (True, False, frozenset())
-    library.names[Side.SINK] = ["HDMI", "speaker", "USB Headset"]
-    changed = census.look()
+    turned = seen(["mic"], ["HDMI", "speaker", "USB Headset"])
+    changed = compare(plugged, turned)
     assert changed is not None
     assert (changed.devices, changed.defaults) == ((), {Side.SINK})
-    library.names[Side.SOURCE] = []
-    went = census.look()
+    went = compare(turned, seen([], ["HDMI", "speaker", "USB Headset"]))
     assert went is not None
     assert (went.concerns("mic"), went.defaults) == (True, {Side.SOURCE})
-    library.refusal = SoundError("it is missing", "install it")
+
+
+def test_without_miniaudio_nothing_seems_to_change(monkeypatch):
+    monkeypatch.setitem(sys.modules, "miniaudio", None)
+    census = Census()
+    assert census.look() is None
     assert census.look() is None

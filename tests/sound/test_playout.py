@@ -7,9 +7,10 @@ import random
 import numpy as np
 import pytest
 
+from palaver_engine.frames import Voice
 from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.opus import Encoder
-from palaver_engine.playout import Playout, Voice
+from palaver_engine.playout import Playout
 from sound.paths import FIRST_SEQUENCE, FRAME, Path, arrivals, encode_as, encoded, play
 from sound.voices import likeness, pitch, rms, tone
 

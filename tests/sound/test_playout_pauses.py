@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from palaver_engine import opus
+from palaver_engine.frames import Voice
 from palaver_engine.listening import Listening
 from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.opus import FRAME, Encoder
-from palaver_engine.playout import Playout, Voice
+from palaver_engine.playout import Playout
 from palaver_media.engine_messages import Receive
 from sound.paths import encode_as, encoded, play
 from sound.voices import likeness, pitch, rms, speech, tone

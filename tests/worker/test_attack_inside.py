@@ -6,22 +6,22 @@ import socket
 import ssl
 import tempfile
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import pytest
 from aiortc.rtcdtlstransport import generate_certificate
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from media.fuzz import RTCP, RTP, STUN, Mutations
-from media.inside import CERTIFICATE, Client, Inside, run
+from media.fuzz import REDUNDANT, RTCP, RTP, STUN, Mutations
+from media.inside import CERTIFICATE, Client, Inside, connected, hear, run
 from media_peer import audio, write_nack
-from palaver_media import rtp, stun
+from palaver_media import redundancy, rtp, stun
 from palaver_media.dtls import Certificate, DtlsSrtp, State
+from palaver_media.rtp import RtpPacket
 from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import (
     AddConsumer,
-    AddProducer,
     CloseConsumer,
     ConnectTransport,
     DtlsRole,
@@ -41,37 +41,26 @@ from palaver_worker.client_transport import CONNECT
 from world import CAPABILITIES, OPUS
 
 OTHER = {DtlsRole.CLIENT: DtlsRole.SERVER, DtlsRole.SERVER: DtlsRole.CLIENT}
+IDS = {4: 1, 3: 10}  # of extensions: a browser's and the router's
 
 
-Scenario: TypeAlias = Callable[[Inside, Callable[[], Client]], Awaitable[None]]
-
-
-def attack(scenario: Scenario) -> None:
-    """Run a scenario with clients that are closed at its end; nothing may be raised past the unit."""
+def attack(scenario: Callable[[Inside], Awaitable[None]]) -> None:
+    """Run a scenario; nothing may be raised past the unit."""
 
     async def whole(inside: Inside) -> None:
         problems: list[Any] = []
         inside.loop.set_exception_handler(lambda _, context: problems.append(context))
-        await scenario(inside, lambda: Client(inside))
+        await scenario(inside)
         assert not problems
 
     run(whole)
 
 
-def connect(inside: Inside, meet: Callable[[], Client], media: MediaKind = MediaKind.AUDIO) -> tuple[Client, Client]:
+def connect(inside: Inside, media: MediaKind = MediaKind.AUDIO) -> tuple[Client, Client]:
     """A speaker whose track 1 a listener hears as 11."""
-    speaker, listener = meet(), meet()
-    speaker.connect()
-    listener.connect()
-    talk(inside, speaker, listener, 1, media)
+    speaker, listener = connected(inside)
+    hear(inside, speaker, listener, 1, media, ids=IDS)
     return speaker, listener
-
-
-def talk(inside: Inside, speaker: Client, listener: Client, ssrc: int, media: MediaKind = MediaKind.AUDIO) -> None:
-    types = {111: 100} if media is MediaKind.AUDIO else {96: 101}
-    inside.sfu.apply(AddProducer(speaker.id, f"p{ssrc}", media, 48000, ssrc, types, {4: 1, 3: 10}))
-    inside.sfu.apply(AddConsumer(listener.id, f"c{ssrc}", f"p{ssrc}", ssrc + 10, "0", "someone", (1, 10)))
-    inside.sfu.apply(ResumeConsumer(f"c{ssrc}"))
 
 
 def protect(client: Client, packet: bytes) -> bytes | None:
@@ -85,8 +74,8 @@ def protect(client: Client, packet: bytes) -> bytes | None:
 @pytest.mark.parametrize("media", MediaKind)
 @pytest.mark.parametrize("count", [3_000, pytest.param(500_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_authentic_nonsense_costs_only_itself(media, count):
-    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
-        speaker, listener = connect(inside, meet, media)
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connect(inside, media)
         mutations = Mutations(4, RTP + RTCP)
         told = 0
         for each in range(count):
@@ -104,10 +93,47 @@ def test_authentic_nonsense_costs_only_itself(media, count):
                 speaker.check()
                 listener.check()
         assert told > count / 2
-        talk(inside, speaker, listener, 500)
+        hear(inside, speaker, listener, 500)
         speaker.send(speaker.dtls.protect_rtp(audio(500, 1).write()))
         assert 510 in {rtp.peek_ssrc(each) for each in listener.send()}
         assert not [each for each in inside.reports if isinstance(each, TransportFailed)]
+
+    attack(scenario)
+
+
+def frame_of(payload: bytes) -> list[bytes]:
+    """The frame in a payload with copies of earlier ones, if it is one."""
+    try:
+        return [redundancy.parse(111, 0, payload).primary]
+    except ValueError:
+        return []
+
+
+@pytest.mark.parametrize("takes", [(), (rtp.RED,)])
+@pytest.mark.parametrize("count", [3_000, pytest.param(500_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+def test_nonsense_in_place_of_copies_goes_to_nobody(takes, count):
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener, types={111: rtp.OPUS, 63: rtp.RED}, takes=takes)
+        times = 0
+        for number, mutant in enumerate(Mutations(14, REDUNDANT).take(count)):
+            payload = mutant[:1300]
+            packet = RtpPacket(63, number & 0xFFFF, 960 * number & 0xFFFF_FFFF, 1, payload)
+            speaker.send(speaker.dtls.protect_rtp(packet.write()))
+            datagrams = [each for each in listener.receive() if not rtp.is_rtcp(each)]
+            came = [rtp.parse(listener.dtls.unprotect_rtp(each)) for each in datagrams]
+            if takes:
+                heard = [redundancy.parse(rtp.OPUS, each.timestamp, each.payload).primary for each in came]
+            else:
+                heard = [each.payload for each in came]
+            assert heard == frame_of(payload)
+            times += len(heard)
+            if number % 100 == 99:
+                await inside.pass_time(1.1)
+                speaker.check()
+                listener.check()
+        assert times > count / 10
+        assert inside.port.dropped["ValueError"] == count - times
 
     attack(scenario)
 
@@ -119,8 +145,8 @@ def test_a_sender_that_renumbers_its_packets_does_not_get_one_number_used_twice(
     SRTP and we count the cycles of 16-bit numbers, each by itself; half a cycle forward is one of them backward.
     """
 
-    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
-        speaker, listener = connect(inside, meet)
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connect(inside)
         dice = random.Random(seed)
         anchors = [dice.randrange(65536) for _ in range(3)]
         anchors += [each + 0x8000 for each in anchors]
@@ -162,8 +188,8 @@ class OddCertificate(Certificate):
 @pytest.mark.parametrize("role", DtlsRole)
 @pytest.mark.parametrize(("at", "value"), [(4, 3), (4, 0), (4, 200), (7, 0x81)])
 def test_an_odd_certificate_is_known_by_its_fingerprint_and_not_parsed(role, at, value):
-    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
-        client, odd = meet(), OddCertificate(at, value)
+    async def scenario(inside: Inside) -> None:
+        client, odd = Client(inside), OddCertificate(at, value)
         client.dtls = DtlsSrtp(odd)
         inside.sfu.apply(ConnectTransport(client.id, OTHER[role], (Fingerprint("sha-256", odd.fingerprint),)))
         client.dtls.start(role, [Fingerprint("sha-256", CERTIFICATE.fingerprint)])
@@ -183,8 +209,8 @@ def test_an_odd_certificate_is_known_by_its_fingerprint_and_not_parsed(role, at,
 def test_nacks_do_not_make_the_unit_send_without_end():
     """A datagram of NACKs asks for thousands of packets: no more go out again than went out for the first time."""
 
-    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
-        speaker, listener = connect(inside, meet)
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connect(inside)
         listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
         everything = write_nack(11, range(1, 51)) * 50
         for first in (1, 11, 21):
@@ -199,9 +225,9 @@ def test_nacks_do_not_make_the_unit_send_without_end():
 
 @pytest.mark.parametrize("count", [5_000, pytest.param(500_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
 def test_whatever_a_stranger_sends_is_counted_and_dropped_and_nothing_is_kept(count):
-    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
-        speaker, listener = connect(inside, meet)
-        stranger = meet()
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connect(inside)
+        stranger = Client(inside)
         inside.sfu.close_transport(stranger.transport)  # of whom nothing is known any more
         tables = (inside.port.by_address, inside.port.by_ufrag, inside.sfu.transports)
         known = [dict(each) for each in tables]
@@ -217,9 +243,9 @@ def test_whatever_a_stranger_sends_is_counted_and_dropped_and_nothing_is_kept(co
 
 
 def test_clients_that_are_announced_and_never_come_are_forgotten_after_their_time():
-    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
+    async def scenario(inside: Inside) -> None:
         for _ in range(100):
-            meet().accept(DtlsRole.SERVER)
+            Client(inside).accept(DtlsRole.SERVER)
         assert not [each for each in inside.sfu.transports.values() if each.dtls.state is not State.NEW]
         await inside.pass_time(CONNECT - 2)  # a busy machine needs some of that for the meeting
         assert len(inside.sfu.transports) == len(inside.port.by_ufrag) == 100
@@ -232,8 +258,8 @@ def test_clients_that_are_announced_and_never_come_are_forgotten_after_their_tim
 
 
 def test_a_forged_or_replayed_packet_reaches_nobody():
-    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
-        speaker, listener = connect(inside, meet)
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connect(inside)
         genuine = speaker.dtls.protect_rtp(audio(1, 1).write())
         speaker.send(genuine)
         assert len(listener.send()) == 1
@@ -254,10 +280,8 @@ def test_a_forged_or_replayed_packet_reaches_nobody():
 def test_the_servers_own_names_give_every_consumer_a_new_ssrc(seed):
     """However tracks come and go: what a listener hears was never heard before, and nothing is refused."""
 
-    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
-        speaker, listener = meet(), meet()
-        speaker.connect()
-        listener.connect()
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connected(inside)
         dice = random.Random(seed)
 
         def carry_out(effect: Effect) -> None:
@@ -297,8 +321,8 @@ def test_the_servers_own_names_give_every_consumer_a_new_ssrc(seed):
 
 
 def test_a_consumer_made_anew_never_has_an_ssrc_of_before():
-    async def scenario(inside: Inside, meet: Callable[[], Client]) -> None:
-        speaker, listener = connect(inside, meet)
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connect(inside)
         heard = []
         for sequence in range(1, 6):
             inside.sfu.apply(CloseConsumer("c1"))

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from media.fuzz import RTCP, RTP, STUN, Mutations
-from palaver_media import rtcp, rtp, stun
+from media.fuzz import REDUNDANT, RTCP, RTP, STUN, Mutations
+from palaver_media import redundancy, rtcp, rtp, stun
 from palaver_media.dtls import HELD, Certificate, DtlsSrtp, State
 from palaver_media.keyframes import starts_h264_keyframe, starts_vp8_keyframe
 from palaver_media.rtcp import Reception
-from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID
+from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, OPUS, RED
 from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import DtlsRole, Fingerprint
 from palaver_worker.packet import Packet
@@ -117,6 +117,28 @@ def test_rtp_extensions(count):
             assert sum(len(each) for each in elements.values()) <= len(block)
 
     assert 0 < accepted(read, blocks, count) < count
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_redundancy(count):
+    def read(payload: bytes) -> None:
+        found = redundancy.parse(111, 48_000, payload)
+        assert payload.endswith(found.primary)
+        assert len(found.copies) <= redundancy.MOST
+        assert 0 < len(found.primary) < len(payload) - sum(len(copy) for _, copy in found.copies)
+        assert redundancy.parse(111, 48_000, redundancy.write(111, 48_000, found.primary, found.copies)) == found
+
+    assert 0 < accepted(read, REDUNDANT, count) < count
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_redundancy_in_the_worker(count):
+    def read(payload: bytes) -> None:
+        renumbered, start = redundancy.renumber(payload, {111: OPUS, 63: RED}, OPUS)
+        assert (len(renumbered), renumbered[start:]) == (len(payload), payload[start:])
+        assert redundancy.parse(OPUS, 48_000, renumbered) == redundancy.parse(111, 48_000, payload)
+
+    assert 0 < accepted(read, REDUNDANT, count) < count
 
 
 @pytest.mark.parametrize("count", SIZES)

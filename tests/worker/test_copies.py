@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
-from media.inside import Client, Inside, run
+from media.inside import Client, Inside, connected, hear, run
 from palaver_media import redundancy, rtcp, rtp
 from palaver_media.rtcp import Reception
 from palaver_media.rtp import AUDIO_LEVEL, OPUS, RED, RtpPacket
@@ -110,12 +110,8 @@ def test_who_can_send_copies_is_told_what_the_middle_listener_loses(types, losse
 
 def test_what_a_listener_misses_is_of_the_whole_way():
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
-        inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48_000, 1, TYPES, {}))
-        inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", ()))
-        inside.sfu.apply(ResumeConsumer("c"))
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener, types=TYPES)
         for sequence in (1, 2, 4, 5):  # 3 is lost before it comes to us
             speaker.send(speaker.dtls.protect_rtp(RtpPacket(111, sequence, 960, 1, b"x").write()))
         speaker.receive()

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.fuzz import RTP, Mutations
-from media.inside import Client, Inside, run
+from media.inside import Inside, connected, run
 from palaver_media import rtp
 from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, RtpPacket, write_send_time
 from palaver_media.worker_messages import AddConsumer, AddProducer, MediaKind, ResumeConsumer
@@ -84,9 +84,7 @@ def test_what_is_sent_again_is_byte_for_byte_what_it_was():
     """Else one place of the key stream would hide two texts. The time of sending is the first one's, too."""
 
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
+        speaker, listener = connected(inside)
         inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48000, 1, {111: 100}, {2: 4, 3: 10, 20: 10}))
         inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", (1, 4, 10)))
         inside.sfu.apply(ResumeConsumer("c"))

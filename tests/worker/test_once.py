@@ -5,14 +5,13 @@ from itertools import count
 
 import pytest
 
-from media.inside import Client, Inside, run
+from media.inside import Inside, connected, hear, run
 from media_peer import write_nack
 from palaver_media import redundancy, rtp
 from palaver_media.rtp import AUDIO_LEVEL, RtpPacket
 from palaver_media.srtp import TRAILER
 from palaver_media.worker_messages import (
     AddConsumer,
-    AddProducer,
     CloseConsumers,
     MediaKind,
     ResumeConsumer,
@@ -26,13 +25,10 @@ class Call:
     """Somebody speaks to another one, who takes down what he hears under which number."""
 
     def __init__(self, inside: Inside, media: MediaKind = MediaKind.AUDIO) -> None:
-        self.inside, self.speaker, self.listener = inside, Client(inside), Client(inside)
-        self.speaker.connect()
-        self.listener.connect()
+        self.inside = inside
+        self.speaker, self.listener = connected(inside)
         extensions = {3: AUDIO_LEVEL, 20: AUDIO_LEVEL}
-        inside.sfu.apply(AddProducer(self.speaker.id, "p", media, 48000, 1, {111: 100, 63: 105}, extensions))
-        inside.sfu.apply(AddConsumer(self.listener.id, "c", "p", 11, "0", "someone", (AUDIO_LEVEL,)))
-        inside.sfu.apply(ResumeConsumer("c"))
+        hear(inside, self.speaker, self.listener, media=media, types={111: 100, 63: 105}, ids=extensions)
         self.heard: dict[int, bytes] = {}
 
     def hear(self, datagrams: list[bytes]) -> list[bytes]:
@@ -104,7 +100,7 @@ def test_the_same_element_twice_goes_on_twice():
         block = bytes([3, 1, 0x85, 20, 1, 0x86, 3, 1, 0x87, 0, 0, 0])
         (datagram,) = call.say(struct.pack("!BBHIIHH", 0x90, 111, 5, 0, 1, 0x1000, len(block) // 4) + block + b"sound")
         bodies.append(call.listener.dtls.unprotect_rtp(datagram)[12:])
-        assert inside.sfu.producers["p"].level == -7
+        assert inside.sfu.producers["p1"].level == -7
 
     run(scenario)
     assert bodies[0] == bodies[1]
@@ -114,13 +110,13 @@ def test_the_same_element_twice_goes_on_twice():
 def test_a_track_is_told_once_that_all_its_listeners_have_gone(monkeypatch):
     async def scenario(inside: Inside) -> None:
         call = Call(inside)
-        for number in range(40):
-            inside.sfu.apply(AddConsumer(call.listener.id, f"c{number}", "p", 100 + number, "0", "someone", ()))
+        for number in range(2, 42):
+            inside.sfu.apply(AddConsumer(call.listener.id, f"c{number}", "p1", 100 + number, "0", "someone", ()))
             inside.sfu.apply(ResumeConsumer(f"c{number}"))
         calls = count()
         regroup = Producer.regroup
         monkeypatch.setattr(Producer, "regroup", lambda self: (next(calls), regroup(self)))
-        inside.sfu.apply(CloseConsumers("p"))
+        inside.sfu.apply(CloseConsumers("p1"))
         monkeypatch.undo()
         assert next(calls) == 1
         assert not inside.sfu.consumers

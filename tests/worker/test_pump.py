@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from media.inside import Client, Inside, run
+from media.inside import Client, Inside, connected, hear, run
 from media_peer import audio
 from palaver_media import redundancy, rtp
 from palaver_media.rtp import OPUS, RED, RtpPacket
@@ -30,12 +30,8 @@ TYPES = {111: 100, 9: 9, 63: RED}
 
 def conversation(inside: Inside, takes: tuple[int, ...] = ()) -> tuple[Client, Client]:
     """Somebody who speaks, and somebody who hears him, and may take copies of earlier frames."""
-    speaker, listener = Client(inside), Client(inside)
-    speaker.connect()
-    listener.connect()
-    inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48000, 1, TYPES, IDS))
-    inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", (1, 4, 10), None, takes))
-    inside.sfu.apply(ResumeConsumer("c"))
+    speaker, listener = connected(inside)
+    hear(inside, speaker, listener, types=TYPES, ids=IDS, takes=takes)
     return speaker, listener
 
 
@@ -80,7 +76,7 @@ def test_listeners_and_statistics_see_no_difference(said, first, takes):
             with suppress(SrtpError):  # the speaker's own guard: it said this before, or long ago
                 speaker.send(speaker.dtls.protect_rtp(packet.write()))
             got += [each.write() for each in heard(listener, listener.send())]
-        producer = inside.sfu.producers["p"]
+        producer = inside.sfu.producers["p1"]
         counted = producer.reception
         seen.append((got, counted.received, counted.highest, counted.expected, producer.octets, producer.level))
 
@@ -102,7 +98,7 @@ def test_copies_go_to_those_who_take_them_and_the_frame_alone_to_others(takes):
             assert read.copies == ((0, b"first"), (960, b"before"))
         else:
             assert (came.payload_type, came.payload) == (OPUS, b"now")
-        assert inside.sfu.consumers["c"].leg.octets == len(came.payload)
+        assert inside.sfu.consumers["c1"].leg.octets == len(came.payload)
 
     run(scenario)
 
@@ -161,9 +157,7 @@ def test_no_block_of_extensions_is_too_long_for_either_core(said):
 
 def test_each_of_many_tracks_is_found():
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
+        speaker, listener = connected(inside)
         ssrcs = random.Random(4).sample(range(1, 1 << 32), 40)
         for number, ssrc in enumerate(ssrcs):
             inside.sfu.apply(AddProducer(speaker.id, f"p{number}", MediaKind.AUDIO, 48000, ssrc, {111: 100}, IDS))

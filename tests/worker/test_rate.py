@@ -4,21 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from media.inside import Client, Inside, run
+from media.inside import Client, Inside, connected, hear, run
 from media_peer import audio, write_nack
 from palaver_media import rtp
-from palaver_media.worker_messages import AddConsumer, AddProducer, MediaKind, ResumeConsumer
+from palaver_media.worker_messages import MediaKind
 from palaver_worker.client_transport import RTCP_RATE, RTP_RATE
 from palaver_worker.fanout import RATE
 from palaver_worker.rate import Rate
 
 FAR_TOO_MANY = 3  # times what is let through
-
-
-def listen(inside: Inside, speaker: Client, listener: Client, ssrc: int, media: MediaKind = MediaKind.AUDIO) -> None:
-    inside.sfu.apply(AddProducer(speaker.id, f"p{ssrc}", media, 48000, ssrc, {111: 100}, {}))
-    inside.sfu.apply(AddConsumer(listener.id, f"c{ssrc}", f"p{ssrc}", ssrc + 10, "0", "someone", ()))
-    inside.sfu.apply(ResumeConsumer(f"c{ssrc}"))
 
 
 def flood(inside: Inside, speaker: Client, listener: Client, ssrc: int, numbers: range) -> tuple[int, float]:
@@ -34,10 +28,8 @@ def flood(inside: Inside, speaker: Client, listener: Client, ssrc: int, numbers:
 @pytest.mark.parametrize(("media", "rate"), [(MediaKind.AUDIO, RATE), (MediaKind.VIDEO, RTP_RATE)])
 def test_what_a_track_sends_beyond_its_rate_is_dropped_and_counted(media: MediaKind, rate: int):
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
-        listen(inside, speaker, listener, 1, media)
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener, 1, media, types={111: 100})
         total = FAR_TOO_MANY * rate
         heard, seconds = flood(inside, speaker, listener, 1, range(total))
         assert rate <= heard <= rate * (1 + seconds) + 1
@@ -51,12 +43,10 @@ def test_what_a_track_sends_beyond_its_rate_is_dropped_and_counted(media: MediaK
 
 def test_another_voice_and_another_client_lose_nothing_by_it():
     async def scenario(inside: Inside) -> None:
-        speaker, listener, other = Client(inside), Client(inside), Client(inside)
-        for each in (speaker, listener, other):
-            each.connect()
-        listen(inside, speaker, listener, 1)
-        listen(inside, speaker, listener, 2)
-        listen(inside, other, listener, 3)
+        speaker, listener, other = connected(inside, 3)
+        hear(inside, speaker, listener, 1)
+        hear(inside, speaker, listener, 2)
+        hear(inside, other, listener, 3)
         flood(inside, speaker, listener, 1, range(FAR_TOO_MANY * RATE))
         assert flood(inside, speaker, listener, 2, range(100))[0] == 100
         assert flood(inside, other, listener, 3, range(100))[0] == 100
@@ -66,10 +56,8 @@ def test_another_voice_and_another_client_lose_nothing_by_it():
 
 def test_strangers_use_up_nobodys_share():
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
-        listen(inside, speaker, listener, 1)
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener, 1)
         for number in range(FAR_TOO_MANY * RATE):  # from his address, with his SSRC, under other keys
             speaker.send(listener.dtls.protect_rtp(audio(1, number).write()))
         assert inside.port.dropped["SrtpError"] == FAR_TOO_MANY * RATE
@@ -80,9 +68,7 @@ def test_strangers_use_up_nobodys_share():
 
 def test_reports_beyond_their_rate_are_not_looked_at():
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
+        (listener,) = connected(inside, 1)
         began = inside.loop.time()
         for _ in range(FAR_TOO_MANY * RTCP_RATE):
             listener.send(listener.dtls.protect_rtcp(write_nack(11, [1])))

@@ -3,14 +3,12 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from media.inside import Client, Inside, run
+from media.inside import Client, Inside, connected, hear, run
 from media_peer import audio, video, write_nack
 from palaver_media import rtcp, rtp
 from palaver_media.rtcp import KeyframeRequest
 from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import (
-    AddConsumer,
-    AddProducer,
     DtlsRole,
     MediaKind,
     PauseConsumer,
@@ -87,12 +85,8 @@ def test_an_address_taken_over_by_another_transport_stays_his():
 
 def test_what_cannot_be_protected_or_sent_is_not_sent():
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
-        inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48000, 1, {111: 100}, {}))
-        inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", ()))
-        inside.sfu.apply(ResumeConsumer("c"))
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener)
         longest = audio(1, 1, bytes(1300))  # its extensions make it too long for the sender; cut out, it would fit
         speaker.send(speaker.dtls.protect_rtp(longest.write()))
         assert len(listener.send()) == 1
@@ -109,12 +103,8 @@ def test_what_cannot_be_protected_or_sent_is_not_sent():
 
 def test_one_sender_is_not_asked_for_keyframes_all_the_time():
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
-        inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.VIDEO, 90000, 1, {96: 101}, {}))
-        inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", ()))
-        inside.sfu.apply(ResumeConsumer("c"))
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener, media=MediaKind.VIDEO)
 
         async def asked(seconds: float) -> int:
             await inside.pass_time(seconds)
@@ -128,7 +118,7 @@ def test_one_sender_is_not_asked_for_keyframes_all_the_time():
             listener.send(listener.dtls.protect_rtcp(rtcp.write_pli(1, 11)))
             assert await asked(KEYFRAME_THROTTLE - 0.1) == 0
             assert await asked(0.1) == 1
-        inside.sfu.apply(PauseConsumer("c"))
+        inside.sfu.apply(PauseConsumer("c1"))
         assert await asked(KEYFRAME_PATIENCE) == 0  # nobody would see it
         assert await asked(10) == 0
 
@@ -154,12 +144,8 @@ def test_a_number_never_stands_for_two_packets(steps, first):
     """Pauses, gaps, reordering and resends in any order: each number on the wire has one ciphertext."""
 
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
-        inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48000, 1, {111: 100}, {4: 1, 3: 10}))
-        inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", (1, 10)))
-        inside.sfu.apply(ResumeConsumer("c"))
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener, ids={4: 1, 3: 10})
         sent: dict[int, bytes] = {}
         position = highest = first
         for step, value in steps:
@@ -171,9 +157,9 @@ def test_a_number_never_stands_for_two_packets(steps, first):
                 nack = write_nack(11, [(highest - each) & 0xFFFF for each in range(value, -1, -1)])
                 heard = listener.send(listener.dtls.protect_rtcp(nack))
             if step in ("pause", "break"):
-                inside.sfu.apply(PauseConsumer("c"))
+                inside.sfu.apply(PauseConsumer("c1"))
             if step in ("resume", "break"):
-                inside.sfu.apply(ResumeConsumer("c"))
+                inside.sfu.apply(ResumeConsumer("c1"))
             for datagram in heard:
                 sequence = int.from_bytes(datagram[2:4], "big")
                 assert sent.setdefault(sequence, datagram) == datagram
@@ -196,16 +182,12 @@ def test_a_number_never_stands_for_two_packets(steps, first):
 
 def test_numbers_are_gapless_over_pauses_and_keep_the_senders_gaps_over_the_wrap():
     async def scenario(inside: Inside) -> None:
-        speaker, listener = Client(inside), Client(inside)
-        speaker.connect()
-        listener.connect()
-        inside.sfu.apply(AddProducer(speaker.id, "p", MediaKind.AUDIO, 48000, 1, {111: 100}, {}))
-        inside.sfu.apply(AddConsumer(listener.id, "c", "p", 11, "0", "someone", ()))
-        inside.sfu.apply(ResumeConsumer("c"))
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener)
         heard = []
         for position in [*range(65000, 65700), *range(95000, 95100), *range(125000, 125100)]:
             if position in (65100, 65200):
-                inside.sfu.apply(PauseConsumer("c") if position == 65100 else ResumeConsumer("c"))
+                inside.sfu.apply(PauseConsumer("c1") if position == 65100 else ResumeConsumer("c1"))
             inside.loop.ahead += 0.02
             speaker.send(speaker.dtls.protect_rtp(audio(1, position).write()))
             heard += [rtp.parse(listener.dtls.unprotect_rtp(each)).sequence for each in listener.send()]

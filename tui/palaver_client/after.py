@@ -134,10 +134,6 @@ def _nothing_rings(state: ClientState) -> ClientState:
     return evolve(state, incoming=(), outgoing=None)
 
 
-def _is_of(room: RoomView, event: OlderRead) -> bool:
-    return room.room_id == event.room_id
-
-
 def _with_invited(room: RoomView, event: Invited) -> RoomView:
     is_it = room.room_id == event.room.room_id
     return evolve(room, invited_user_ids=event.room.invited_user_ids) if is_it else room

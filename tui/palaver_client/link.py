@@ -8,21 +8,22 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar, assert_never, cast
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar, assert_never, cast
 
 import trio
 from attrs import define, field
 from trio_websocket import HandshakeError
 
 from palaver_protocol import engineio, socketio, text
-from palaver_protocol.converter import read_ack, read_notice, write_request
+from palaver_protocol.converter import read_notice, write_request
 from palaver_protocol.engineio import ClientHeartbeat, RemoteProtocolError
 from palaver_protocol.notices import AnyNotice
 from palaver_protocol.requests import AnyRequest
-from palaver_protocol.table import ROW_OF, Ack, Code, Refusal, Request, refusal
+from palaver_protocol.table import ROW_OF, Ack, Refusal, Request
 
 from .carriers import Carrier, Opening
 from .errors import Disconnected, LinkLost, LinkRefused, Unanswered
+from .question import Question
 from .upgrade import CONNECT, not_upgraded
 from .url import ServerUrl
 
@@ -53,7 +54,7 @@ class Link:
     on_welcome: Callable[[dict[str, Any]], None] = lambda welcome: None
     is_open: bool = False
     _socketio: socketio.ClientLink = field(factory=socketio.ClientLink)
-    _asked: dict[int, _Asked[Any]] = field(factory=lambda: dict[int, _Asked[Any]]())
+    _asked: dict[int, Question[Any]] = field(factory=lambda: dict[int, Question[Any]]())
     _scope: trio.CancelScope = field(factory=trio.CancelScope)
     _failure: LinkLost | None = None
     _is_sending: bool = False
@@ -99,7 +100,7 @@ class Link:
         """
         row = ROW_OF[type(asked)]
         number, messages = self._socketio.ask(row.event, write_request(cast(AnyRequest, asked)))
-        waiting = _Asked(cast(type[A], row.ack), then)
+        waiting = Question(cast(type[A], row.ack), then)
         self._send(messages)
         self._asked[number] = waiting
         with trio.move_on_after(ANSWER) as patience:
@@ -194,16 +195,7 @@ class Link:
         waiting = self._asked.pop(event.ack_id, None)
         if waiting is None:
             raise RemoteProtocolError("an answer to nothing")
-        try:
-            waiting.answer = read_ack(event.arguments[0] if event.arguments else None, waiting.kind)
-        except Refusal as no:
-            waiting.answer = no
-        except ValueError as why:
-            waiting.answer = refusal(Code.INTERNAL, f"the server's answer makes no sense: {why}")
-        else:
-            if waiting.then is not None:
-                waiting.then(waiting.answer)
-        waiting.done.set()
+        waiting.settle(event.arguments[0] if event.arguments else None)
 
     async def _say_goodbye(self, carrier: Carrier) -> None:
         """Tell the server that we go on purpose, unless a half-sent frame makes that impossible."""
@@ -250,16 +242,6 @@ class Link:
             self._failure = LinkLost("the connection was closed")
         for waiting in self._asked.values():
             waiting.done.set()
-
-
-@define(eq=False)
-class _Asked(Generic[A]):
-    """A request that waits for its answer."""
-
-    kind: type[A]
-    then: Callable[[A], None] | None
-    done: trio.Event = field(factory=trio.Event)
-    answer: A | Refusal | None = None
 
 
 def _wrap(message: str | bytes) -> str | bytes:

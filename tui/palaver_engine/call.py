@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from functools import partial
 from typing import Final
 
-from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtcpSrPacket
 from attrs import define, field
 
-from palaver_media import rtcp
 from palaver_media.engine_messages import (
     Levels,
     NameTrack,
@@ -28,12 +25,12 @@ from palaver_media.sound_settings import Encoding
 
 from . import opus
 from .echo_test import EchoTest
+from .feedback import Feedback
 from .listening import Listening
 from .microphone import Microphone
 from .mixer import Samples
 from .rates import LOW_LATENCY
 from .recording import Recording
-from .sender import ntp_at
 from .sound import Sound
 from .sources import PcmSource
 from .specs import Kind
@@ -41,14 +38,13 @@ from .studio import Studio
 from .transport import Transport
 
 LEVEL_STEP: Final = 1.0  # dB: a smaller change is not told
-REPORTS: Final = 31  # report blocks in one RTCP packet
 
 
 @define(eq=False)
 class Call:
-    """A call. `_on_rtcp` belongs to the receive thread, `_on_said` and `_transmit` to the source's sound thread.
+    """A call. `_on_said` and `_transmit` belong to the sound thread of the source.
 
-    All else belongs to the loop.
+    What comes in the receive thread goes to `listening` and `feedback`. All else belongs to the loop.
     """
 
     name: str
@@ -56,14 +52,13 @@ class Call:
     microphone: Microphone
     listening: Listening
     pcm: PcmSource = field(factory=PcmSource)
+    feedback: Feedback = field(init=False)
     _sound: Sound = field(init=False)
     _is_muted: bool = False
     _recording: Recording | None = None
     _echo_test: EchoTest | None = None
     _takes_pcm: bool = False
     _transports: dict[str, Transport] = field(factory=dict)
-    _ssrc: int = field(factory=lambda: secrets.randbits(32))  # of our receiver reports
-    _rtt: float | None = None  # s, as the server's reports show it
     _told_levels: dict[str, float] = field(factory=dict)
     _told_bytes: int = 0
     _dropped: Counter[str] = field(factory=Counter)  # what came in vain, by reason; the receive thread counts
@@ -72,6 +67,7 @@ class Call:
         studio, talk, hear = self.studio, self.microphone.talk, self.listening.hear
         self._is_muted = self.microphone.is_muted
         self.microphone.tap = self._on_said
+        self.feedback = Feedback(self.microphone, self.listening, self._transports)
         played = self.microphone.far_end.put
         self._sound = Sound(self.name, self.pcm, talk, hear, played, studio.ticker, studio.post, studio.loop)
 
@@ -194,7 +190,7 @@ class Call:
             on_connected=lambda: self.studio.report(TransportConnected(self.name, name)),
             on_failed=lambda reason: self.studio.report(TransportFailed(self.name, name, reason)),
             on_rtp=partial(self.listening.on_rtp, name),
-            on_rtcp=partial(self._on_rtcp, name),
+            on_rtcp=partial(self.feedback.on_rtcp, name),
             dropped=self._dropped,
         )
 
@@ -206,57 +202,14 @@ class Call:
             self.listening.forget(name)
             transport.close()
 
-    def _on_rtcp(self, transport: str, data: bytes, now: float) -> None:
-        for packet in rtcp.parse(data):
-            match packet:
-                case RtcpSrPacket(ssrc=ssrc, sender_info=info, reports=reports):
-                    consumer = self.listening.routes.get((transport, ssrc))
-                    if consumer is not None:
-                        consumer.note_sender_report(info.ntp_timestamp, now)
-                    self._measure(reports, now)
-                case RtcpRrPacket(reports=reports):
-                    self._measure(reports, now)
-                case rtcp.Remb(bitrate=bitrate, ssrcs=ssrcs):
-                    if (sender := self.microphone.sender) is not None and sender.stream[1] in ssrcs:
-                        sender.limit(bitrate)
-                case _:
-                    continue
-
-    def _measure(self, reports: list[RtcpReceiverInfo], now: float) -> None:
-        for report in reports:
-            rtt = rtcp.round_trip(report, ntp_at(now))
-            if rtt is not None:
-                self._rtt = rtt
-            sender = self.microphone.sender
-            if sender is not None and sender.stream[1] == report.ssrc:
-                sender.hear(report, rtt)
-
     # What is told
-
-    def send_reports(self, now: float) -> None:
-        """RTCP, once a second: what was sent, and how the voices arrive."""
-        sender = self.microphone.sender
-        if sender is not None and (report := sender.report(now)):
-            self._transports[sender.stream[0]].send_rtcp(report)
-        blocks: dict[str, list[RtcpReceiverInfo]] = {}
-        for consumer in self.listening.consumers.values():
-            block = consumer.report(now)
-            if block is not None:
-                blocks.setdefault(consumer.command.transport, []).append(block)
-        for name, reports in blocks.items():
-            transport = self._transports.get(name)
-            for start in range(0, len(reports), REPORTS):
-                if transport is not None:
-                    transport.send_rtcp(rtcp.write_receiver_report(self._ssrc, reports[start : start + REPORTS]))
 
     def stats(self, seconds: float) -> Stats:
         """What happened since the last call, `seconds` ago."""
         sender = self.microphone.sender
         sent = 0 if sender is None else sender.sent_bytes
         out, self._told_bytes = max(0, sent - self._told_bytes), sent
-        rtt = self._rtt
-        if rtt is None:
-            rtt = min((each.rtt for each in self._transports.values() if each.rtt is not None), default=None)
+        rtt = self.feedback.rtt
         way = None if rtt is None else self._way(rtt)
         consumers = {name: consumer.stats(seconds, way) for name, consumer in self.listening.consumers.items()}
         return Stats(

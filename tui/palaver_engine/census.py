@@ -6,15 +6,18 @@ look), and PortAudio starts anew only when there is a reason. Where miniaudio is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from palaver_media.engine_messages import Side
 
-from .backends import Backend, Found
+from .backends import Found
 from .miniaudio_backend import Miniaudio
 from .specs import SoundError
+
+Seen: TypeAlias = Mapping[Side, Sequence[Found]]  # what a look finds
 
 
 @frozen
@@ -31,28 +34,26 @@ class Change:
 
 @define(eq=False)
 class Census:
-    """Compares the devices with those of the last look."""
+    """Compares the devices of this machine with those of the last look."""
 
-    _library: Backend
-    _known: dict[Side, Sequence[Found]] | None = None
-
-    @classmethod
-    def of_system(cls) -> Census:
-        """A census of this machine's devices."""
-        return cls(Miniaudio())
+    _library: Miniaudio = field(factory=Miniaudio)
+    _known: Seen | None = None
 
     def look(self) -> Change | None:
         """What has changed; None if nothing has, or if this is the first look. It may hang with the sound server."""
         try:
-            found: dict[Side, Sequence[Found]] = {side: self._library.find_all(side) for side in Side}
+            found: Seen = {side: self._library.find_all(side) for side in Side}
         except SoundError:
             return None
         known, self._known = self._known, found
-        if known is None:
-            return None
-        moved = {each for side in Side for each in _who(found[side]) ^ _who(known[side])}
-        defaults = frozenset(side for side in Side if _default(known[side]) != _default(found[side]))
-        return Change(tuple(sorted(moved)), defaults) if moved or defaults else None
+        return None if known is None else compare(known, found)
+
+
+def compare(before: Seen, after: Seen) -> Change | None:
+    """What has changed between two looks; None if nothing has."""
+    moved = {each for side in Side for each in _who(after[side]) ^ _who(before[side])}
+    defaults = frozenset(side for side in Side if _default(before[side]) != _default(after[side]))
+    return Change(tuple(sorted(moved)), defaults) if moved or defaults else None
 
 
 def _who(found: Sequence[Found]) -> set[str]:

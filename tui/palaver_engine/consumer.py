@@ -12,8 +12,10 @@ from palaver_media.engine_messages import ConsumerStats, Receive
 from palaver_media.rtcp import Reception
 from palaver_media.rtp import RtpPacket
 
+from .frames import Voice
 from .mixer import RATE, Meter, Samples
-from .playout import Playout, Tally, Voice
+from .playout import Playout
+from .tally import Tally
 
 if TYPE_CHECKING:
     from aiortc.rtp import RtcpReceiverInfo

@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from attrs import frozen
+
 from palaver_media.engine_messages import Device, Devices, Side
 
 from .backends import Backend, Found
@@ -22,6 +24,14 @@ _BACKENDS: Final[dict[str, Backend]] = {each.name: each for each in (PortAudio()
 _NO_DEVICE: Final = "connect one, or start the sound server (PipeWire or PulseAudio)"
 
 
+@frozen
+class Listing:
+    """A library's devices of one side, and whether it may have some that the libraries before it have not."""
+
+    found: Sequence[Found]
+    sees_more: bool
+
+
 def list_devices() -> Devices:
     """What there is, under names that `find` takes."""
     try:
@@ -30,7 +40,13 @@ def list_devices() -> Devices:
         return none(why)
     if not inputs and not outputs:
         return none(SoundError("there is no sound device", _NO_DEVICE))
-    return Devices(_tell(inputs), _tell(outputs), "")
+    return Devices(tell(inputs), tell(outputs), "")
+
+
+def tell(found: Sequence[Found]) -> tuple[Device, ...]:
+    """The devices of one side as they are told: one default, that of the earlier library."""
+    default = next((each for each in found if each.is_default), None)
+    return tuple(Device(each.name, each is default, each.backend.name) for each in found)
 
 
 def none(why: SoundError) -> Devices:
@@ -48,22 +64,29 @@ def find(name: str, side: Side) -> Found:
 
 
 def find_all(side: Side) -> list[Found]:
-    """The devices of all libraries, without those that an earlier library has under the same name.
+    """The devices of all libraries, as `merge` has them.
 
     Raises:
         SoundError: there is none, and the first library says why.
     """
+    return merge([_ask(backend, side) for backend in backends()])
+
+
+def merge(said: Sequence[Listing | SoundError]) -> list[Found]:
+    """The devices of several libraries, without those that an earlier one has under the same name.
+
+    Raises:
+        SoundError: there is none, and the first library that does not work says why.
+    """
     found: list[Found] = []
     refusal: SoundError | None = None
-    for backend in backends():
-        try:
-            more = backend.find_all(side)
-        except SoundError as why:
-            refusal = refusal or why
+    for each in said:
+        if isinstance(each, SoundError):
+            refusal = refusal or each
             continue
-        known = {each.name for each in found}
-        if not found or backend.sees_more:
-            found += [each for each in more if each.name not in known]
+        known = {device.name for device in found}
+        if not found or each.sees_more:
+            found += [device for device in each.found if device.name not in known]
     if refusal is not None and not found:
         raise refusal
     return found
@@ -118,9 +141,12 @@ def backends() -> list[Backend]:
     return [_BACKENDS[wanted]]
 
 
-def _tell(found: Sequence[Found]) -> tuple[Device, ...]:
-    default = next((each for each in found if each.is_default), None)
-    return tuple(Device(each.name, each is default, each.backend.name) for each in found)
+def _ask(backend: Backend, side: Side) -> Listing | SoundError:
+    try:
+        found = backend.find_all(side)
+    except SoundError as why:
+        return why
+    return Listing(found, backend.sees_more)
 
 
 def _names(found: Sequence[Found]) -> str:

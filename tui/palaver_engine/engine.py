@@ -96,7 +96,7 @@ class Engine:
 
     studio: Studio
     calls: dict[str, Call] = field(factory=dict)
-    _census: Census = field(factory=Census.of_system)
+    _census: Census = field(factory=Census)
     _tests: set[asyncio.Task[None]] = field(factory=set)
     _told_stats: float = field(factory=time.monotonic)
 
@@ -121,7 +121,7 @@ class Engine:
         now = time.monotonic()
         seconds, self._told_stats = now - self._told_stats, now
         for call in self.calls.values():
-            call.send_reports(now)
+            call.feedback.send_reports(now)
             self.studio.report(call.stats(seconds))
 
     def check_devices(self) -> None:
@@ -129,7 +129,7 @@ class Engine:
         self.studio.control(partial(_check_devices, tuple(self.calls.values())))
 
     def follow_devices(self) -> None:
-        """See what has changed among the devices."""
+        """See what has changed among the devices; first when one was opened, so that nothing after that is missed."""
         self.studio.control(partial(_follow_devices, self._census, tuple(self.calls.values())))
 
     def close(self) -> None:
@@ -147,12 +147,15 @@ class Engine:
             case OpenCall():
                 self._close(command.call)
                 self.calls[command.call] = Call.open(command, self.studio)
+                self.follow_devices()
             case CloseCall():
                 self._close(command.call)
             case SetSource():
                 self.calls[command.call].use(Side.SOURCE, command.source)
+                self.follow_devices()
             case SetSink():
                 self.calls[command.call].use(Side.SINK, command.sink)
+                self.follow_devices()
             case SetMuted():
                 self.calls[command.call].set_muted(is_muted=command.is_muted)
             case SetCapture():

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from .frames import Frame, Voice, has_inband_copy
 from .mixer import BLOCK, RATE, Samples, level
@@ -21,8 +21,7 @@ from .schedule import MARGIN, PATIENCE, TICK, Schedule
 from .sequence import Sequence
 from .stream import HISTORY, REACH, Stream
 from .stretch import SEAM
-
-__all__ = ["Playout", "Tally", "Voice"]
+from .tally import Tally
 
 START: Final = 0.020  # s a first packet waits, before anything is known about its path
 QUIET: Final = -50.0  # dBFS: below it any piece may be left out or repeated unheard
@@ -34,25 +33,6 @@ HASTE: Final = ((0.2, 0.02, 0.3), (0.1, 0.04, 0.4), (PATIENCE, 0.06, 0.5))  # ab
 UNQUIET: Final = 1.5 * TICK  # s of excess: below it only silence is cut
 LEISURE: Final = 0.1  # s between pieces, where there is no haste
 TOO_LITTLE: Final = TICK  # s that are lacking: above it any place will do
-
-
-@frozen
-class Tally:
-    """What happened to one voice since it began.
-
-    `lost` counts the packets that never came and `late` what came in vain; `recovered` the frames that were played from
-    a copy, `stretched` how often a piece was left out or played twice.
-    """
-
-    received: int = 0
-    lost: int = 0
-    late: int = 0
-    played: int = 0
-    blocks: int = 0
-    concealed: int = 0
-    delay: float = 0.0  # s a packet waits here, lately
-    recovered: int = 0
-    stretched: int = 0
 
 
 @define

@@ -3,7 +3,7 @@
 A pure machine. What a path loses is mended by in-band FEC as long as that is enough, and by copies of earlier frames
 (RFC 2198) beyond, the farther back the longer the rows are that losses come in. Copies may cost as much again as the
 voice: losses are mostly the path's own, and no fewer when less is sent. But where a queue grows with them, or more is
-lost than copies mend, all that is sent is cut with each report, voice and copies alike.
+lost than copies mend, there are no copies until all of it has its place again, and what is sent is cut with each report.
 
 A receiver report has no word for rows, but they show: lost by chance, the losses of a second vary as those of so many
 throws do, and in rows they vary more.
@@ -116,6 +116,8 @@ class Rates:
 
     def report(self, heard: Heard) -> None:
         """Take a report."""
+        if heard.round_trip is not None:
+            self._least.append(heard.round_trip)
         if heard.expected < FEWEST:
             return
         self._heard.append(heard)
@@ -159,7 +161,8 @@ class Rates:
         """How to send now."""
         most, frame = self._budget, self.encoding.frame_ms
         mending = (IN_ROWS if self._are_rows else BY_CHANCE)[self._step] if self.has_red else BY_CHANCE[0]
-        copies = min(mending.copies, most // LEAST - 1)
+        is_congested = self._most < self.encoding.bitrate * WITH_COPIES
+        copies = 0 if is_congested else min(mending.copies, most // LEAST - 1)
         if copies < 1:
             has_fec = self._is_lossy or frame > LOW_LATENCY
             return Plan(min(most, self.encoding.bitrate), self._declared if has_fec else 0)
@@ -176,13 +179,11 @@ class Rates:
         return max(LEAST, int(most))
 
     def _limit(self, heard: Heard) -> None:
-        if heard.round_trip is not None:
-            self._least.append(heard.round_trip)
         has_queue = heard.round_trip is not None and heard.round_trip > min(self._least) + QUEUE
         if (has_queue and _loss([heard]) > CONGESTED) or self.loss > HOPELESS:
             plan = self.plan
             self._most = max(LEAST, plan.bitrate * (1 + plan.copies) * BACK_OFF)
-        else:
+        elif not has_queue:
             self._most *= RECOVER
 
     def _declare(self, loss: float) -> None:

@@ -134,6 +134,24 @@ def test_losses_with_a_growing_delay_make_us_send_less_and_without_they_do_not()
     assert made.bitrate * (1 + made.copies) == 96_000
 
 
+def test_where_a_queue_grows_copies_go_before_the_voice_does():
+    machine = rates()
+    plans(machine, by_chance(0.1, 5))
+    made = plans(machine, [Heard(PACKETS, 8, 0.3)] * 5)
+    assert made[-1].copies == 0
+    assert max(plan.bitrate for plan in made if not plan.copies) == 48_000  # what the copies took is the voice's again
+    assert all(plan.bitrate >= 0.6 * 48_000 for plan in made if plan.copies)
+    assert plans(machine, [Heard(PACKETS, 5, 0.3)])[-1].bitrate < made[-1].bitrate
+    least = machine.plan.bitrate
+    assert {plan.bitrate for plan in plans(machine, [Heard(PACKETS, 0, 0.3)] * 9)} == {least}  # not beside a queue
+
+
+def test_what_is_said_of_next_to_nothing_tells_how_fast_a_path_can_be():
+    machine = rates()
+    plans(machine, [Heard(3, 0, 0.02)])
+    assert plans(machine, [Heard(PACKETS, 8, 0.3)])[-1].bitrate < 48_000
+
+
 def test_a_report_about_next_to_nothing_says_nothing():
     machine = rates()
     assert plans(machine, [Heard(5, 5)] * 9)[-1] == Plan(48_000, 10)

@@ -3,7 +3,7 @@
 A pure machine. What a path loses is mended by in-band FEC as long as that is enough, and by copies of earlier frames
 (RFC 2198) beyond, the farther back the longer the rows are that losses come in. Copies may cost as much again as the
 voice: losses are mostly the path's own, and no fewer when less is sent. But where a queue grows with them, or more is
-lost than copies mend, there are no copies until all of it has its place again, and what is sent is cut with each report.
+lost than copies mend, what is sent is cut with each report, and copies go before the voice suffers.
 
 A receiver report has no word for rows, but they show: lost by chance, the losses of a second vary as those of so many
 throws do, and in rows they vary more.
@@ -40,6 +40,7 @@ CONGESTED: Final = 0.05  # loss that goes with it
 HOPELESS: Final = 0.4  # loss that no copy mends, and that sending less may
 BACK_OFF, RECOVER = 0.8, 1.05  # what may be sent is multiplied by with a report
 WITH_COPIES: Final = 2  # times the voice's bitrate is the most of all Opus
+KEPT: Final = 0.6  # of its bitrate a voice keeps beside copies, or there are fewer
 OVERHEAD: Final = 62  # bytes around a payload: RTP with extensions, SRTP, UDP, IP
 
 
@@ -161,8 +162,7 @@ class Rates:
         """How to send now."""
         most, frame = self._budget, self.encoding.frame_ms
         mending = (IN_ROWS if self._are_rows else BY_CHANCE)[self._step] if self.has_red else BY_CHANCE[0]
-        is_congested = self._most < self.encoding.bitrate * WITH_COPIES
-        copies = 0 if is_congested else min(mending.copies, most // LEAST - 1)
+        copies = min(mending.copies, int(most / max(LEAST, self.encoding.bitrate * KEPT)) - 1)
         if copies < 1:
             has_fec = self._is_lossy or frame > LOW_LATENCY
             return Plan(min(most, self.encoding.bitrate), self._declared if has_fec else 0)

@@ -36,7 +36,7 @@ from palaver_media.sound_settings import RecordingForm
 from palaver_protocol.models import CallId, Name, RoomView
 from palaver_protocol.notices import CallCancelled
 
-from . import labels
+from . import chat_labels, labels
 from .asking import ask
 from .clock import on_clock_of_the_screen
 from .happenings import told
@@ -144,7 +144,7 @@ class Caller:
         try:
             self._said[0].send_nowait(said)
         except trio.WouldBlock:
-            self.tell(Trouble(labels.TOO_MUCH_SAID, said.text))
+            self.tell(Trouble(chat_labels.TOO_MUCH_SAID, said.text))
 
     def _choose(self, choice: Choose) -> None:
         """Use a device from now on, in this call and later ones."""

@@ -12,7 +12,7 @@ from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState, ConnectionState
 from palaver_media.sound_settings import RecordingForm, Transmit
 from palaver_protocol.models import RoomId, RoomType, User, UserId
-from palaver_tui import labels
+from palaver_tui import chat_labels, labels
 from palaver_tui.keys import MAIN_KEYS, TALK_KEYS
 from palaver_tui.messages import Asked, Pushed
 from palaver_tui.tuning import talk_key
@@ -283,7 +283,8 @@ class Main(Screen[None]):
         """Other keys are of use while writing; where there is no space for both lists, it is for the one in use."""
         if not isinstance(self.focused, PeopleList):
             self.remove_class("-people")
-        self.query_one(ChatInput).placeholder = labels.WRITING if isinstance(self.focused, Input) else labels.WRITE
+        is_writing = isinstance(self.focused, Input)
+        self.query_one(ChatInput).placeholder = chat_labels.WRITING if is_writing else chat_labels.WRITE
 
 
 def pushed(state: ClientState) -> str | None:

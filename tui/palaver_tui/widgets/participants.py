@@ -16,7 +16,7 @@ from palaver_client.sound_choices import USUAL
 from palaver_client.state import SILENCE, ClientState
 from palaver_media.sound_settings import PersonVolume
 from palaver_protocol.models import Participant, RoomType, UserId
-from palaver_tui import labels
+from palaver_tui import sound_labels
 from palaver_tui.keys import SEAT_KEYS
 from palaver_tui.messages import Asked
 from palaver_tui.wishes import Hush, TurnPerson
@@ -228,7 +228,7 @@ class ParticipantRow(Widget):
         """Marks, name, and what distinguishes this person; of these it is the name that gives way first."""
         mark = Content.assemble(("●", "$success") if self.is_speaking else " ", "▸" if self.is_selected else " ")
         person = self.seat.person
-        marks = (("you", self.seat.is_me), ("host", person.is_host), *labels.heard(self.seat.volume))
+        marks = (("you", self.seat.is_me), ("host", person.is_host), *sound_labels.heard(self.seat.volume))
         words = ", ".join(word for word, holds in marks if holds)
         recording = Content.styled(" ● records" if person.is_recording else "", "$text-error")
         about = Content.assemble(recording, (f" {words}" if words else "", "$foreground-muted"))

@@ -10,7 +10,7 @@ from textual.message import Message
 
 from palaver_client.state import ClientState
 from palaver_protocol.models import RoomId, RoomSummary, RoomType, User, UserId, UserStatus
-from palaver_tui import labels
+from palaver_tui import call_labels, labels
 from palaver_tui.keys import PEOPLE_KEYS
 
 from .cells import plain, spread
@@ -75,7 +75,7 @@ class PeopleList(Choices):
 
     def _note(self, user: User, rooms: RoomNames) -> Note:
         if user.user_id in self._missed:
-            return labels.MISSED, "bold $text-warning"
+            return call_labels.MISSED, "bold $text-warning"
         return whereabouts(user, rooms), "$foreground-muted" if user.status is UserStatus.IDLE else "$text-success"
 
     def miss(self, user_id: UserId) -> None:

@@ -12,7 +12,9 @@ from textual.message import Message
 from palaver_client import ClientState, Settings
 from palaver_protocol.models import CallId, MessageId, Name, UserId
 from palaver_tui.caller import Caller
+from palaver_tui.kept_settings import KeptSettings
 from palaver_tui.messages import Happened, StateChanged, Trouble
+from palaver_tui.seating import Seating
 from palaver_tui.wishes import Connect, Wish
 
 PATIENCE = 20.0  # s, on a loaded machine
@@ -67,7 +69,9 @@ async def calling(url: str, name: str) -> AsyncIterator[Person]:
     settings = Settings.load(name)
     told: list[Message] = []
     state = ClientState(UserId(settings.user_id), Name(name))
-    person = Person(Caller(url, settings, "tone:440", "null", told.append, state), told)
+    kept = KeptSettings(settings, told.append)
+    seating = Seating("tone:440", "null", kept, told.append)
+    person = Person(Caller(url, kept, seating, told.append, state), told)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(person.caller.run)
         person.wants(Connect(name))

@@ -31,7 +31,7 @@ async def test_two_people_meet_talk_and_part() -> None:
         bob.caller.take(Join(bob.state.rooms[0].room_id, "lobby"))
         await ann.until(with_people(2))
         await bob.until(lambda state: state.media is MediaState.CONNECTED)
-        await bob.until(lambda state: ann.caller.settings.user_id in state.sound.speaking)
+        await bob.until(lambda state: ann.user_id in state.sound.speaking)
         for number in range(10):
             ann.caller.take(Say(f"line {number}"))
         await bob.until(lambda state: state.room is not None and len(state.room.messages) == 10)
@@ -84,7 +84,7 @@ async def test_a_room_that_the_host_ends_is_told_to_all() -> None:
         ann.caller.take(End())
         for person in (ann, bob):
             await person.until(lambda state: state.room is None)
-            await person.until(lambda _, person=person: person.caller.wanted is None)
+            await person.until(lambda _, person=person: person.caller.seating.wanted is None)
             assert person.has_heard(Happened, "the room is over")
 
 

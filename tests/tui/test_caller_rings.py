@@ -58,7 +58,7 @@ async def test_a_call_is_accepted_spoken_in_and_hung_up() -> None:
         await bob.hears(Happened, "ann hung up")
         for person in (ann, bob):
             await person.until(lambda state: state.room is None and state.media is MediaState.NONE)
-            assert person.caller.wanted is None
+            assert person.caller.seating.wanted is None
             assert not any(isinstance(message, Trouble) for message in person.told)
 
 

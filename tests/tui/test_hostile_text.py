@@ -11,7 +11,7 @@ from palaver_client.events import ConnectionLost
 from palaver_client.state import ConnectionState, SideState
 from palaver_media.engine_messages import Device, Devices
 from palaver_protocol.models import Emoji, MessageId, Name, Quote, Reaction, Text
-from palaver_tui import labels, rings
+from palaver_tui import call_labels, rings
 from palaver_tui.messages import Happened, Offline, Trouble
 from palaver_tui.widgets.chat import ChatLog
 from palaver_tui.widgets.participants import Participants
@@ -76,7 +76,7 @@ async def everywhere(shown: Shown, text: str) -> list[str]:
     for keys in (["ctrl+r"], ["escape", "escape", "ctrl+y"], ["escape"]):
         await shown.press(*keys)
         seen.append(shown.text())
-    await shown.show(evolve(here, room=direct(text, "ann")), Happened(labels.hung_up(text), "information"))
+    await shown.show(evolve(here, room=direct(text, "ann")), Happened(call_labels.hung_up(text), "information"))
     seen.append(shown.text())
     await shown.show(evolve(here, connection=ConnectionState.RECONNECTING), Offline(ConnectionLost(text, 3.0, 0.0)))
     return [*seen, shown.text()]

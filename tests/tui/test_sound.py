@@ -11,9 +11,9 @@ from palaver_client.state import CallStats, ClientState, Doing
 from palaver_media.engine_messages import ConsumerStats, SendingStats
 from palaver_media.sound_settings import Capture, Encoding, PersonVolume, RecordingForm, Transmit, Volume
 from palaver_tui.keyboard import KeyUp
-from palaver_tui.labels import KNOBS, value_of
 from palaver_tui.messages import Happened
 from palaver_tui.screens.devices import Knobs
+from palaver_tui.sound_labels import KNOBS, value_of
 from palaver_tui.tuning import TALK_KEYS, talk_key, tuned
 from palaver_tui.wishes import (
     Deafen,

@@ -1,11 +1,13 @@
-"""Wishes that are one request to the server each."""
+"""Wishes that are one request to the server each, and what is told where one is not granted."""
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, assert_never
 
-from palaver_client import Client
+from palaver_client import Client, ClientError, Refusal, words
 
+from .messages import Trouble
 from .wishes import (
     Accept,
     CancelRing,
@@ -23,6 +25,9 @@ from .wishes import (
     SetMuted,
     TransferHost,
 )
+
+if TYPE_CHECKING:
+    from textual.message import Message
 
 
 async def ask(client: Client, wish: Request) -> None:
@@ -60,3 +65,15 @@ async def ask(client: Client, wish: Request) -> None:
             await client.start_recording(wish.form)
         case _:
             assert_never(wish)
+
+
+async def attempt(
+    do: Callable[[Client], Awaitable[object]], client: Client, tell: Callable[[Message], object], unsaid: str = ""
+) -> None:
+    """Do what was asked, or tell why it cannot be done; `unsaid` is the text that is lost then."""
+    try:
+        await do(client)
+    except Refusal as no:
+        tell(Trouble(words.of_refusal(no), unsaid))
+    except ClientError as why:
+        tell(Trouble(str(why), unsaid))

@@ -1,9 +1,8 @@
-"""The Trio side: holds the connection and the seat that the person at the screen wants."""
+"""The Trio side: takes wishes, and holds the connection which carries them out; `Seating` holds the seat."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
 from typing import Final
@@ -13,17 +12,13 @@ from attrs import define, evolve, field
 from textual.message import Message
 
 from palaver_client import (
-    Call,
     Client,
-    ClientError,
     ClientState,
     ConnectFailed,
     ConnectionState,
     Joined,
     Refusal,
     RetryFailed,
-    Settings,
-    Side,
     SideState,
     connect,
     words,
@@ -33,15 +28,17 @@ from palaver_client.errors import LinkLost
 from palaver_client.events import ConnectionLost
 from palaver_client.sound_choices import SoundSettings
 from palaver_media.sound_settings import RecordingForm
-from palaver_protocol.models import CallId, Name, RoomView
+from palaver_protocol.models import CallId, Name
 from palaver_protocol.notices import CallCancelled
 
-from . import labels
-from .asking import ask
+from . import chat_labels, labels
+from .asking import ask, attempt
 from .clock import on_clock_of_the_screen
 from .happenings import told
+from .kept_settings import KeptSettings
 from .messages import Offline, StateChanged, Trouble
-from .seats import Seat, Stay, again
+from .seating import Seating
+from .seats import again
 from .tuning import tuned
 from .wishes import (
     Choose,
@@ -75,19 +72,14 @@ class Caller:
     """Takes wishes with `take`, on the Trio side only, and gives news with `tell`."""
 
     url: str
-    settings: Settings
-    source: str
-    sink: str
+    settings: KeptSettings
+    seating: Seating
     tell: Callable[[Message], object]
     state: ClientState
-    wanted: Seat | None = None
     _client: Client | None = None
-    _call: Call | None = None
     _tasks: trio.Nursery = field(init=False)
     _named: trio.Event = field(factory=trio.Event)
     _retry: trio.Event = field(factory=trio.Event)
-    _moved: trio.Event = field(factory=trio.Event)
-    _changed: trio.Event = field(factory=trio.Event)
     _rejected: set[CallId] = field(factory=set[CallId])
     _said: tuple[trio.MemorySendChannel[Say], trio.MemoryReceiveChannel[Say]] = field(
         factory=lambda: trio.open_memory_channel[Say](MAX_SAID)
@@ -98,21 +90,21 @@ class Caller:
         """Begin to carry out a wish."""
         match wish:
             case Connect():
-                self._keep(evolve(self.settings, name=wish.name))
+                self.settings.keep(evolve(self.settings.now, name=wish.name))
                 self._show(evolve(self.state, name=Name(wish.name)))
                 self._named.set()
             case Retry():
                 self._hurry()
             case Join() | Open():
-                self._want(wish)
+                self.seating.want(wish)
             case Leave():
-                self._want(None)
+                self.seating.want(None)
             case Say():
                 self._say(wish)
             case Choose():
                 self._choose(wish)
             case Turn() | TurnPerson() | Hush() | Prefer() | Deafen():
-                self._sound(tuned(self.settings.sound, wish))
+                self._sound(tuned(self.settings.now.sound, wish))
             case Talk() | TestEcho():
                 self._do(wish)
             case _:
@@ -125,7 +117,7 @@ class Caller:
             case Reject():
                 self._rejected.add(wish.call_id)
             case Record(form=RecordingForm() as form):
-                self._sound(evolve(self.settings.sound, form=form))
+                self._sound(evolve(self.settings.now.sound, form=form))
             case _:
                 return
 
@@ -136,32 +128,20 @@ class Caller:
         elif self.state.connection is not ConnectionState.CONNECTED:
             self._retry.set()
 
-    def _want(self, seat: Seat | None) -> None:
-        self.wanted = seat
-        self._moved.set()
-
     def _say(self, said: Say) -> None:
         try:
             self._said[0].send_nowait(said)
         except trio.WouldBlock:
-            self.tell(Trouble(labels.TOO_MUCH_SAID, said.text))
+            self.tell(Trouble(chat_labels.TOO_MUCH_SAID, said.text))
 
     def _choose(self, choice: Choose) -> None:
-        """Use a device from now on, in this call and later ones."""
-        if choice.side is Side.SOURCE:
-            self.source = choice.spec
-            self._keep(evolve(self.settings, source=choice.spec))
-        else:
-            self.sink = choice.spec
-            self._keep(evolve(self.settings, sink=choice.spec))
-        if self._call is not None:
-            (self._call.set_source if choice.side is Side.SOURCE else self._call.set_sink)(choice.spec)
-        else:
+        self.seating.choose(choice)
+        if self.seating.call is None:
             self._show(self.state)
 
     def _sound(self, chosen: SoundSettings) -> None:
         """Have our sound, and that of others, like this from now on."""
-        self._keep(evolve(self.settings, sound=chosen))
+        self.settings.keep(evolve(self.settings.now, sound=chosen))
         if self._client is not None:
             self._client.choose(chosen)
         else:
@@ -185,35 +165,26 @@ class Caller:
         if self._client is None:
             self.tell(Trouble(labels.NOT_CONNECTED, unsaid))
         else:
-            self._tasks.start_soon(self._attempt, partial(ask, wish=wish), self._client, unsaid)
-
-    async def _attempt(self, do: Callable[[Client], Awaitable[object]], client: Client, unsaid: str = "") -> None:
-        """Do what was asked, or tell why it cannot be done."""
-        try:
-            await do(client)
-        except Refusal as no:
-            self.tell(Trouble(words.of_refusal(no), unsaid))
-        except ClientError as why:
-            self.tell(Trouble(str(why), unsaid))
+            self._tasks.start_soon(attempt, partial(ask, wish=wish), self._client, self.tell, unsaid)
 
     # -- the connection ------------------------------------------------------------------------------------------------
     async def run(self) -> None:
         """Be there for the person at the screen, for ever."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._save_settings)
-            if self.settings.problem:
-                self.tell(Trouble(self.settings.problem))
+            nursery.start_soon(self.settings.save)
+            if self.settings.now.problem:
+                self.tell(Trouble(self.settings.now.problem))
             await self._named.wait()
             pause = FIRST_PAUSE
             while True:
                 self._retry = trio.Event()
                 try:
-                    name, user_id = self.settings.name, self.settings.user_id
-                    sound = self.settings.sound
+                    name, user_id = self.settings.now.name, self.settings.now.user_id
+                    sound = self.settings.now.sound
                     async with connect(self.url, name, user_id, takes_waiting_calls=True, sound=sound) as client:
                         pause = FIRST_PAUSE
                         await self._serve(client)
-                    self.wanted = again(self.wanted)
+                    self.seating.wanted = again(self.seating.wanted)
                 except ConnectFailed as why:
                     await self._wait_to_retry(why, pause)
                     pause = min(pause * 2, LONGEST_PAUSE)
@@ -235,9 +206,9 @@ class Caller:
         try:
             async with trio.open_nursery() as self._tasks:
                 self._client = client
-                client.choose(self.settings.sound)  # which may have changed while it connected
+                client.choose(self.settings.now.sound)  # which may have changed while it connected
                 self._tasks.start_soon(self._relay, client)
-                self._tasks.start_soon(self._keep_seat, client)
+                self._tasks.start_soon(self.seating.keep, client)
                 self._tasks.start_soon(self._send, client)
                 await self._retry.wait()
                 self._tasks.cancel_scope.cancel()
@@ -251,7 +222,7 @@ class Caller:
             async for change in changes:
                 self._show(change.new)
                 if isinstance(change.event, Joined):
-                    self._joined(client, change.event.room)
+                    self.seating.joined(client, change.event.room)
                 if isinstance(change.event, CallCancelled) and change.event.call_id in self._rejected:
                     self._rejected.remove(change.event.call_id)  # whoever said no need not be told that it is over
                 else:
@@ -261,16 +232,9 @@ class Caller:
         for message in messages:
             self.tell(message)
 
-    def _joined(self, client: Client, room: RoomView) -> None:
-        """Where we sit is where we want to sit, also when another one's yes or a call that we took brought us there."""
-        if self._call is not None or self.wanted is not None:
-            self.wanted = Stay(room)  # the call that goes on moves there by itself
-        elif client.state.room is not None:
-            self._want(Stay(room))
-
     def _show(self, state: ClientState) -> None:
-        if self._call is None:  # the client knows of specs in a call only
-            sound = evolve(state.sound, source=SideState(self.source), sink=SideState(self.sink))
+        if self.seating.call is None:  # the client knows of specs in a call only
+            sound = evolve(state.sound, source=SideState(self.seating.source), sink=SideState(self.seating.sink))
             state = evolve(state, sound=sound)
         self.state = state
         self.tell(StateChanged(on_clock_of_the_screen(state)))
@@ -279,55 +243,4 @@ class Caller:
         """Send messages in the order in which they were written."""
         async for said in self._said[1]:
             say = partial(Client.say, content=said.text, reply_to=said.reply_to)
-            await self._attempt(say, client, said.text)
-
-    # -- the seat ------------------------------------------------------------------------------------------------------
-    async def _keep_seat(self, client: Client) -> None:
-        """Sit in the wanted room; when another one is wanted, leave the one before."""
-        while True:
-            self._moved = trio.Event()
-            async with trio.open_nursery() as nursery:
-                if self.wanted is not None:
-                    nursery.start_soon(self._sit, client, self.wanted, self._moved)
-                await self._moved.wait()
-                nursery.cancel_scope.cancel()
-
-    async def _sit(self, client: Client, seat: Seat, moved: trio.Event) -> None:
-        """Be in a call until it ends, by itself or by cancellation."""
-        await self._attempt(lambda client: self._talk(client, seat), client)
-        if not moved.is_set():
-            self.wanted = None
-
-    async def _talk(self, client: Client, seat: Seat) -> None:
-        async with self._seated(client, seat) as call:
-            if not isinstance(seat, Stay):
-                self._keep(evolve(self.settings, room=seat.room_name))
-            self._call = call
-            try:
-                await call.wait_ended()
-            finally:
-                self._call = None
-
-    def _seated(self, client: Client, seat: Seat) -> AbstractAsyncContextManager[Call]:
-        """A call at that seat."""
-        if isinstance(seat, Stay):
-            return client.talk(source=self.source, sink=self.sink)
-        room_id = seat.room_id if isinstance(seat, Join) else None
-        return client.call(
-            seat.room_name, room_id=room_id, source=self.source, sink=self.sink, is_muted=client.state.is_muted
-        )
-
-    # -- settings ------------------------------------------------------------------------------------------------------
-    def _keep(self, settings: Settings) -> None:
-        self.settings = settings
-        self._changed.set()
-
-    async def _save_settings(self) -> None:
-        """Write the settings whenever they have changed."""
-        while True:
-            await self._changed.wait()
-            self._changed = trio.Event()
-            try:
-                await trio.to_thread.run_sync(self.settings.save)
-            except OSError as why:
-                self.tell(Trouble(labels.not_kept(why)))
+            await attempt(say, client, self.tell, said.text)

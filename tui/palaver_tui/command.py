@@ -119,6 +119,8 @@ async def show(options: Options) -> int:
     from .app import PalaverApp
     from .caller import Caller
     from .guest import trio_guest
+    from .kept_settings import KeptSettings
+    from .seating import Seating
     from .wishes import Open, Wish
 
     def wish(wanted: Wish) -> None:
@@ -128,7 +130,9 @@ async def show(options: Options) -> int:
     sound = Sound(SideState(options.source), SideState(options.sink))
     state = ClientState(settings.user_id, Name(settings.name), sound=sound, choices=settings.sound)
     app = PalaverApp(state, wish, is_named=options.is_named, last_room=settings.room)
-    caller = Caller(options.url, settings, options.source, options.sink, app.post_message, state)
+    kept = KeptSettings(settings, app.post_message)
+    seating = Seating(options.source, options.sink, kept, app.post_message)
+    caller = Caller(options.url, kept, seating, app.post_message, state)
     if options.room is not None:
         caller.take(Open(options.room))
     async with trio_guest(caller.run, app.exit) as guest:

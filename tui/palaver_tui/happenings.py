@@ -33,7 +33,7 @@ from palaver_protocol.notices import (
     UserLeft,
 )
 
-from . import labels
+from . import call_labels
 from .messages import Happened, Missed, Offline, OlderShown, Severity
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _happened(change: Change, severity: Severity | None, lasts: float | None = N
 def _hung_up(change: Change, user_id: UserId) -> Iterator[Message]:
     """A call between two is over when one of them is gone, so it is told where the chat no longer shows."""
     if user_id != change.new.me:
-        yield Happened(labels.hung_up(words.name_of(user_id, change.old)), "information")
+        yield Happened(call_labels.hung_up(words.name_of(user_id, change.old)), "information")
 
 
 def _is_call(change: Change) -> bool:

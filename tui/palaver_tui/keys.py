@@ -59,7 +59,7 @@ MAIN_KEYS: Final = (
     Key("s", "sound", "Sound", "s", "choose devices, and how your sound is treated"),
     Key("v", "view", "View", "v", "lists or room, where there is no space for both"),
     Key("r", "retry", "Retry", "r", "connect now, while the connection is lost"),
-    Key("a", "deafen", "Deafen", "a", "hear nobody, or hear again"),
+    Key("a", "deafen", "Deaf", "a", "hear nobody, or hear again"),
     Key("R", "record", "Record", "R", "record the call; once more ends it"),
     Key("g", "figures", "Figures", "g", "how the sound of each person arrives"),
     Key("escape", "close_banner", "", "Esc", "close the line about missing devices"),
@@ -79,9 +79,9 @@ SEAT_KEYS: Final = (
 )
 CHAT_KEYS: Final = (
     Key("enter", "deed('reply')", "Reply", "↵", "answer the selected message"),
-    Key("x", "deed('react')", "React", "x", "react to it with an emoji, or take that back"),
     Key("w", "deed('edit')", "Reword", "w", "write your own message anew"),
     Key("d,delete", "deed('delete')", "Delete", "d", "delete your own message"),
+    Key("x", "deed('react')", "React", "x", "react to the message, or take that back"),
     Key("o", "older", "Older", "o", "read older messages, as scrolling on at the top does"),
     Key("up", "move(-1)", "", "↑", "select the message above"),
     Key("down", "move(1)", "", "↓", "select the message below"),
@@ -97,6 +97,19 @@ APP_KEYS: Final = (
     Key("ctrl+c", "copy_or_quit", "", "^c", "the same; copies, where text is selected", is_global=True),
 )
 ALWAYS: Final = ((HELP_KEY, "Help"), (APP_KEYS[0], "Quit"))  # in the footer, however short it is
+FIRST: Final = (  # in the footer before all others: what Enter does, and what one needs most in a room
+    CHAT_KEYS[0].action,
+    SEAT_KEYS[0].action,
+    *(key.action for key in TALK_KEYS),
+    "mute",
+    "chat",
+    "leave",
+    "hang_up",
+    "view",
+    "sound",
+    "record",
+    "retry",
+)
 MOVES: Final = (
     ("Tab Shift+Tab", "go to the next or previous pane"),
     ("↑ ↓ PgUp PgDn", "move in a list or scroll"),

@@ -8,7 +8,7 @@ from textual.reactive import var
 from palaver_client.state import ClientState, IncomingRing
 from palaver_protocol.models import CallId, Name, User, UserId
 
-from . import labels
+from . import call_labels
 from .keys import RING_KEYS
 from .messages import Asked
 from .rings import Rings
@@ -98,7 +98,7 @@ class Telephone(App[None]):
         if self.state.room is None:
             accept(True)
         elif self._leaving is None:
-            question = Confirm(labels.confirm_leave(self.state, ring.from_name), "Leave and answer")
+            question = Confirm(call_labels.confirm_leave(self.state, ring.from_name), "Leave and answer")
             self._leaving = ring.call_id, question
             self.push_screen(question, accept)
 
@@ -121,4 +121,4 @@ class Telephone(App[None]):
         if self.state.room is None:
             ring(True)
         else:
-            self.push_screen(Confirm(labels.confirm_call(self.state, user.name), "Call"), ring)
+            self.push_screen(Confirm(call_labels.confirm_call(self.state, user.name), "Call"), ring)

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Button, Static
 
 from palaver_client.state import OutgoingRing
-from palaver_tui import labels
+from palaver_tui import call_labels
 from palaver_tui.messages import Asked
 from palaver_tui.widgets.cells import plain
 from palaver_tui.widgets.follow import follow
@@ -41,7 +41,7 @@ class Calling(Window[None]):
         with Vertical(classes="box") as box:
             box.border_title = Content("Outgoing call")
             box.border_subtitle = Content("Esc cancels")
-            yield Static(plain(labels.calling(self._ring.to_name), "bold"))
+            yield Static(plain(call_labels.calling(self._ring.to_name), "bold"))
             yield Static(id="patience", markup=False)
             with Horizontal(classes="buttons"):
                 button = Button("Cancel", variant="error", id="cancel", compact=True)
@@ -63,7 +63,7 @@ class Calling(Window[None]):
 
     def tick(self) -> None:
         """Count down."""
-        self.query_one("#patience", Static).update(labels.rings_for(self._ring.ends_at, time.monotonic()))
+        self.query_one("#patience", Static).update(call_labels.rings_for(self._ring.ends_at, time.monotonic()))
 
     def on_button_pressed(self) -> None:
         """Cancel."""

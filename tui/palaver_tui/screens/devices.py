@@ -13,7 +13,7 @@ from textual.widgets import Button, OptionList, Static
 from palaver_client.sound_choices import SoundSettings
 from palaver_client.state import ClientState, SideState
 from palaver_media.engine_messages import Device, Devices, Side
-from palaver_tui import labels
+from palaver_tui import labels, sound_labels
 from palaver_tui.messages import Asked
 from palaver_tui.widgets.cells import plain, spread
 from palaver_tui.widgets.choices import Choices
@@ -47,7 +47,7 @@ class ChooseSound(Window[None]):
             yield Knobs()
             yield Problems(id="problems", markup=False)
             with Horizontal(classes="buttons"):
-                yield Button(labels.ECHO_TEST[False], id="echo", compact=True)
+                yield Button(sound_labels.ECHO_TEST[False], id="echo", compact=True)
                 yield Button("Close", id="close", compact=True)
 
     def on_mount(self) -> None:
@@ -59,7 +59,7 @@ class ChooseSound(Window[None]):
         """Say whether we hear ourselves, and offer it where there is a call."""
         can_test, is_on = seen
         button = self.query_one("#echo", Button)
-        button.label = labels.ECHO_TEST[is_on]
+        button.label = sound_labels.ECHO_TEST[is_on]
         button.variant = "warning" if is_on else "default"
         button.disabled = not can_test
 
@@ -85,7 +85,7 @@ class DeviceList(Choices):
     """The devices of one side."""
 
     def __init__(self, side: Side) -> None:
-        super().__init__(labels.side(side), labels.NO_DEVICES_YET, id=side.value)
+        super().__init__(sound_labels.side(side), sound_labels.NO_DEVICES_YET, id=side.value)
         self._side = side
         self._specs: tuple[str, ...] = ()
 
@@ -121,7 +121,7 @@ class Knobs(Choices):
     BINDINGS = [Binding("right", "turn(1)", show=False), Binding("left", "turn(-1)", show=False)]
 
     def __init__(self) -> None:
-        super().__init__(labels.TREATMENT, "", id="knobs")
+        super().__init__(sound_labels.TREATMENT, "", id="knobs")
 
     def on_mount(self) -> None:
         """Watch what is chosen."""
@@ -129,7 +129,7 @@ class Knobs(Choices):
 
     def show(self, choices: SoundSettings) -> None:
         """Show each with its value."""
-        lines = [(knob.name, partial(line_of_knob, knob, labels.value_of(knob, choices))) for knob in Knob]
+        lines = [(knob.name, partial(line_of_knob, knob, sound_labels.value_of(knob, choices))) for knob in Knob]
         self.show_lines(lines, is_counted=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -153,9 +153,9 @@ class Level(Static):
     def show(self, dbfs: float | None) -> None:
         """Show the level."""
         if dbfs is None:
-            self.update(Content.styled(labels.LEVEL_LATER, "$foreground-muted"))
+            self.update(Content.styled(sound_labels.LEVEL_LATER, "$foreground-muted"))
         else:
-            self.update(Content.assemble(f"{labels.LEVEL} ", meter(dbfs, 24, track="$panel")))
+            self.update(Content.assemble(f"{sound_labels.LEVEL} ", meter(dbfs, 24, track="$panel")))
 
 
 class Problems(Static):
@@ -182,7 +182,7 @@ def offered(there: tuple[Device, ...], used: str, side: Side) -> list[tuple[str,
 
 def line_of_knob(knob: Knob, value: str, width: int) -> Content:
     """What can be turned, and its value."""
-    return spread(Content(f" {labels.KNOBS[knob]}"), Content.styled(f"{value} ", "bold"), width)
+    return spread(Content(f" {sound_labels.KNOBS[knob]}"), Content.styled(f"{value} ", "bold"), width)
 
 
 def echo_test(state: ClientState) -> tuple[bool, bool]:
@@ -200,4 +200,4 @@ def problems(state: ClientState) -> tuple[str, ...]:
     """What is wrong with devices and sides; what the list of devices explains is said once."""
     listing = state.devices.problem if state.devices is not None else ""
     sides = [side for side in (state.sound.source, state.sound.sink) if not side.remedy or side.remedy not in listing]
-    return tuple(labels.sentence(line) for line in (listing, labels.troubles(sides)) if line)
+    return tuple(labels.sentence(line) for line in (listing, sound_labels.troubles(sides)) if line)

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Button, Label, Static
 
 from palaver_protocol.text import is_emoji
-from palaver_tui import labels
+from palaver_tui import chat_labels
 from palaver_tui.widgets.cells import plain
 from palaver_tui.widgets.line import Line
 
@@ -41,11 +41,11 @@ class ChooseEmoji(Window[str | None]):
             box.border_title = Content("React")
             box.border_subtitle = Content("Esc cancels")
             yield Static(plain(self._quote, "italic"), classes="quote")
-            yield Label(labels.ASK_EMOJI, markup=False)
+            yield Label(chat_labels.ASK_EMOJI, markup=False)
             with Horizontal(classes="choices"):
                 for number, emoji in enumerate(OFFERED, 1):
                     yield Button(f"{number} {emoji}", name=emoji, compact=True)
-            yield Line(id="answer", compact=True, placeholder=labels.OTHER_EMOJI)
+            yield Line(id="answer", compact=True, placeholder=chat_labels.OTHER_EMOJI)
             yield Static("", id="wrong", markup=False)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
@@ -62,4 +62,4 @@ class ChooseEmoji(Window[str | None]):
         if is_emoji(emoji):
             self.dismiss(emoji)
         else:
-            self.query_one("#wrong", Static).update(labels.NO_EMOJI)
+            self.query_one("#wrong", Static).update(chat_labels.NO_EMOJI)

@@ -9,31 +9,29 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from palaver_client.events import ConnectionLost, RetryFailed
-from palaver_client.state import ClientState, ConnectionState
-from palaver_media.sound_settings import RecordingForm, Transmit
-from palaver_protocol.models import RoomId, RoomType, User, UserId
-from palaver_tui import labels
+from palaver_client.state import ClientState
+from palaver_protocol.models import RoomId, UserId
+from palaver_tui import chat_labels
 from palaver_tui.keys import MAIN_KEYS, TALK_KEYS
 from palaver_tui.messages import Asked, Pushed
-from palaver_tui.tuning import talk_key
+from palaver_tui.usable_keys import is_usable, keys_of
 from palaver_tui.widgets.banner import Banner
 from palaver_tui.widgets.chat import ChatLog
 from palaver_tui.widgets.chat_input import ChatInput
 from palaver_tui.widgets.follow import follow, our_room
 from palaver_tui.widgets.foot import Foot
-from palaver_tui.widgets.participants import may_end
-from palaver_tui.widgets.people import PeopleList, may_invite
+from palaver_tui.widgets.people import PeopleList
 from palaver_tui.widgets.ringing import Ringing
 from palaver_tui.widgets.room import Room, Welcome
 from palaver_tui.widgets.rooms import RoomList
 from palaver_tui.widgets.status import StatusBar
-from palaver_tui.wishes import Deafen, End, Invite, Join, Leave, Open, Record, Retry, SetMuted, Wish
+from palaver_tui.wishes import Deafen, Invite, Join, Leave, Record, Retry, SetMuted, Wish
+
+from .questions import ask_about, ask_end, ask_record, ask_room
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.widget import Widget
-
-_OFFLINE = (ConnectionState.RECONNECTING, ConnectionState.CLOSED)
 
 
 class Main(Screen[None]):
@@ -63,9 +61,7 @@ class Main(Screen[None]):
         """Watch what decides about panes and keys."""
         self.watch(self.app, "state", self._remember)
         follow(self, our_room, self._enter)
-        follow(
-            self, lambda state: (may_end(state), state.connection, state.room is None, pushed(state)), self._renew_keys
-        )
+        follow(self, keys_of, self._renew_keys)
         self.query_one(RoomList).focus()
 
     def _remember(self, state: ClientState) -> None:
@@ -106,26 +102,9 @@ class Main(Screen[None]):
     # -- keys ----------------------------------------------------------------------------------------------------------
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Which keys are of use just now."""
-        room = self._state.room
-        match action:
-            case "mute" | "record" | "figures" | "deafen":
-                return room is not None
-            case "talk":
-                return parameters == (pushed(self._state),)
-            case "chat":
-                return room is not None and not isinstance(self.focused, Input)
-            case "leave":
-                return room is not None and room.room_type is RoomType.GROUP
-            case "hang_up":
-                return room is not None and room.room_type is RoomType.DIRECT
-            case "end":
-                return may_end(self._state) and self.check_action("leave", ())
-            case "retry":
-                return self._state.connection in _OFFLINE
-            case "view":
-                return self.has_class("-narrow") and room is not None
-            case _:
-                return True
+        is_writing = isinstance(self.focused, Input)
+        is_narrow = self.has_class("-narrow")
+        return is_usable(action, parameters, self._state, is_writing=is_writing, is_narrow=is_narrow)
 
     def action_mute(self) -> None:
         """Mute or unmute the microphone."""
@@ -141,16 +120,10 @@ class Main(Screen[None]):
 
     def action_record(self) -> None:
         """Record, once that is confirmed, or no longer."""
-        from .record import AskRecord
-
-        def record(form: RecordingForm | None) -> None:
-            if form is not None:
-                self._ask(Record(form))
-
         if self._state.doing.wanted is not None:
             self._ask(Record(None))
         else:
-            self.app.push_screen(AskRecord(self._state.choices), record)
+            ask_record(self, self._state)
 
     def action_figures(self) -> None:
         """Show how the sound travels."""
@@ -199,23 +172,11 @@ class Main(Screen[None]):
 
     def action_open(self) -> None:
         """Make a room."""
-        from .ask import AskName
-
-        def open_room(name: str | None) -> None:
-            if name is not None:
-                self._ask(Open(name))
-
-        self.app.push_screen(AskName("New room", labels.ASK_ROOM, self._last_room), open_room)
+        ask_room(self, self._last_room)
 
     def action_end(self) -> None:
         """End the room, once that is confirmed."""
-        from .ask import Confirm
-
-        def end(is_sure: bool | None) -> None:
-            if is_sure:
-                self._ask(End())
-
-        self.app.push_screen(Confirm(labels.CONFIRM_END, "End it"), end)
+        ask_end(self)
 
     def action_sound(self) -> None:
         """Choose devices, and how our sound is treated."""
@@ -250,19 +211,7 @@ class Main(Screen[None]):
         elif room_id is not None and any(room.room_id == room_id for room in self._state.rooms):
             self._join(room_id)
         else:
-            self._ask_about(event.user)
-
-    def _ask_about(self, user: User) -> None:
-        from .person import AskPerson
-
-        def do(answer: str | None) -> None:
-            if answer == "call":
-                self.post_message(PeopleList.Called(user))
-            elif answer == "invite":
-                self._ask(Invite(user.user_id))
-
-        room = self._state.room.room_name if self._state.room is not None and may_invite(self._state) else None
-        self.app.push_screen(AskPerson(user.name, room), do)
+            ask_about(self, self._state, event.user)
 
     def on_people_list_invited(self, event: PeopleList.Invited) -> None:
         """Invite the chosen person."""
@@ -283,15 +232,5 @@ class Main(Screen[None]):
         """Other keys are of use while writing; where there is no space for both lists, it is for the one in use."""
         if not isinstance(self.focused, PeopleList):
             self.remove_class("-people")
-        self.query_one(ChatInput).placeholder = labels.WRITING if isinstance(self.focused, Input) else labels.WRITE
-
-
-def pushed(state: ClientState) -> str | None:
-    """The key for push-to-talk, if it does anything."""
-    is_used = state.room is not None and state.choices.capture.transmit is Transmit.PUSH
-    return talk_key(state.choices) if is_used else None
-
-
-def keys_of(state: ClientState) -> tuple[object, ...]:
-    """What decides about keys."""
-    return may_end(state), state.connection, state.room is None, pushed(state)
+        is_writing = isinstance(self.focused, Input)
+        self.query_one(ChatInput).placeholder = chat_labels.WRITING if is_writing else chat_labels.WRITE

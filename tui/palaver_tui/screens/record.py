@@ -9,7 +9,7 @@ from textual.widgets import Button, Static
 
 from palaver_client.sound_choices import SoundSettings
 from palaver_media.sound_settings import RecordingForm
-from palaver_tui import labels
+from palaver_tui import sound_labels
 from palaver_tui.widgets.cells import plain
 
 from .window import Window
@@ -36,7 +36,7 @@ class AskRecord(Window[RecordingForm | None]):
     def compose(self) -> ComposeResult:
         """What it means, where the files go, and a button for each form."""
         with Vertical(classes="box"):
-            yield Static(plain(labels.ask_record(self._choices.folder)))
+            yield Static(plain(sound_labels.ask_record(self._choices.folder)))
             with Horizontal(classes="choices"):
                 yield Button("o Opus in Ogg", id="ogg", variant="primary", compact=True)
                 yield Button("w WAV", id="wav", compact=True)

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Button, Label
 
 from palaver_client.state import IncomingRing
-from palaver_tui import labels
+from palaver_tui import call_labels
 from palaver_tui.widgets.cells import plain
 from palaver_tui.widgets.follow import follow
 from palaver_tui.widgets.line import Line
@@ -34,12 +34,12 @@ class AskReason(Window[str | None]):
     def compose(self) -> ComposeResult:
         """A line, and some reasons to choose from."""
         with Vertical(classes="box") as box:
-            box.border_title = plain(labels.rejecting(self._ring.from_name))
+            box.border_title = plain(call_labels.rejecting(self._ring.from_name))
             box.border_subtitle = Content("Esc lets it ring")
-            yield Label(labels.ASK_REASON, markup=False)
-            yield Line(id="answer", compact=True, max_length=MAX_REASON, placeholder=labels.A_REASON)
+            yield Label(call_labels.ASK_REASON, markup=False)
+            yield Line(id="answer", compact=True, max_length=MAX_REASON, placeholder=call_labels.A_REASON)
             with Horizontal(classes="buttons choices"):
-                for reason in labels.REASONS:
+                for reason in call_labels.REASONS:
                     yield Button(reason, name=reason, compact=True)
 
     def on_mount(self) -> None:

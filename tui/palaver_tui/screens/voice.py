@@ -12,7 +12,7 @@ from palaver_client.state import ClientState
 from palaver_media.engine_messages import ConsumerStats
 from palaver_media.sound_settings import VOLUME_DB, PersonVolume
 from palaver_protocol.models import Participant
-from palaver_tui import figures, labels
+from palaver_tui import figures, sound_labels
 from palaver_tui.messages import Asked
 from palaver_tui.widgets.cells import plain
 from palaver_tui.widgets.follow import follow
@@ -48,7 +48,7 @@ class Voice(Window[None]):
             yield Static(id="volume", markup=False)
             yield Static(id="arrives", markup=False)
             with Horizontal(classes="choices"):
-                for label, action in labels.VOICE_BUTTONS:
+                for label, action in sound_labels.VOICE_BUTTONS:
                     button = Button(label, action=f"screen.{action}", compact=True)
                     button.can_focus = False  # Enter closes
                     yield button
@@ -73,7 +73,7 @@ class Voice(Window[None]):
     def show_figures(self, cells: tuple[str, ...] | None) -> None:
         """Tell how it arrives."""
         pairs = () if cells is None else zip(figures.HEAD[1], cells, strict=True)
-        told = " · ".join(f"{head} {cell}" for head, cell in pairs) or labels.NOT_HEARD
+        told = " · ".join(f"{head} {cell}" for head, cell in pairs) or sound_labels.NOT_HEARD
         self.query_one("#arrives", Static).update(Content.styled(told, "$foreground-muted"))
 
     def show_absence(self, is_gone: bool) -> None:
@@ -102,5 +102,5 @@ def scale(volume: PersonVolume) -> Content:
     line = Content.assemble(
         "Volume  ", ("━" * place, "$primary"), ("●", "bold $primary"), ("━" * (width - place), "$panel")
     )
-    words = labels.VOICE_MARKS[volume.is_muted, volume.is_priority]
-    return Content("\n").join([Content.assemble(line, f"  {labels.decibels(volume.volume_db)}"), Content(words)])
+    words = sound_labels.VOICE_MARKS[volume.is_muted, volume.is_priority]
+    return Content("\n").join([Content.assemble(line, f"  {sound_labels.decibels(volume.volume_db)}"), Content(words)])

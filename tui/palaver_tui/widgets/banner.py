@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState, ConnectionState, MediaState
-from palaver_tui import labels
+from palaver_tui import labels, sound_labels
 
 from .cells import plain, spread
 from .follow import follow
@@ -89,7 +89,7 @@ class Banner(Static):
             return
         self.display = self._trouble != self._put_away
         width = self.app.size.width - self.styles.padding.width
-        self.update(spread(plain(self._trouble), plain(labels.MEND_OR_CLOSE, "bold"), width))
+        self.update(spread(plain(self._trouble), plain(sound_labels.MEND_OR_CLOSE, "bold"), width))
 
     def tell(self, text: str) -> None:
         """Show the text, or nothing."""
@@ -99,9 +99,9 @@ class Banner(Static):
 
 def device_trouble(state: ClientState) -> str:
     """What is wrong with microphone and speaker, and what would mend it."""
-    return "" if state.room is None else labels.troubles((state.sound.source, state.sound.sink))
+    return "" if state.room is None else sound_labels.troubles((state.sound.source, state.sound.sink))
 
 
 def way_trouble(state: ClientState) -> str:
     """What keeps the sound from the server."""
-    return labels.NO_WAY_FOR_SOUND if state.room is not None and state.media is MediaState.FAILED else ""
+    return sound_labels.NO_WAY_FOR_SOUND if state.room is not None and state.media is MediaState.FAILED else ""

@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 
 from palaver_client.state import ClientState
 from palaver_protocol.models import ChatMessage, RoomId, UserId
-from palaver_tui import labels
+from palaver_tui import chat_labels
 from palaver_tui.wishes import Edit, Say
 
 from .cells import plain
@@ -67,7 +67,9 @@ class ChatInput(Line):
             self.aim = aim
 
     def __init__(self) -> None:
-        super().__init__(id="say", placeholder=labels.WRITE, max_length=MAX_TEXT, compact=True, select_on_focus=False)
+        super().__init__(
+            id="say", placeholder=chat_labels.WRITE, max_length=MAX_TEXT, compact=True, select_on_focus=False
+        )
         self._aim: Aim = None
         self._room: tuple[RoomId, str] | None = None  # for which it is written
         self._drafts: dict[RoomId, str] = {}  # half written for other rooms
@@ -133,7 +135,7 @@ class ChatInput(Line):
 
     def restricted(self) -> None:
         """Say that it is too much, of which nothing is taken."""
-        self.notify(labels.TOO_LONG, severity="warning", markup=False)
+        self.notify(chat_labels.TOO_LONG, severity="warning", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Send what was written."""
@@ -200,9 +202,9 @@ class AimLine(Static):
         self.display = aim is not None
         match aim:
             case Answering(said=said):
-                self.update(plain(labels.answering(said.user_name, said.content)))
+                self.update(plain(chat_labels.answering(said.user_name, said.content)))
             case Editing():
-                self.update(plain(labels.EDITING))
+                self.update(plain(chat_labels.EDITING))
             case None:
                 return
 

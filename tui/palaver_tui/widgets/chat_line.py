@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from palaver_protocol.models import ChatMessage, Reaction, UserId
-from palaver_tui import labels
+from palaver_tui import chat_labels
 
 from .cells import plain
 
@@ -56,7 +56,7 @@ class ChatLine(Widget):
     def strike(self) -> None:
         """The message was deleted: say so where it stood."""
         if self.said is not None:
-            self.put(plain(labels.deleted(self.said.user_name), "italic $foreground-muted"), None)
+            self.put(plain(chat_labels.deleted(self.said.user_name), "italic $foreground-muted"), None)
 
     def mark(self, is_selected: bool) -> None:
         """Show whether this is the message that keys act upon."""
@@ -93,7 +93,7 @@ def text_of(said: ChatMessage, me: UserId) -> Content:
     """Who says what, to which message, and how others reacted."""
     parts = [plain(said.user_name, f"bold {colour_of(said.user_id)}"), Content("  "), plain(said.content)]
     if said.reply_to is not None:
-        quote = labels.quote(said.reply_to.user_name, said.reply_to.content)
+        quote = chat_labels.quote(said.reply_to.user_name, said.reply_to.content)
         parts[2:2] = [plain(quote, "italic $foreground-muted").truncate(QUOTE, ellipsis=True), Content("\n")]
     if said.edited_at is not None:
         parts.append(plain(" (edited)", "italic $foreground-muted"))

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from palaver_client.state import ClientState
 from palaver_protocol.models import ChatMessage, MessageId, RoomId, UserId
-from palaver_tui import labels
+from palaver_tui import chat_labels
 
 from .cells import plain
 from .chat_line import ChatLine, line_of, text_of
@@ -30,9 +30,9 @@ class Top(enum.Enum):
     """What stands above the first line."""
 
     NOTHING = ""
-    EMPTY = labels.NO_MESSAGES
-    OLDER = labels.OLDER
-    NO_OLDER = labels.NO_OLDER
+    EMPTY = chat_labels.NO_MESSAGES
+    OLDER = chat_labels.OLDER
+    NO_OLDER = chat_labels.NO_OLDER
 
 
 @frozen
@@ -60,7 +60,7 @@ class ChatLines(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         """What stands above the first line."""
-        yield Static(labels.NO_MESSAGES, id="top", markup=False)
+        yield Static(chat_labels.NO_MESSAGES, id="top", markup=False)
 
     def on_mount(self) -> None:
         """Watch the messages, and keep to the newest unless somebody reads further up."""
@@ -108,7 +108,7 @@ class ChatLines(VerticalScroll):
         if is_successor:
             for line in self._kept:
                 line.said = None
-            self.tell(labels.new_room(seen.room_name))
+            self.tell(chat_labels.new_room(seen.room_name))
         else:
             self._let_go(len(self._kept))
 

@@ -4,41 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import evolve
 from textual.binding import Binding
 from textual.containers import VerticalScroll
-from textual.content import Content
 from textual.message import Message
-from textual.reactive import reactive
-from textual.widget import Widget
 
-from palaver_client.sound_choices import USUAL
 from palaver_client.state import SILENCE, ClientState
-from palaver_media.sound_settings import PersonVolume
-from palaver_protocol.models import Participant, RoomType, UserId
-from palaver_tui import labels
+from palaver_protocol.models import RoomType, UserId
 from palaver_tui.keys import SEAT_KEYS
 from palaver_tui.messages import Asked
+from palaver_tui.rights import may_hand_over
 from palaver_tui.wishes import Hush, TurnPerson
 
-from .cells import plain, spread
 from .follow import follow
-from .meter import FLOOR, fall, meter
+from .meter import FLOOR, fall
+from .participant_row import ParticipantRow, Seat
 
 if TYPE_CHECKING:
     from textual.timer import Timer
 
-LEAST = 5  # cells of a name, or a third of the space, however much there is to say of the person
 FRAME = 0.1  # s between two steps of a falling meter
-
-
-@frozen
-class Seat:
-    """What a row tells about somebody, but for the voice."""
-
-    person: Participant
-    is_me: bool
-    volume: PersonVolume = USUAL
 
 
 class Participants(VerticalScroll):
@@ -191,60 +176,6 @@ class Participants(VerticalScroll):
             self.post_message(self.Chosen(self._selected.seat))
 
 
-class ParticipantRow(Widget):
-    """One line: speaking mark, name, meter, and whether muted or away; the meter follows `level` (dBFS)."""
-
-    class Clicked(Message):
-        """Somebody clicked on a person."""
-
-        def __init__(self, row: ParticipantRow) -> None:
-            super().__init__()
-            self.row = row
-
-    is_selected: reactive[bool] = reactive(False, toggle_class="-selected")
-    is_speaking: reactive[bool] = reactive(False)
-    shown_level: reactive[float] = reactive(FLOOR)
-
-    def __init__(self, seat: Seat) -> None:
-        super().__init__()
-        self.seat = seat
-        self.level = FLOOR
-
-    def show(self, seat: Seat) -> None:
-        """Tell this from now on."""
-        if seat != self.seat:
-            self.seat = seat
-            self.refresh()
-
-    def render(self) -> Content:
-        """The row for the width at hand."""
-        width = self.size.width
-        cells = max(min(width // 3, 24), 6)
-        state, colour = condition(self.seat.person)
-        right = Content.assemble(meter(self.shown_level, cells), (f" {state:<5}", colour))
-        return spread(self.title(width - right.cell_length - 1), right, width)
-
-    def title(self, width: int) -> Content:
-        """Marks, name, and what distinguishes this person; of these it is the name that gives way first."""
-        mark = Content.assemble(("●", "$success") if self.is_speaking else " ", "▸" if self.is_selected else " ")
-        person = self.seat.person
-        marks = (("you", self.seat.is_me), ("host", person.is_host), *labels.heard(self.seat.volume))
-        words = ", ".join(word for word, holds in marks if holds)
-        recording = Content.styled(" ● records" if person.is_recording else "", "$text-error")
-        about = Content.assemble(recording, (f" {words}" if words else "", "$foreground-muted"))
-        name = plain(person.name, "bold" if self.is_speaking else "")
-        space = max(width - 2, 1)
-        about = about.truncate(max(space - min(name.cell_length, max(LEAST, space // 3)), 0), ellipsis=True)
-        return Content.assemble(mark, name.truncate(max(space - about.cell_length, 1), ellipsis=True), about)
-
-    async def on_click(self) -> None:
-        """Mute or unmute, where it is our own row; else select the person."""
-        if self.seat.is_me:
-            await self.run_action("screen.mute")
-        else:
-            self.post_message(self.Clicked(self))
-
-
 def people(state: ClientState) -> tuple[Seat, ...]:
     """Who sits in our room; of a call between two nobody is the host."""
     if state.room is None:
@@ -260,20 +191,3 @@ def voices(state: ClientState) -> dict[UserId, tuple[float, bool]]:
     ours = SILENCE if state.is_muted else state.sound.input_dbfs
     levels = {**state.sound.levels, state.me: ours}
     return {user_id: (level, user_id in state.sound.speaking) for user_id, level in levels.items()}
-
-
-def condition(person: Participant) -> tuple[str, str]:
-    """Whether somebody is muted or away, and its colour."""
-    if person.is_away:
-        return "away", "$text-warning"
-    return ("muted", "$text-error") if person.is_muted else ("", "")
-
-
-def may_hand_over(state: ClientState) -> bool:
-    """Whether the host's role of our room is ours to give; a call between two has none to speak of."""
-    return may_end(state) and state.room is not None and state.room.room_type is RoomType.GROUP
-
-
-def may_end(state: ClientState) -> bool:
-    """Whether we are the host, or the room has none."""
-    return state.room is not None and (state.room.is_hostless or state.room.host_id == state.me)

@@ -9,9 +9,10 @@ from textual.content import Content
 from textual.message import Message
 
 from palaver_client.state import ClientState
-from palaver_protocol.models import RoomId, RoomSummary, RoomType, User, UserId, UserStatus
-from palaver_tui import labels
+from palaver_protocol.models import RoomId, RoomSummary, User, UserId, UserStatus
+from palaver_tui import call_labels, labels
 from palaver_tui.keys import PEOPLE_KEYS
+from palaver_tui.rights import may_invite
 
 from .cells import plain, spread
 from .choices import Choices
@@ -75,7 +76,7 @@ class PeopleList(Choices):
 
     def _note(self, user: User, rooms: RoomNames) -> Note:
         if user.user_id in self._missed:
-            return labels.MISSED, "bold $text-warning"
+            return call_labels.MISSED, "bold $text-warning"
         return whereabouts(user, rooms), "$foreground-muted" if user.status is UserStatus.IDLE else "$text-success"
 
     def miss(self, user_id: UserId) -> None:
@@ -142,11 +143,6 @@ class PeopleList(Choices):
         """Invite the selected person."""
         if self.selected is not None:
             self.post_message(self.Invited(self.selected))
-
-
-def may_invite(state: ClientState) -> bool:
-    """Whether we sit in a room to which others may be invited."""
-    return state.room is not None and state.room.room_type is RoomType.GROUP
 
 
 def around(state: ClientState) -> frozenset[UserId]:

@@ -12,7 +12,7 @@ from textual.widgets import Button, Static
 
 from palaver_client.state import ClientState, IncomingRing
 from palaver_protocol.models import CallId, RoomId
-from palaver_tui import labels
+from palaver_tui import call_labels
 
 from .cells import plain
 from .follow import follow
@@ -53,15 +53,15 @@ class Ringing(VerticalScroll, can_focus=False):
         for call_id in self._rows.keys() - there:
             self._rows.pop(call_id).remove()
         for ring in rings:
-            text = labels.incoming(ring, names.get(ring.room_id or RoomId(""), ""))
+            text = call_labels.incoming(ring, names.get(ring.room_id or RoomId(""), ""))
             if ring.call_id in self._rows:
                 self._rows[ring.call_id].show(ring, text)
             else:
                 self._rows[ring.call_id] = RingRow(ring, text, ring.call_id == self._marked)
                 self.mount(self._rows[ring.call_id])
         self.display = bool(rings)
-        self.border_title = labels.ringing(len(rings))
-        self.border_subtitle = labels.NEXT_RING if len(rings) > 1 else ""
+        self.border_title = call_labels.ringing(len(rings))
+        self.border_subtitle = call_labels.NEXT_RING if len(rings) > 1 else ""
         (self._ticking.resume if rings else self._ticking.pause)()
 
     def mark(self, marked: CallId | None) -> None:
@@ -124,7 +124,7 @@ class RingRow(HorizontalGroup):
         self._who.update(self._told())
 
     def _told(self) -> Content:
-        patience = labels.left(self.ring.ends_at, time.monotonic())
+        patience = call_labels.left(self.ring.ends_at, time.monotonic())
         mark = "▸ " if self._is_marked else "  "
         return Content.assemble(mark, plain(self._text, "bold"), f" · {patience}" if patience else "")
 

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from palaver_client.state import ClientState
 from palaver_protocol.models import ChatMessage, RoomType
-from palaver_tui import labels
+from palaver_tui import call_labels, chat_labels, labels
 from palaver_tui.messages import Asked
 from palaver_tui.wishes import Delete, React, Say, TransferHost, Wish
 
@@ -95,7 +95,7 @@ class Room(Container):
             if emoji is not None:
                 self._ask(React(said.message_id, emoji))
 
-        self.app.push_screen(ChooseEmoji(labels.quote(said.user_name, said.content)), react)
+        self.app.push_screen(ChooseEmoji(chat_labels.quote(said.user_name, said.content)), react)
 
     def _delete(self, said: ChatMessage) -> None:
         from palaver_tui.screens.ask import Confirm
@@ -104,7 +104,7 @@ class Room(Container):
             if is_sure:
                 self._ask(Delete(said.message_id))
 
-        self.app.push_screen(Confirm(labels.confirm_delete(said.content), "Delete it"), delete)
+        self.app.push_screen(Confirm(chat_labels.confirm_delete(said.content), "Delete it"), delete)
 
     def on_chat_input_said(self, event: ChatInput.Said) -> None:
         """Send what was written."""
@@ -129,7 +129,7 @@ def title(state: ClientState) -> str:
     is_recorded = any(person.is_recording for person in room.participants)
     if room.room_type is RoomType.DIRECT:
         others = [person.name for person in room.participants if person.user_id != state.me]
-        parts = [labels.call_with(others)]
+        parts = [call_labels.call_with(others)]
     else:
         host = "no host" if room.is_hostless else f"host {room.host_name}"
         parts = [room.room_name, host, labels.people(len(room.participants))]

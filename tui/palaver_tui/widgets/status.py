@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from palaver_client.state import ClientState
-from palaver_tui import labels
+from palaver_tui import labels, sound_labels
 
 from .cells import plain, spread
 from .follow import follow
@@ -30,9 +30,9 @@ class StatusBar(Horizontal):
     def compose(self) -> ComposeResult:
         """What is told, and the marks of what must not be overlooked."""
         yield Summary()
-        yield Mark(labels.recording, "record", id="recording")
-        yield Mark(labels.deafness, "deafen", id="deafness")
-        yield Mark(labels.microphone, "mute", id="microphone")
+        yield Mark(sound_labels.recording, "record", id="recording")
+        yield Mark(sound_labels.deafness, "deafen", id="deafness")
+        yield Mark(sound_labels.microphone, "mute", id="microphone")
 
 
 class Summary(Widget):
@@ -42,7 +42,7 @@ class Summary(Widget):
 
     def on_mount(self) -> None:
         """Watch what the line tells."""
-        follow(self, lambda state: (labels.connection(state), state.name, labels.media(state)), self.show)
+        follow(self, lambda state: (labels.connection(state), state.name, sound_labels.media(state)), self.show)
 
     def show(self, line: SummaryLine) -> None:
         """Tell it."""

@@ -74,6 +74,11 @@ class Consumer:
                 self._allowed -= 1
                 self.resends += 1
 
+    def index_of(self, sequence: int) -> int | None:
+        """The producer's index of what was sent under this number; None if nothing was, since forwarding began."""
+        index = self.leg.highest - (self.leg.highest - sequence & 0xFFFF) + self.leg.offset
+        return index if 0 <= self.leg.first <= index else None
+
     def _allow(self) -> None:
         sent = self.leg.packets - (self.resends if self.retransmissions is None else 0)
         self._allowed = min(RING, self._allowed + sent - self._counted)

@@ -78,8 +78,9 @@ def _about(producer: Producer, now: float, video_bitrate: int) -> bytes:
     all, anybody could take the picture, or the voice, from a whole room. It is the same for both, for browsers take
     REMB for the limit of all that they send, whichever track it names.
     """
-    producer.told = producer.reception.report(now)
-    blocks = [_all_the_way(producer, producer.told)] if producer.reception.received else []
+    reception = producer.reception
+    producer.told = reception.report(now)
+    blocks = [_all_the_way(producer, producer.told, now)] if reception.received else []
     if producer.retransmissions is not None and producer.retransmissions.received:
         blocks.append(producer.retransmissions.report(now))
     compound = rtcp.write_receiver_report(FEEDBACK_SSRC, blocks)
@@ -92,18 +93,24 @@ def _about(producer: Producer, now: float, video_bitrate: int) -> bytes:
     return compound
 
 
-def _all_the_way(producer: Producer, block: RtcpReceiverInfo) -> RtcpReceiverInfo:
+def _all_the_way(producer: Producer, block: RtcpReceiverInfo, now: float) -> RtcpReceiverInfo:
     """What a sender is told who can mend it: the loss of the whole way to the middle one of those who listen.
 
     What a listener counts is of the whole way, for what does not come to us leaves its gap in what he is sent. It is
-    the middle one, or anybody could make a whole room sound worse. Browsers are told of their own path alone: for their
-    video, too, they would take the rest for a path that is full.
+    the middle one, or anybody could make a whole room sound worse; and up to the packet that he has counted to, so that
+    shares are of the packets they are of. Browsers are told of their own path alone: for their video, too, they would
+    take the rest for a path that is full.
     """
     if not producer.has_red:
         return block
-    reports = [each.hearing.report for each in producer.audience if not each.is_paused]
-    lost = sorted(each.fraction_lost for each in reports if each is not None)
-    return replace(block, fraction_lost=lost[len(lost) // 2]) if lost else block
+    words = [(each, each.hearing.lately(now)) for each in producer.audience if not each.is_paused]
+    heard = sorted(((word, each) for each, word in words if word is not None), key=lambda one: one[0].fraction_lost)
+    if not heard:
+        return block
+    word, consumer = heard[len(heard) // 2]
+    index = consumer.index_of(word.highest_sequence) if consumer.producer is producer else None
+    highest = block.highest_sequence if index is None else index & 0xFFFF_FFFF
+    return replace(block, fraction_lost=word.fraction_lost, highest_sequence=highest)
 
 
 def _sender_report(consumer: Consumer, now: float) -> bytes:

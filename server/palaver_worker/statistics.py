@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .sfu import Sfu
 
 PERIOD: Final = 4.0  # s in which every transport has its turn
+FRESH: Final = 3.0  # s that a listener's word is good for; each has one a second
 PART: Final = 100  # transports and tracks in one report, about 0.5 ms of work: so long may packets wait for it
 
 
@@ -53,6 +54,7 @@ class Hearing:
     def __init__(self) -> None:
         self.report: RtcpReceiverInfo | None = None
         self.round_trip: float | None = None
+        self._taken = 0.0  # when the last one came
         self._sent: tuple[tuple[int, float], ...] = ()  # the last sender reports: short NTP, and when they left
 
     def note_sender_report(self, ntp: int, now: float) -> None:
@@ -64,12 +66,17 @@ class Hearing:
 
     def take(self, report: RtcpReceiverInfo, now: float) -> float | None:
         """A report block of the listener's, and the round trip if it shows one (RFC 3550, section 6.4.1)."""
-        self.report = report
+        self.report, self._taken = report, now
         for ntp, sent in self._sent:
             if ntp == report.lsr:
                 self.round_trip = max(0.0, now - sent - report.dlsr / 65536)  # coarse clocks can make it negative
                 return self.round_trip
         return None
+
+
+    def lately(self, now: float) -> RtcpReceiverInfo | None:
+        """The last report, unless it is an old one."""
+        return self.report if now - self._taken < FRESH else None
 
 
 class Statistics:

@@ -11,6 +11,7 @@ from palaver_media.rtcp import Reception
 from palaver_media.rtp import AUDIO_LEVEL, OPUS, RED, RtpPacket
 from palaver_media.worker_messages import AddConsumer, AddProducer, MediaKind, ResumeConsumer
 from palaver_worker.reports import REPORT
+from palaver_worker.statistics import FRESH
 from worker.test_pipe import Pair, run_pair
 from worker.test_stage import Listener, gather, people, speakers
 
@@ -121,9 +122,14 @@ def test_what_a_listener_misses_is_of_the_whole_way():
         for packet in came:
             counted.count(packet.sequence, packet.timestamp, 0.0)
         listener.send(listener.dtls.protect_rtcp(rtcp.write_receiver_report(9, [counted.report(0.0)])))
+        for sequence in range(6, 16):  # of these he has said nothing yet
+            speaker.send(speaker.dtls.protect_rtp(RtpPacket(111, sequence, 960, 1, b"x").write()))
         await inside.pass_time(REPORT)
         assert len(came) == 4
-        assert told(speaker)[-1].fraction_lost == 256 // 5
+        assert [(each.fraction_lost, each.highest_sequence) for each in told(speaker)] == [(256 // 5, 5)]
+        await inside.pass_time(FRESH)
+        last = told(speaker)[-1]
+        assert (last.fraction_lost, last.highest_sequence) == (0, 15)  # his word is old
 
     run(scenario)
 

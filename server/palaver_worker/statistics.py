@@ -73,7 +73,6 @@ class Hearing:
                 return self.round_trip
         return None
 
-
     def lately(self, now: float) -> RtcpReceiverInfo | None:
         """The last report, unless it is an old one."""
         return self.report if now - self._taken < FRESH else None

@@ -30,8 +30,9 @@ def main(argv: Sequence[str]) -> int:
     """Look at everything and tell; 1 if something is missing."""
     parser = Parser(NAME, PURPOSE, EXAMPLE)
     parser.add_argument("url", metavar="URL", nargs="?", type=arguments.url, help="a server, to try the network, too")
-    parser.add_argument("--input", default="device", metavar="SOURCE", help=f"the microphone: {arguments.SOURCES}")
-    parser.add_argument("--output", default="device", metavar="SINK", help=f"the loudspeaker: {arguments.SINKS}")
+    heard, played = f"the microphone: {arguments.SOURCES}", f"the loudspeaker: {arguments.SINKS}"
+    parser.add_argument("--input", default="device", metavar="SOURCE", type=arguments.source, help=heard)
+    parser.add_argument("--output", default="device", metavar="SINK", type=arguments.sink, help=played)
     parser.add_argument("--no-sound", action="store_true", help="play nothing and do not listen")
     parser.add_argument("--json", action="store_true", help="objects of what, found and remedy (empty: all is well)")
     return running.run(NAME, partial(look, parser.parse(argv)))

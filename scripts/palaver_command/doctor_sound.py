@@ -60,6 +60,8 @@ def _listed(what: str, found: tuple[object, ...], devices: Devices) -> Finding:
 def _noise(tested: SoundTested) -> Finding:
     what, found = "Microphone", f"{tested.noise_dbfs:.0f} dBFS while nobody speaks"
     if tested.noise_dbfs <= DEAD:
+        if tested.latency_ms is not None:
+            return Finding(what, "not even noise while nobody speaks, but it hears")
         return Finding(what, "gives nothing, not even noise", "unmute it in the system's settings, or choose another")
     if tested.noise_dbfs > NOISY:
         return Finding(what, found, "it is loud there: turn its gain down, or come closer to it")

@@ -154,7 +154,7 @@ def test_a_receiver_that_had_had_nothing_before_has_lost_nothing():
 def test_a_loss_raises_the_declared_loss_and_then_copies_come():
     line = Line()
     plain = line.say(speech(1, has_pauses=False))
-    line.lose(0, 2)
+    line.lose(0)
     assert line.sender.stats.expected_loss == 10
     line.lose(0.2, 5)
     assert line.sender.stats.copies == 1

@@ -151,8 +151,8 @@ def _start(
         opened.start(calls)
     except module.MiniaudioError as why:
         reason = str(why.args[0]) if why.args else "unknown"
-        remedy = "choose another, or end the program that holds it"
-        raise SoundError(f"{device.name} cannot be opened ({reason})", remedy) from why
+        remedy = "connect it again if it is gone, choose another, or end the program that holds it"
+        raise SoundError(f"cannot open {device.name} ({reason})", remedy) from why
     return _Stream(opened, module)
 
 

@@ -130,9 +130,9 @@ def _open(
                 refusal = refusal or why
         if refusal is not None and _WRONG_RATE not in refusal.args:
             break
-    reason = str(refusal.args[0]) if refusal is not None and refusal.args else "unknown"
-    remedy = "choose another, or end the program that holds it"
-    raise SoundError(f"{device.name} cannot be opened ({reason})", remedy)
+    reason = str(refusal.args[0]).rpartition(": ")[2] if refusal is not None and refusal.args else ""
+    remedy = "connect it again if it is gone, choose another, or end the program that holds it"
+    raise SoundError(f"cannot open {device.name} ({reason or 'unknown'})", remedy)
 
 
 def _start(

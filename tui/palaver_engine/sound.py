@@ -105,7 +105,7 @@ class Sound:
             if health is Health.DEAD:
                 self._lose(side)
             elif health is not Health.FINE:
-                log.warning("%s: the stream is %s: opening it again", self.call, health.value)
+                log.info("%s: the stream is %s: opening it again", self.call, health.value)  # nobody need do anything
                 self._wire(side)
         for side, when in list(self._retries.items()):
             if when <= time.monotonic():

@@ -98,9 +98,10 @@ def test_devices_are_listed_and_the_echo_path_is_measured(tmp_path):
     with virtual_sound(tmp_path, ["alice"]) as sound:
         join = "load-module module-loopback source=alice_speaker.monitor sink=alice_cable latency_msec=60"
         subprocess.run(["pactl", *join.split()], env=sound.env, check=True)
-        found = findings("--input", "device:alice", "--output", "device:alice", env=sound.env)
+        found = findings("--input", "alice", "--output", "device:alice", env=sound.env)
         assert "alice" in found["Microphones"]["found"]
         assert "ms from loudspeaker to microphone" in found["Echo path"]["found"]
+        assert not found["Microphone"]["remedy"]  # silent, but it hears
         found = findings("--input", "device:nothing", "--output", "device:alice", env=sound.env)
         assert "nothing" in found["Microphone"]["found"]
         assert found["Microphone"]["remedy"]

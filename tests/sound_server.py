@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -103,6 +104,16 @@ class VirtualSound:
         assert self._server is not None
         self._server.kill()
         self._server.wait()
+
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Have the server answer nobody for the length of the block."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._server.send_signal(signal.SIGCONT)
 
     def play(self, person: str, samples: NDArray[np.int16]) -> subprocess.Popen[bytes]:
         """Say samples (48 kHz mono) into a person's microphone; the process ends when they are said."""

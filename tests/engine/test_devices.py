@@ -242,6 +242,30 @@ async def test_a_sound_server_may_die_and_come_back(sound: VirtualSound):
         assert loud_part(up.heard()) == pytest.approx(700, abs=2)
 
 
+@pytest.mark.sound
+@pytest.mark.trio
+@pytest.mark.timeout(120)
+async def test_after_a_sound_server_that_hung_a_call_has_one_microphone(sound: VirtualSound):
+    async with running_engine() as engine, peer(engine.fingerprint) as up:
+        engine.tell(OpenCall(CALL, "device:alice", "device:alice", False), up.command(CALL, "up", Direction.SEND))
+        await engine.wait(SoundStarted)
+        await engine.wait(TransportConnected)
+        engine.tell(Send(CALL, "up", 77, PAYLOAD_TYPE, "cname", "0", 0, 0))
+        await until(lambda: len(up.packets) > 20)
+        engine.forget()
+        with sound.hanging():  # until closing was given up, and an opening after it, too
+            await engine.wait(SoundProblem, lambda report: "does not answer" in report.reason, seconds=30)
+            await trio.sleep(4)
+        await engine.wait(SoundStarted, started(Side.SOURCE, "alice"), seconds=30)
+        playing = sound.play("alice", tone(700, 4))
+        await trio.sleep(1.5)
+        up.packets.clear()
+        await trio.sleep(2)
+        count = len(up.packets)
+        await trio.to_thread.run_sync(playing.wait)
+    assert 70 < count < 130  # 50 a second; a second stream would make it 100
+
+
 @pytest.mark.trio
 async def test_without_any_device_the_call_goes_on(tmp_path, monkeypatch):
     empty = tmp_path / "asound.conf"

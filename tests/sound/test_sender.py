@@ -131,6 +131,18 @@ def test_nothing_is_sent_while_muted_and_not_for_ever_when_there_is_no_sound():
     assert len(line.say(None, 300)) < 30  # half a second at most
 
 
+def test_what_went_to_nobody_does_not_go_out_as_a_copy():
+    line = Line()
+    line.lose(0)
+    line.lose(0.2, 5)
+    assert line.sender.stats.copies == 1
+    line.sender._transmit = lambda _: 0  # as while the echo test is on
+    line.say(tone(440, 0.5))
+    line.sender._transmit = line._take
+    first, *_ = line.say(tone(880, 0.2))
+    assert redundancy.parse(OPUS, first.timestamp, first.payload).copies == ()
+
+
 def primary(packet: RtpPacket) -> bytes:
     """The frame that a packet is of, with or without copies beside it."""
     return (

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from palaver_media.engine_messages import Device, Devices, Side
 
@@ -113,7 +113,7 @@ def choose(name: str, found: Sequence[Found], side: Side) -> Found:
         fitting = [each for each in found if fits(each.name)]
         fitting = [each for each in fitting if each.backend is fitting[0].backend]
         if len(fitting) == 1:
-            return fitting[0]
+            return evolve(fitting[0], is_default=False)  # this one, whatever becomes the default
         if fitting:
             reason = f"several {_word(side)} devices are named like {name!r}"
             raise SoundError(reason, f"choose one of: {_names(fitting)}")

@@ -192,10 +192,10 @@ class Sender:
             extensions=self._extensions(blocks),
         )
         self._add_copies(packet)
-        self._recent.append((packet.timestamp, payload))
         sent = self._transmit(packet.write())
         if not sent:
             return
+        self._recent.append((packet.timestamp, payload))  # what went to nobody must not go out as a copy
         self._is_talking = True
         self._numbering.sequence = self._numbering.sequence + 1 & 0xFFFF
         self._packets += 1

@@ -100,6 +100,7 @@ class Sound:
 
     def check(self) -> None:
         """Look after the devices; called a few times a second."""
+        Stream.close_left()
         for side, drive in list(self._drives.items()):
             health = Health.FINE if drive.stream is None else drive.stream.check()
             if health is Health.DEAD:
@@ -189,7 +190,7 @@ class Sound:
 
     def _open_device(self, spec: Spec, side: Side) -> tuple[Stream, str]:
         def attempt() -> tuple[Stream, str]:
-            device = devices.find(spec.value, side)
+            device = within(lambda: devices.find(spec.value, side))
             if side is Side.SOURCE:
                 return Stream.capturing(device, self.talk), device.name
             return Stream.playing(device, self._hear_mixed, is_near=self._is_near), device.name

@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from .backends import Found, Running
-from .mixer import BLOCK, RATE, Samples
+from .mixer import BLOCK, RATE, SILENCE, Samples
 from .specs import SoundError
 from .watch import Health, Watch
 
@@ -33,7 +33,7 @@ class Stream:
     sample was at the microphone, or how long it takes until one is heard.
     """
 
-    open_streams = 0
+    open_streams: ClassVar[set[Stream]] = set()  # those that a library has, wanted or not
 
     def __init__(self, start: Callable[[Stream], Running]) -> None:
         """Open and start; `start` belongs to `capturing` and `playing`.
@@ -42,10 +42,15 @@ class Stream:
             SoundError: the device refuses, or the sound system hangs.
         """
         self.latency = 0.0
+        self._is_closed = False
         self._watch: Watch | None = None  # the first callbacks come before the opening is over
-        self._running = within(lambda: start(self))
+        try:
+            self._running = within(lambda: start(self), late=lambda running: running.close())
+        except SoundError:
+            self._is_closed = True  # or it would begin to call when the system answers again
+            raise
         self._watch = Watch(time.monotonic())
-        Stream.open_streams += 1
+        Stream.open_streams.add(self)
 
     @classmethod
     def capturing(cls, device: Found, talk: Callable[[Samples], None]) -> Stream:
@@ -57,8 +62,9 @@ class Stream:
 
         def start(stream: Stream) -> Running:
             def take(samples: Samples, age: float) -> None:
-                stream.note(age)
-                talk(samples)
+                if not stream._is_closed:
+                    stream.note(age)
+                    talk(samples)
 
             return device.backend.capture(device, take)
 
@@ -74,6 +80,8 @@ class Stream:
 
         def start(stream: Stream) -> Running:
             def give(delay: float) -> Samples:
+                if stream._is_closed:
+                    return SILENCE
                 stream.note(delay)
                 return hear()
 
@@ -86,13 +94,28 @@ class Stream:
         return Health.FINE if self._watch is None else self._watch.check(time.monotonic())
 
     def close(self) -> None:
-        """Stop; a stream that cannot be closed is left behind."""
+        """Stop; a stream that cannot be closed calls in vain until `close_left` can do it."""
+        self._is_closed = True
         try:
-            within(self._running.close)
+            within(self._end)
         except SoundError as why:
-            log.warning("a stream is left behind: %s", why)
-        else:
-            Stream.open_streams -= 1
+            log.warning("a stream is left open: %s", why)
+
+    @classmethod
+    def close_left(cls) -> None:
+        """Close what could not be closed while the sound system hung, if it does no longer."""
+        for stream in [each for each in cls.open_streams if each._is_closed]:
+            try:
+                within(stream._end)
+            except SoundError:
+                return
+
+    def _end(self) -> None:
+        if self in Stream.open_streams:  # an attempt that hung may have done it by now
+            try:
+                self._running.close()
+            finally:
+                Stream.open_streams.discard(self)
 
     def note(self, latency: float) -> None:
         """A block came or went, in the stream's own thread."""
@@ -105,8 +128,10 @@ class Stream:
 _hanging: list[threading.Thread] = []
 
 
-def within(function: Callable[[], T]) -> T:
+def within(function: Callable[[], T], late: Callable[[T], object] | None = None) -> T:
     """What a function of a sound library returns, if it does so in time.
+
+    If it does so later, `late` is called with that, in a thread of its own.
 
     Raises:
         SoundError: it hangs, or one before it still does.
@@ -121,6 +146,8 @@ def within(function: Callable[[], T]) -> T:
         return result.result(PATIENCE)
     except TimeoutError:
         _hanging.append(thread)
+        if late is not None:
+            result.add_done_callback(lambda ended: None if ended.exception() else late(ended.result()))
         raise _no_answer() from None
 
 

@@ -92,20 +92,16 @@ def seconds(path: Path) -> float:
 
 # -- what is chosen ----------------------------------------------------------------------------------------------------
 WRONG = (
-    ("/transmit", "write /transmit open, /transmit voice or /transmit push"),
     ("/transmit loud", "write /transmit open, /transmit voice or /transmit push"),
     ("/talk", "you need not press to talk; /transmit push makes it so"),
-    ("/gain", "/gain takes + or -, or dB from -20 to 20"),
+    ("/headset maybe", "write /headset on or /headset off"),
     ("/gain 21", "/gain takes + or -, or dB from -20 to 20"),
     ("/gain nan", "/gain takes + or -, or dB from -20 to 20"),
     ("/processing echo", "write /processing and one of echo, noise, agc, highpass, then on or off"),
     ("/processing fan off", "write /processing and one of echo, noise, agc, highpass, then on or off"),
-    ("/headset", "write /headset on or /headset off"),
-    ("/volume", "/volume takes + or -, or dB from -40 to 12"),
     ("/volume 13", "/volume takes + or -, or dB from -40 to 12"),
     ("/volume zoe 3", "here: nobody is called zoe; there are Bob"),
     ("/volume bob loud", "/volume takes + or -, or dB from -40 to 12"),
-    ("/hush", "it needs a name; /who lists those who are here"),
     ("/priority zoe", "here: nobody is called zoe; there are Bob"),
     ("/record flac", "write /record, /record ogg, /record wav or /record off"),
     ("/record off", "you record nothing; /record begins it"),
@@ -142,6 +138,38 @@ RIGHT = (
     ("/deafen", "you hear nobody"),
     ("/talkkey F9", "on the full screen you talk with f9; here it is /talk"),
     ("/mic null", "/levels shows how loud it hears you"),
+)
+
+USUAL = (
+    ("/transmit", "your microphone is sent always"),
+    ("/gain", "your microphone has +0 dB"),
+    ("/headset", "headset off"),
+    ("/volume", "you hear all at +0 dB"),
+    ("/volume bo", "you hear Bob at +0 dB"),
+    ("/hush", "you have hushed nobody here"),
+    ("/priority", "nobody here has priority"),
+)
+
+CHOSEN = (
+    ("/transmit push", "your microphone is sent from"),
+    ("/transmit", "your microphone is sent from one /talk to the next"),
+    ("/gain 6", "your microphone has +6 dB"),
+    ("/gain", "your microphone has +6 dB"),
+    ("/processing noise off", "echo on, noise off"),
+    ("/headset on", "headset: echo off"),
+    ("/headset", "headset on"),
+    ("/volume -4", "you hear all at -4 dB"),
+    ("/volume", "you hear all at -4 dB"),
+    ("/volume bob 5", "you hear Bob at +5 dB"),
+    ("/priority bob", "others are quieter"),
+    ("/volume bob", "you hear Bob at +5 dB, with priority"),
+    ("/hush bob", "you hear Bob no more"),
+    ("/volume bob", "you have hushed Bob; /hush ends it, and then you hear Bob at +5 dB, with priority"),
+    ("/hush", "hushed here: Bob"),
+    ("/priority", "with priority here: Bob"),
+    ("/who", "here: Ann (host), Bob (hushed, +5 dB, priority)"),
+    ("/deafen", "you hear nobody"),
+    ("/volume", "you hear nobody; /deafen ends it, and then you hear all at -4 dB"),
 )
 
 
@@ -189,6 +217,24 @@ async def test_what_is_chosen_is_remembered_and_options_of_one_run_are_not(url: 
         assert (told["transmit"], told["gain_db"], told["agc"], told["echo"]) == ("voice", 6.0, False, False)
         assert (told["frame_ms"], told["bitrate"], told["volume_db"], told["isDeaf"]) == (10, 48_000, -1.0, False)
         check(orjson.dumps(told).decode())
+
+
+@pytest.mark.trio
+async def test_what_was_chosen_is_told_when_asked_for_and_at_the_next_start(
+    url: str, env: dict[str, str]
+) -> None:
+    async with two(url, env) as (ann, _):
+        assert not any(line.startswith("your sound") for line in ann.lines)  # all is as usual
+        for line, answer in USUAL + CHOSEN:
+            await asked(ann, line, answer)
+        await ann.say("/quit")
+        assert await ann.wait() == 0
+    async with call(url, "Ann", env) as ann:
+        await see(
+            ann,
+            "your sound: your microphone is sent from one /talk to the next; your microphone has +6 dB; headset on; "
+            "noise off; you hear all at -4 dB",
+        )
 
 
 @pytest.mark.trio

@@ -13,10 +13,11 @@ from palaver_protocol.models import EndReason, RoomType, RoomView, UserId
 from palaver_protocol.notices import IncomingCall, IncomingCallNew, NewMessage
 from palaver_protocol.table import Refusal
 
-from . import words
+from . import sound_words, words
 from .changes import Change
 from .events import OlderRead, SpeakingChanged
 from .listings import Listing
+from .sound_choices import SoundSettings
 
 QUIET: Final = 10.0  # s that all others are silent before it is news that the same one speaks again
 BELL: Final = "\a"
@@ -64,6 +65,10 @@ class PlainLines:
     def of_listing(self, listing: Listing) -> str:
         """Who or what there is."""
         return text.sanitise(listing.text, keep="\n")
+
+    def of_sound(self, settings: SoundSettings) -> str | None:
+        """What is unusual in how the sound was chosen, perhaps long ago."""
+        return sound_words.of_unusual(settings)
 
     def of_waiting(self) -> str:
         """Nobody talks with us yet."""

@@ -220,9 +220,7 @@ async def test_what_is_chosen_is_remembered_and_options_of_one_run_are_not(url: 
 
 
 @pytest.mark.trio
-async def test_what_was_chosen_is_told_when_asked_for_and_at_the_next_start(
-    url: str, env: dict[str, str]
-) -> None:
+async def test_what_was_chosen_is_told_when_asked_for_and_at_the_next_start(url: str, env: dict[str, str]) -> None:
     async with two(url, env) as (ann, _):
         assert not any(line.startswith("your sound") for line in ann.lines)  # all is as usual
         for line, answer in USUAL + CHOSEN:
@@ -355,9 +353,10 @@ async def test_when_the_engine_dies_the_recording_goes_on_in_another_folder(url:
         await see(ann, f"the sound engine stopped; what was recorded is in {folder}, and it goes on", told)
         another = await folder_of(ann, told)
         assert another != folder
-        await see(ann, "you hear Bob", told)  # the call goes on, and he is played
+        await see(ann, "the sound is connected", told)  # the call goes on
         await trio.sleep(1)
         await asked(ann, "/record off", f"the recording is in {another}")
+        assert "you hear Bob" not in ann.lines[told:]  # he is hushed there, too
         await see(bob, "Ann no longer records this call")
         assert not any("record" in line for line in bob.lines[told_bob:-1])  # he is told of no break
         for each in (folder, another):

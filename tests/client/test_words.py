@@ -17,16 +17,21 @@ from palaver_client import (
     Connected,
     ConnectionState,
     Joined,
+    MediaConnecting,
     MediaStarted,
     MuteChanged,
     OlderRead,
     OutgoingRing,
+    PersonVolume,
     Refusal,
+    SoundSettings,
     SpeakingChanged,
+    Volume,
     words,
 )
 from palaver_client.after import after
 from palaver_client.plain_lines import QUIET, PlainLines
+from palaver_client.sound_choices import with_person
 from palaver_protocol.models import CallId, Name, Reason, RoomType, User, UserId, UserStatus, speaker_id
 from palaver_protocol.notices import (
     CallAccepted,
@@ -227,6 +232,24 @@ def test_a_speaker_is_news_after_a_long_silence(monkeypatch: pytest.MonkeyPatch)
     assert spoken(lines, (BOB, True), (BOB, False)) == []
     now = 2 * QUIET
     assert spoken(lines, (BOB, True), (BOB, False)) == ["Bob speaks"]
+
+
+def test_who_is_hushed_is_not_heard_nor_is_anybody_by_the_deaf() -> None:
+    state = in_room(person(BOB), person(CEM))
+    hushed = evolve(state, choices=with_person(state.choices, BOB, PersonVolume(is_muted=True)))
+    assert said_of(hushed, MediaStarted(BOB)) is None
+    assert said_of(hushed, MediaStarted(CEM)) == "you hear Cem"
+    assert said_of(evolve(state, choices=SoundSettings(volume=Volume(is_deaf=True))), MediaStarted(CEM)) is None
+
+
+def test_that_somebody_is_heard_is_not_told_twice_in_a_row() -> None:
+    lines, state = PlainLines(ANN, True), in_room(person(BOB), person(CEM))
+    events = [MediaStarted(user) for user in (BOB, BOB, CEM, CEM, BOB)]
+    told = [line for event in events if (line := lines.of_change(Change(state, state, event)))]
+    assert told == ["you hear Bob", "you hear Cem", "you hear Bob"]
+    for between in (MediaConnecting(), UserLeft(BOB, LOBBY)):
+        lines.of_change(Change(state, state, between))
+        assert lines.of_change(Change(state, state, MediaStarted(BOB))) == "you hear Bob"
 
 
 def test_a_call_says_how_to_answer_it_and_rings_where_there_is_a_bell() -> None:

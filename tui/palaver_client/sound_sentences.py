@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from palaver_protocol.models import is_speaker
+from palaver_protocol.models import UserId, is_speaker
 
 from . import sound_events
 from .phrases import SIDES, name_of, of_problem
 
 if TYPE_CHECKING:
     from .changes import Change
+    from .sound_choices import SoundSettings
     from .sound_events import SoundEvent
 
 
@@ -31,8 +32,8 @@ def of_event(event: SoundEvent, change: Change) -> str | None:
             return f"no sound: {event.reason}; connecting it again"
         case sound_events.MediaFailed():
             return f"no sound: {event.reason}; everything else goes on"
-        case sound_events.MediaStarted():
-            return None if is_speaker(event.user_id) else f"you hear {name_of(event.user_id, change.new)}"
+        case sound_events.MediaStarted() if _is_heard(event.user_id, change.new.choices):
+            return f"you hear {name_of(event.user_id, change.new)}"
         case sound_events.SpeakingChanged():
             return f"{name_of(event.user_id, change.new)} speaks" if event.is_speaking else None
         case sound_events.RecordingBegan():
@@ -51,7 +52,12 @@ def of_event(event: SoundEvent, change: Change) -> str | None:
             return None
         case sound_events.SoundChosen() | sound_events.LevelsChanged():
             return None
-        case sound_events.StatsChanged() | sound_events.DevicesChanged():
+        case sound_events.StatsChanged() | sound_events.DevicesChanged() | sound_events.MediaStarted():
             return None
         case _:
             assert_never(event)
+
+
+def _is_heard(user: UserId, choices: SoundSettings) -> bool:
+    """Whether that is a person whose sound, which the engine has, comes to our ears."""
+    return not is_speaker(user) and not choices.volume.is_deaf and not choices.volume_of(user).is_muted

@@ -40,6 +40,8 @@ async def talk(rest: str, client: Client) -> str:
         raise refusal(Code.NOT_ALLOWED, "you need not press to talk; /transmit push makes it so")
     _need_call(client)
     is_talking = not client.state.doing.is_talking
+    if is_talking and client.state.is_muted:
+        raise refusal(Code.NOT_ALLOWED, "you are muted, and nobody would hear you; /unmute comes first")
     client.set_talking(is_talking)
     return "you talk; /talk again ends it" if is_talking else "you talk no longer"
 

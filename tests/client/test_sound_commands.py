@@ -382,6 +382,7 @@ async def test_when_the_disk_is_full_all_hear_that_the_recording_ended(url: str,
         await see(bob, "Ann is recording this call")
         said = await see(ann, "you record no more: ")
         assert "file too large; record to a disk that takes larger files" in said
+        assert said.endswith(f"; what was recorded is in {folder}")
         await see(ann, "you no longer record this call")
         await see(bob, "Ann no longer records this call")
         assert all(seconds(path) > 1 for path in folder.iterdir())  # as far as it came

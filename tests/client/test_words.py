@@ -16,6 +16,7 @@ from palaver_client import (
     ClientState,
     Connected,
     ConnectionState,
+    Doing,
     Joined,
     MediaConnecting,
     MediaStarted,
@@ -23,6 +24,7 @@ from palaver_client import (
     OlderRead,
     OutgoingRing,
     PersonVolume,
+    RecordingEnded,
     Refusal,
     SoundSettings,
     SpeakingChanged,
@@ -250,6 +252,21 @@ def test_that_somebody_is_heard_is_not_told_twice_in_a_row() -> None:
     for between in (MediaConnecting(), UserLeft(BOB, LOBBY)):
         lines.of_change(Change(state, state, between))
         assert lines.of_change(Change(state, state, MediaStarted(BOB))) == "you hear Bob"
+
+
+@pytest.mark.parametrize(
+    ("folder", "problem", "kept"),
+    [
+        ("/music/lobby", "no space left on device", "; what was recorded is in /music/lobby"),
+        ("/music/lobby", "/music/lobby/Bob.ogg: no space left on device", "; what was recorded is in /music/lobby"),
+        ("/music/lobby", "/music/lobby: no such file or directory", ""),  # it has gone
+        ("/music", "/music/lobby: no space left on device", ""),  # none was begun
+    ],
+)
+def test_where_is_what_was_recorded_until_it_broke_is_told(folder: str, problem: str, kept: str) -> None:
+    recording = evolve(in_room(), doing=Doing(is_open=True, recording="" if folder == "/music" else folder))
+    line = said_of(recording, RecordingEnded(folder, problem, "free some space"))
+    assert line == f"you record no more: {problem}; free some space{kept}"
 
 
 def test_a_call_says_how_to_answer_it_and_rings_where_there_is_a_bell() -> None:

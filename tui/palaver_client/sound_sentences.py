@@ -43,7 +43,9 @@ def of_event(event: SoundEvent, change: Change) -> str | None:
         case sound_events.RecordingEnded(goes_on=True):
             return f"{event.problem}; what was recorded is in {event.folder}, and it goes on in another folder"
         case sound_events.RecordingEnded():
-            return f"you record no more: {of_problem(event.problem, event.remedy)}"
+            is_there = change.old.doing.recording == event.folder and not event.problem.startswith(f"{event.folder}: ")
+            kept = f"; what was recorded is in {event.folder}" if is_there else ""
+            return f"you record no more: {of_problem(event.problem, event.remedy)}{kept}"
         case sound_events.EchoTestChanged():
             return "you hear yourself, a moment later" if event.is_on else "you hear yourself no longer"
         case sound_events.SendingChanged() | sound_events.TalkingChanged() | sound_events.SoundSettingsChanged():

@@ -30,11 +30,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--record",
         nargs="?",
-        type=RecordingForm,
+        type=form,
         const=RecordingForm.OGG,
         metavar="FORM",
         help="record into files, one for each voice and one of all: ogg (without FORM) or wav; all are told",
     )
+
+
+def form(written: str) -> RecordingForm:
+    """In which files a call is recorded."""
+    forms = {each.value: each for each in RecordingForm}
+    if written not in forms:
+        raise argparse.ArgumentTypeError(f"{written[:40]!r} is none of {', '.join(forms)}")
+    return forms[written]
 
 
 def bitrate(written: str) -> int:

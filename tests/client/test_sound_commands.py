@@ -395,7 +395,15 @@ async def test_a_folder_that_cannot_be_made_is_told_to_all(url: str, env: dict[s
     (tmp_path / "file").touch()
     async with two(url, env) as (ann, bob):
         await asked(ann, f"/recordings {tmp_path}/file", f"{tmp_path}/file is no folder; name one")
-        await asked(ann, f"/recordings {tmp_path}/file/in", f"recordings go to {tmp_path}/file/in")
+        for folder, reason in (
+            (f"{tmp_path}/file/in", "not a directory"),
+            ("/proc/nowhere", "no such file or directory"),
+        ):
+            await asked(ann, f"/recordings {folder}", f"you cannot record into {folder} ({reason}); name another one")
+        await asked(ann, "/recordings", f"recordings go to {env['XDG_MUSIC_DIR']}/palaver")
+        await asked(ann, f"/recordings {tmp_path}/gone", f"recordings go to {tmp_path}/gone")
+        (tmp_path / "gone").rmdir()
+        (tmp_path / "gone").touch()
         await asked(ann, "/record", "you record no more: ")
         await see(bob, "Ann is recording this call")
         await see(bob, "Ann no longer records this call")

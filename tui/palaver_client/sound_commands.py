@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+import trio
 from attrs import evolve
 
 from palaver_media.sound_settings import MICROPHONE_DB, VOLUME_DB, RecordingForm, Transmit
@@ -170,14 +172,21 @@ async def recordings(rest: str, client: Client) -> str:
     if rest.casefold() == "default":
         client.set_recordings("")
     elif rest:
-        client.set_recordings(_folder(rest))
+        client.set_recordings(await trio.to_thread.run_sync(_folder, rest))
     return f"recordings go to {client.state.choices.folder}, as {client.state.choices.form.value}"
 
 
 def _folder(written: str) -> str:
-    folder = Path(written).expanduser().absolute()
-    if folder.exists() and not folder.is_dir():
-        raise refusal(Code.INVALID_PAYLOAD, f"{folder} is no folder; name one, or write /recordings default")
+    """The folder of that name, which is made, for during a call it is late to learn that it cannot be."""
+    try:
+        folder = Path(written).expanduser().absolute()
+        if folder.exists() and not folder.is_dir():
+            raise refusal(Code.INVALID_PAYLOAD, f"{folder} is no folder; name one, or write /recordings default")
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError) as why:  # the latter where ~ is of nobody
+        reason = (getattr(why, "strerror", None) or str(why)).lower().rstrip(".")
+        raise refusal(Code.INVALID_PAYLOAD, f"you cannot record into {written} ({reason}); name another one") from None
     return str(folder)
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from client.worlds import ANN, BOB, CEM, ELSEWHERE, LOBBY, in_room, message, notices, person, reduced, room
 from palaver_client import (
     Calling,
+    CallStats,
     Change,
     ClientState,
     Connected,
@@ -29,11 +30,13 @@ from palaver_client import (
     SoundSettings,
     SpeakingChanged,
     Volume,
+    sound_words,
     words,
 )
 from palaver_client.after import after
 from palaver_client.plain_lines import QUIET, PlainLines
 from palaver_client.sound_choices import with_person
+from palaver_media.engine_messages import ConsumerStats
 from palaver_protocol.models import CallId, Name, Reason, RoomType, User, UserId, UserStatus, speaker_id
 from palaver_protocol.notices import (
     CallAccepted,
@@ -267,6 +270,13 @@ def test_where_is_what_was_recorded_until_it_broke_is_told(folder: str, problem:
     recording = evolve(in_room(), doing=Doing(is_open=True, recording="" if folder == "/music" else folder))
     line = said_of(recording, RecordingEnded(folder, problem, "free some space"))
     assert line == f"you record no more: {problem}; free some space{kept}"
+
+
+def test_figures_that_are_to_come_are_not_measured_yet() -> None:
+    stats = CallStats(None, 32.0, {BOB: ConsumerStats(1.0, 0.0, 0.0, 40.0, 32.0)})
+    ours, _, bob = sound_words.of_stats(evolve(in_room(person(BOB)), stats=stats)).splitlines()
+    assert ours.startswith("to the server and back not measured yet, ")
+    assert bob.startswith("Bob: not measured yet from mouth to ear, ")
 
 
 def test_a_call_says_how_to_answer_it_and_rings_where_there_is_a_bell() -> None:

@@ -143,4 +143,4 @@ def _of_voice(who: str, voice: ConsumerStats) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.0f} ms"
+    return "not measured yet" if value is None else f"{value:.0f} ms"

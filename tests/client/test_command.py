@@ -66,6 +66,16 @@ def test_an_unknown_command_suggests_the_nearest(arguments: Sequence[str], said:
     assert shown.stderr.count("\n") == 1
 
 
+def test_the_help_of_calls_tells_what_is_not_remembered() -> None:
+    assert "is remembered, but for /mute, /deafen and /echotest" in run("call", "--help").stdout
+
+
+def test_a_form_of_recordings_that_there_is_not_tells_which_there_are() -> None:
+    shown = run("call", "http://127.0.0.1:1", "--record", "mp3")
+    assert shown.returncode == 2
+    assert "argument --record: 'mp3' is none of ogg, wav" in shown.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["http://x"], ["localhost"], ["--name", "Ada"], ["host.example"]])
 def test_everything_else_is_for_the_screen(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []

@@ -62,7 +62,7 @@ async def test_people_call_accept_and_hang_up_in_plain_words(url: str, env: dict
         await ann.say("/accept")
         await see(ann, "nobody calls you")
         await ann.say("/call zoe")
-        await see(ann, "online: nobody is called zoe; there are Bob")
+        await see(ann, "online: nobody is called zoe; there is only Bob")
         for line, answer in (
             ("/call", "/call needs a name"),
             ("/call ann", "that is you"),

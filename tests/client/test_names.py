@@ -44,6 +44,11 @@ def test_where_nobody_is_it_is_said() -> None:
         find("ann", (), "online")
 
 
+def test_where_only_one_is_it_is_said() -> None:
+    with pytest.raises(Refusal, match="here: nobody is called zed; there is only Ann"):
+        find("zed", PEOPLE[:1], "here")
+
+
 def test_a_long_list_is_cut() -> None:
     many = tuple(Candidate(str(number), f"x{number}", str(number)) for number in range(30))
     with pytest.raises(Refusal, match="x9 and 20 more"):

@@ -92,21 +92,17 @@ def seconds(path: Path) -> float:
 
 # -- what is chosen ----------------------------------------------------------------------------------------------------
 WRONG = (
-    ("/transmit", "write /transmit open, /transmit voice or /transmit push"),
     ("/transmit loud", "write /transmit open, /transmit voice or /transmit push"),
     ("/talk", "you need not press to talk; /transmit push makes it so"),
-    ("/gain", "/gain takes + or -, or dB from -20 to 20"),
+    ("/headset maybe", "write /headset on or /headset off"),
     ("/gain 21", "/gain takes + or -, or dB from -20 to 20"),
     ("/gain nan", "/gain takes + or -, or dB from -20 to 20"),
     ("/processing echo", "write /processing and one of echo, noise, agc, highpass, then on or off"),
     ("/processing fan off", "write /processing and one of echo, noise, agc, highpass, then on or off"),
-    ("/headset", "write /headset on or /headset off"),
-    ("/volume", "/volume takes + or -, or dB from -40 to 12"),
     ("/volume 13", "/volume takes + or -, or dB from -40 to 12"),
-    ("/volume zoe 3", "here: nobody is called zoe; there are Bob"),
+    ("/volume zoe 3", "here: nobody is called zoe; there is only Bob"),
     ("/volume bob loud", "/volume takes + or -, or dB from -40 to 12"),
-    ("/hush", "it needs a name; /who lists those who are here"),
-    ("/priority zoe", "here: nobody is called zoe; there are Bob"),
+    ("/priority zoe", "here: nobody is called zoe; there is only Bob"),
     ("/record flac", "write /record, /record ogg, /record wav or /record off"),
     ("/record off", "you record nothing; /record begins it"),
     ("/talkkey q", "write /talkkey and one of space, f8, f9, insert, grave_accent"),
@@ -122,6 +118,13 @@ RIGHT = (
     ("/transmit push", "your microphone is sent from one /talk to the next"),
     ("/talk", "you talk; /talk again ends it"),
     ("/talk", "you talk no longer"),
+    ("/mute", "you are muted"),
+    ("/talk", "you are muted, and nobody would hear you; /unmute comes first"),
+    ("/unmute", "you are not muted any more"),
+    ("/talk", "you talk; /talk again ends it"),
+    ("/mute", "you are muted"),
+    ("/talk", "you talk no longer"),
+    ("/unmute", "you are not muted any more"),
     ("/transmit voice", "your microphone is sent while you speak"),
     ("/gain 6", "your microphone has +6 dB"),
     ("/gain -", "your microphone has +3 dB"),
@@ -142,6 +145,38 @@ RIGHT = (
     ("/deafen", "you hear nobody"),
     ("/talkkey F9", "on the full screen you talk with f9; here it is /talk"),
     ("/mic null", "/levels shows how loud it hears you"),
+)
+
+USUAL = (
+    ("/transmit", "your microphone is sent always"),
+    ("/gain", "your microphone has +0 dB"),
+    ("/headset", "headset off"),
+    ("/volume", "you hear all at +0 dB"),
+    ("/volume bo", "you hear Bob at +0 dB"),
+    ("/hush", "you have hushed nobody here"),
+    ("/priority", "nobody here has priority"),
+)
+
+CHOSEN = (
+    ("/transmit push", "your microphone is sent from"),
+    ("/transmit", "your microphone is sent from one /talk to the next"),
+    ("/gain 6", "your microphone has +6 dB"),
+    ("/gain", "your microphone has +6 dB"),
+    ("/processing noise off", "echo on, noise off"),
+    ("/headset on", "headset: echo off"),
+    ("/headset", "headset on"),
+    ("/volume -4", "you hear all at -4 dB"),
+    ("/volume", "you hear all at -4 dB"),
+    ("/volume bob 5", "you hear Bob at +5 dB"),
+    ("/priority bob", "others are quieter"),
+    ("/volume bob", "you hear Bob at +5 dB, with priority"),
+    ("/hush bob", "you hear Bob no more"),
+    ("/volume bob", "you have hushed Bob; /hush ends it, and then you hear Bob at +5 dB, with priority"),
+    ("/hush", "hushed here: Bob"),
+    ("/priority", "with priority here: Bob"),
+    ("/who", "here: Ann (host), Bob (hushed, +5 dB, priority)"),
+    ("/deafen", "you hear nobody"),
+    ("/volume", "you hear nobody; /deafen ends it, and then you hear all at -4 dB"),
 )
 
 
@@ -189,6 +224,22 @@ async def test_what_is_chosen_is_remembered_and_options_of_one_run_are_not(url: 
         assert (told["transmit"], told["gain_db"], told["agc"], told["echo"]) == ("voice", 6.0, False, False)
         assert (told["frame_ms"], told["bitrate"], told["volume_db"], told["isDeaf"]) == (10, 48_000, -1.0, False)
         check(orjson.dumps(told).decode())
+
+
+@pytest.mark.trio
+async def test_what_was_chosen_is_told_when_asked_for_and_at_the_next_start(url: str, env: dict[str, str]) -> None:
+    async with two(url, env) as (ann, _):
+        assert not any(line.startswith("your sound") for line in ann.lines)  # all is as usual
+        for line, answer in USUAL + CHOSEN:
+            await asked(ann, line, answer)
+        await ann.say("/quit")
+        assert await ann.wait() == 0
+    async with call(url, "Ann", env) as ann:
+        await see(
+            ann,
+            "your sound: your microphone is sent from one /talk to the next; your microphone has +6 dB; headset on; "
+            "noise off; you hear all at -4 dB",
+        )
 
 
 @pytest.mark.trio
@@ -309,9 +360,10 @@ async def test_when_the_engine_dies_the_recording_goes_on_in_another_folder(url:
         await see(ann, f"the sound engine stopped; what was recorded is in {folder}, and it goes on", told)
         another = await folder_of(ann, told)
         assert another != folder
-        await see(ann, "you hear Bob", told)  # the call goes on, and he is played
+        await see(ann, "the sound is connected", told)  # the call goes on
         await trio.sleep(1)
         await asked(ann, "/record off", f"the recording is in {another}")
+        assert "you hear Bob" not in ann.lines[told:]  # he is hushed there, too
         await see(bob, "Ann no longer records this call")
         assert not any("record" in line for line in bob.lines[told_bob:-1])  # he is told of no break
         for each in (folder, another):
@@ -330,6 +382,7 @@ async def test_when_the_disk_is_full_all_hear_that_the_recording_ended(url: str,
         await see(bob, "Ann is recording this call")
         said = await see(ann, "you record no more: ")
         assert "file too large; record to a disk that takes larger files" in said
+        assert said.endswith(f"; what was recorded is in {folder}")
         await see(ann, "you no longer record this call")
         await see(bob, "Ann no longer records this call")
         assert all(seconds(path) > 1 for path in folder.iterdir())  # as far as it came
@@ -342,7 +395,15 @@ async def test_a_folder_that_cannot_be_made_is_told_to_all(url: str, env: dict[s
     (tmp_path / "file").touch()
     async with two(url, env) as (ann, bob):
         await asked(ann, f"/recordings {tmp_path}/file", f"{tmp_path}/file is no folder; name one")
-        await asked(ann, f"/recordings {tmp_path}/file/in", f"recordings go to {tmp_path}/file/in")
+        for folder, reason in (
+            (f"{tmp_path}/file/in", "not a directory"),
+            ("/proc/nowhere", "no such file or directory"),
+        ):
+            await asked(ann, f"/recordings {folder}", f"you cannot record into {folder} ({reason}); name another one")
+        await asked(ann, "/recordings", f"recordings go to {env['XDG_MUSIC_DIR']}/palaver")
+        await asked(ann, f"/recordings {tmp_path}/gone", f"recordings go to {tmp_path}/gone")
+        (tmp_path / "gone").rmdir()
+        (tmp_path / "gone").touch()
         await asked(ann, "/record", "you record no more: ")
         await see(bob, "Ann is recording this call")
         await see(bob, "Ann no longer records this call")

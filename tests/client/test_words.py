@@ -12,21 +12,31 @@ from hypothesis import given
 from client.worlds import ANN, BOB, CEM, ELSEWHERE, LOBBY, in_room, message, notices, person, reduced, room
 from palaver_client import (
     Calling,
+    CallStats,
     Change,
     ClientState,
     Connected,
     ConnectionState,
+    Doing,
     Joined,
+    MediaConnecting,
     MediaStarted,
     MuteChanged,
     OlderRead,
     OutgoingRing,
+    PersonVolume,
+    RecordingEnded,
     Refusal,
+    SoundSettings,
     SpeakingChanged,
+    Volume,
+    sound_words,
     words,
 )
 from palaver_client.after import after
 from palaver_client.plain_lines import QUIET, PlainLines
+from palaver_client.sound_choices import with_person
+from palaver_media.engine_messages import ConsumerStats
 from palaver_protocol.models import CallId, Name, Reason, RoomType, User, UserId, UserStatus, speaker_id
 from palaver_protocol.notices import (
     CallAccepted,
@@ -227,6 +237,46 @@ def test_a_speaker_is_news_after_a_long_silence(monkeypatch: pytest.MonkeyPatch)
     assert spoken(lines, (BOB, True), (BOB, False)) == []
     now = 2 * QUIET
     assert spoken(lines, (BOB, True), (BOB, False)) == ["Bob speaks"]
+
+
+def test_who_is_hushed_is_not_heard_nor_is_anybody_by_the_deaf() -> None:
+    state = in_room(person(BOB), person(CEM))
+    hushed = evolve(state, choices=with_person(state.choices, BOB, PersonVolume(is_muted=True)))
+    assert said_of(hushed, MediaStarted(BOB)) is None
+    assert said_of(hushed, MediaStarted(CEM)) == "you hear Cem"
+    assert said_of(evolve(state, choices=SoundSettings(volume=Volume(is_deaf=True))), MediaStarted(CEM)) is None
+
+
+def test_that_somebody_is_heard_is_not_told_twice_in_a_row() -> None:
+    lines, state = PlainLines(ANN, True), in_room(person(BOB), person(CEM))
+    events = [MediaStarted(user) for user in (BOB, BOB, CEM, CEM, BOB)]
+    told = [line for event in events if (line := lines.of_change(Change(state, state, event)))]
+    assert told == ["you hear Bob", "you hear Cem", "you hear Bob"]
+    for between in (MediaConnecting(), UserLeft(BOB, LOBBY)):
+        lines.of_change(Change(state, state, between))
+        assert lines.of_change(Change(state, state, MediaStarted(BOB))) == "you hear Bob"
+
+
+@pytest.mark.parametrize(
+    ("folder", "problem", "kept"),
+    [
+        ("/music/lobby", "no space left on device", "; what was recorded is in /music/lobby"),
+        ("/music/lobby", "/music/lobby/Bob.ogg: no space left on device", "; what was recorded is in /music/lobby"),
+        ("/music/lobby", "/music/lobby: no such file or directory", ""),  # it has gone
+        ("/music", "/music/lobby: no space left on device", ""),  # none was begun
+    ],
+)
+def test_where_is_what_was_recorded_until_it_broke_is_told(folder: str, problem: str, kept: str) -> None:
+    recording = evolve(in_room(), doing=Doing(is_open=True, recording="" if folder == "/music" else folder))
+    line = said_of(recording, RecordingEnded(folder, problem, "free some space"))
+    assert line == f"you record no more: {problem}; free some space{kept}"
+
+
+def test_figures_that_are_to_come_are_not_measured_yet() -> None:
+    stats = CallStats(None, 32.0, {BOB: ConsumerStats(1.0, 0.0, 0.0, 40.0, 32.0)})
+    ours, _, bob = sound_words.of_stats(evolve(in_room(person(BOB)), stats=stats)).splitlines()
+    assert ours.startswith("to the server and back not measured yet, ")
+    assert bob.startswith("Bob: not measured yet from mouth to ear, ")
 
 
 def test_a_call_says_how_to_answer_it_and_rings_where_there_is_a_bell() -> None:

@@ -460,14 +460,14 @@ async def test_a_disk_that_fills_up_ends_the_recording_and_not_the_call(tmp_path
 
 
 @pytest.mark.trio
-async def test_a_folder_that_cannot_be_made_is_told(tmp_path):
-    (tmp_path / "file").write_text("")
+@pytest.mark.parametrize("folder", ["/dev/null/in", "/proc/nowhere"])
+async def test_a_folder_that_cannot_be_made_is_told(folder):
     async with running_engine() as engine:
         engine.tell(OpenCall(CALL, "null", "null", False))
-        engine.tell(StartRecording(CALL, str(tmp_path / "file"), RecordingForm.OGG, {}))
+        engine.tell(StartRecording(CALL, folder, RecordingForm.OGG, {}))
         stopped = await engine.wait(RecordingStopped)
-    assert "file" in stopped.problem
-    assert stopped.remedy
+    assert folder in stopped.problem
+    assert stopped.remedy == "give a folder where you may write"
     assert not engine.all(RecordingStarted)
 
 

@@ -18,6 +18,7 @@ from .changes import Change
 from .events import LocalEvent
 from .json_objects import Fields, of_message, of_participant, of_person, of_reaction, write
 from .listings import Listing
+from .sound_choices import SoundSettings
 from .state import ClientState
 
 
@@ -44,6 +45,10 @@ class JsonLines:
     def of_listing(self, listing: Listing) -> str:
         """Who or what there is."""
         return write(listing.event, **listing.fields)
+
+    def of_sound(self, settings: SoundSettings) -> str | None:
+        """How the sound was chosen: a script knows, or reads the profile."""
+        return None
 
     def of_waiting(self) -> str:
         """Nobody talks with us yet."""

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from palaver_protocol.models import Name, Participant, UserId, UserStatus
 
-from . import words
+from . import sound_words, words
 from .names import ID_SHOWN
 from .state import ClientState, ConnectionState
 
@@ -35,7 +35,12 @@ def who(state: ClientState) -> Listing:
     def mark(user_id: UserId, name: Name) -> str:
         return f" #{user_id[:ID_SHOWN]}" if times[name.casefold()] > 1 else ""
 
-    here = [words.of_participant(each, mark(each.user_id, each.name)) for each in people]
+    here = [
+        words.of_participant(
+            each, mark(each.user_id, each.name), sound_words.marks_of(state.choices.volume_of(each.user_id))
+        )
+        for each in people
+    ]
     online = [words.of_user(each, mark(each.user_id, each.name)) for each in others]
     lines = ["here: " + ", ".join(here)] if here else []
     fields = {

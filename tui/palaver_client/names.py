@@ -35,7 +35,8 @@ def find(wanted: str, candidates: Iterable[Candidate], what: str) -> str:
         return meant[0].key
     if meant:
         raise refusal(Code.NOT_FOUND, f"{wanted[:40]} may be {listed(meant)}; type more of it, or # and the id")
-    there = f"there are {listed(known)}" if known else "there is nobody"
+    only = "only " if len(known) == 1 else ""
+    there = f"there {'is' if only else 'are'} {only}{listed(known)}" if known else "there is nobody"
     raise refusal(Code.NOT_FOUND, f"{what}: nobody is called {wanted[:40]}; {there}")
 
 

@@ -86,10 +86,10 @@ def of_message(said: ChatMessage) -> str:
     return f"{said.user_name}{quote}: {indented(said.content)}"
 
 
-def of_participant(person: Participant, mark: str = "") -> str:
-    """Somebody in our room, with what tells him from others of his name, and what there is to know of him."""
+def of_participant(person: Participant, mark: str = "", heard: Sequence[str] = ()) -> str:
+    """Somebody in our room: what tells him from others of his name, what there is to know of him, how he is heard."""
     marks = {"host": person.is_host, "muted": person.is_muted, "away": person.is_away, "records": person.is_recording}
-    shown = [mark for mark, has_it in marks.items() if has_it]
+    shown = [*(mark for mark, has_it in marks.items() if has_it), *heard]
     return f"{person.name}{mark} ({', '.join(shown)})" if shown else f"{person.name}{mark}"
 
 

@@ -10,13 +10,14 @@ from attrs import define, field
 
 from palaver_protocol import text
 from palaver_protocol.models import EndReason, RoomType, RoomView, UserId
-from palaver_protocol.notices import IncomingCall, IncomingCallNew, NewMessage
+from palaver_protocol.notices import IncomingCall, IncomingCallNew, NewMessage, UserLeft
 from palaver_protocol.table import Refusal
 
-from . import words
+from . import sound_words, words
 from .changes import Change
-from .events import OlderRead, SpeakingChanged
+from .events import Joined, MediaConnecting, MediaStarted, OlderRead, SpeakingChanged
 from .listings import Listing
+from .sound_choices import SoundSettings
 
 QUIET: Final = 10.0  # s that all others are silent before it is news that the same one speaks again
 BELL: Final = "\a"
@@ -35,13 +36,19 @@ class PlainLines:
     _last_speaker: UserId | None = None
     _speaking: set[UserId] = field(factory=set[UserId])
     _silent_since: float = -math.inf
+    _last_heard: UserId | None = None  # of whom it was said last that we hear him
 
     def of_change(self, change: Change) -> str | None:
         """The line of a change; None for what is not worth one."""
         bell = ""
+        if isinstance(change.event, MediaConnecting | Joined | UserLeft):
+            self._last_heard = None  # that he is heard again is news
         match change.event:
             case SpeakingChanged():
                 line = words.of_event(change) if self._is_news(change.event, time.monotonic()) else None
+            case MediaStarted():
+                line = words.of_event(change) if change.event.user_id != self._last_heard else None
+                self._last_heard = change.event.user_id if line is not None else self._last_heard
             case NewMessage() if not self._is_told(change.event.user_id):
                 line = None
             case IncomingCall() | IncomingCallNew():
@@ -64,6 +71,10 @@ class PlainLines:
     def of_listing(self, listing: Listing) -> str:
         """Who or what there is."""
         return text.sanitise(listing.text, keep="\n")
+
+    def of_sound(self, settings: SoundSettings) -> str | None:
+        """What is unusual in how the sound was chosen, perhaps long ago."""
+        return sound_words.of_unusual(settings)
 
     def of_waiting(self) -> str:
         """Nobody talks with us yet."""

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 import trio
 from attrs import define, evolve
 
-from .changes import Change
 from .client import Client
 from .settings import Settings
 from .sound_choices import carried_over
@@ -54,11 +53,6 @@ class Keeping:
                 problem = f"cannot keep your settings ({why.strerror}); they hold for this run only"
         self.settings, self.seen = newer, new  # not before: where it is cancelled, it is still to be written
         return problem
-
-
-def remembered(settings: Settings, change: Change) -> Settings:
-    """The settings after a change, if it was one of what is remembered."""
-    return between(settings, change.old, change.new)
 
 
 def between(settings: Settings, old: ClientState, new: ClientState) -> Settings:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+import trio
 from attrs import evolve
 
 from palaver_media.sound_settings import MICROPHONE_DB, VOLUME_DB, RecordingForm, Transmit
@@ -23,7 +26,9 @@ PROCESSING: Final = {"echo": "echo", "noise": "noise", "agc": "gain", "highpass"
 
 # -- sending -----------------------------------------------------------------------------------------------------------
 async def transmit(rest: str, client: Client) -> str:
-    """When the microphone is sent."""
+    """When the microphone is sent, or how that is chosen."""
+    if not rest:
+        return sound_words.of_transmit(client.state.choices.capture.transmit)
     modes = {each.value: each for each in Transmit}
     if rest.casefold() not in modes:
         raise refusal(Code.INVALID_PAYLOAD, "write /transmit open, /transmit voice or /transmit push")
@@ -37,6 +42,8 @@ async def talk(rest: str, client: Client) -> str:
         raise refusal(Code.NOT_ALLOWED, "you need not press to talk; /transmit push makes it so")
     _need_call(client)
     is_talking = not client.state.doing.is_talking
+    if is_talking and client.state.is_muted:
+        raise refusal(Code.NOT_ALLOWED, "you are muted, and nobody would hear you; /unmute comes first")
     client.set_talking(is_talking)
     return "you talk; /talk again ends it" if is_talking else "you talk no longer"
 
@@ -44,9 +51,10 @@ async def talk(rest: str, client: Client) -> str:
 async def gain(rest: str, client: Client) -> str:
     """Make the microphone louder or quieter by hand."""
     capture = client.state.choices.capture
-    level = decibels(rest, capture.microphone_db, MICROPHONE_DB, "/gain")
-    client.set_capture(evolve(capture, microphone_db=level))
-    return f"your microphone has {level:+g} dB"
+    if rest:
+        level = decibels(rest, capture.microphone_db, MICROPHONE_DB, "/gain")
+        client.set_capture(evolve(capture, microphone_db=level))
+    return f"your microphone has {client.state.choices.capture.microphone_db:+g} dB"
 
 
 async def processing(rest: str, client: Client) -> str:
@@ -65,6 +73,8 @@ async def processing(rest: str, client: Client) -> str:
 
 async def headset(rest: str, client: Client) -> str:
     """Have the least delay, for ears that the microphone does not hear."""
+    if not rest:
+        return f"headset {'on' if client.state.choices.is_headset else 'off'}"
     client.use_headset(_switch(rest, "/headset"))
     return sound_words.of_processing(client.state.choices)
 
@@ -73,19 +83,43 @@ async def headset(rest: str, client: Client) -> str:
 async def volume(rest: str, client: Client) -> str:
     """How loud all are heard, or one."""
     person, _, level = rest.rpartition(" ")
+    if not rest:
+        return sound_words.of_volume(client.state.choices.volume)
+    if not _is_level(level) and (user := _called(rest, person, client)) is not None:
+        return sound_words.of_person(user, client.state)
     if not person:
         db = decibels(level, client.state.choices.volume.volume_db, VOLUME_DB, "/volume")
         client.set_volume(db)
-        return f"you hear all at {db:+g} dB"
+        return sound_words.of_volume(client.state.choices.volume)
     user = _here(person, client)
     old = client.state.choices.volume_of(user)
     db = decibels(level, old.volume_db, VOLUME_DB, "/volume")
     client.set_person_volume(user, evolve(old, volume_db=db))
-    return f"you hear {sound_words.name(user, client.state)} at {db:+g} dB"
+    return sound_words.of_person(user, client.state)
+
+
+def _is_level(typed: str) -> bool:
+    with contextlib.suppress(ValueError):
+        float(typed)
+        return True
+    return typed in ("+", "-")
+
+
+def _called(name: str, part: str, client: Client) -> UserId | None:
+    """Who is called so; None where only a part is a name, so that the rest is no level. Raises Refusal."""
+    try:
+        return _here(name, client)
+    except Refusal:
+        if not part:
+            raise
+    _here(part, client)
+    return None
 
 
 async def hush(rest: str, client: Client) -> str:
-    """Hear somebody no more, or again; he is not told."""
+    """Hear somebody no more, or again; he is not told. Or say who is not heard."""
+    if not rest:
+        return sound_words.of_hushed(client.here(), client.state)
     user = _here(rest, client)
     old = client.state.choices.volume_of(user)
     client.set_person_volume(user, evolve(old, is_muted=not old.is_muted))
@@ -93,7 +127,9 @@ async def hush(rest: str, client: Client) -> str:
 
 
 async def priority(rest: str, client: Client) -> str:
-    """Make others quieter while somebody talks, or no more."""
+    """Make others quieter while somebody talks, or no more; or say for whom they are."""
+    if not rest:
+        return sound_words.of_priority(client.here(), client.state)
     user = _here(rest, client)
     old = client.state.choices.volume_of(user)
     client.set_person_volume(user, evolve(old, is_priority=not old.is_priority))
@@ -109,8 +145,6 @@ async def deafen(rest: str, client: Client) -> str:
 
 
 def _here(name: str, client: Client) -> UserId:
-    if not name:
-        raise refusal(Code.INVALID_PAYLOAD, "it needs a name; /who lists those who are here")
     people = [each for each in client.here().participants if each.user_id != client.user_id]
     return UserId(find(name, [Candidate(each.user_id, each.name, each.user_id) for each in people], "here"))
 
@@ -138,14 +172,21 @@ async def recordings(rest: str, client: Client) -> str:
     if rest.casefold() == "default":
         client.set_recordings("")
     elif rest:
-        client.set_recordings(_folder(rest))
+        client.set_recordings(await trio.to_thread.run_sync(_folder, rest))
     return f"recordings go to {client.state.choices.folder}, as {client.state.choices.form.value}"
 
 
 def _folder(written: str) -> str:
-    folder = Path(written).expanduser().absolute()
-    if folder.exists() and not folder.is_dir():
-        raise refusal(Code.INVALID_PAYLOAD, f"{folder} is no folder; name one, or write /recordings default")
+    """The folder of that name, which is made, for during a call it is late to learn that it cannot be."""
+    try:
+        folder = Path(written).expanduser().absolute()
+        if folder.exists() and not folder.is_dir():
+            raise refusal(Code.INVALID_PAYLOAD, f"{folder} is no folder; name one, or write /recordings default")
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError) as why:  # the latter where ~ is of nobody
+        reason = (getattr(why, "strerror", None) or str(why)).lower().rstrip(".")
+        raise refusal(Code.INVALID_PAYLOAD, f"you cannot record into {written} ({reason}); name another one") from None
     return str(folder)
 
 

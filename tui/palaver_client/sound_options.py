@@ -13,7 +13,8 @@ from .sound_choices import SoundSettings
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Let these be written."""
-    group = parser.add_argument_group("sound", "for this run; what you change with commands (/help) is remembered")
+    remembered = "what you choose with commands (/help) is remembered, but for /mute, /deafen and /echotest"
+    group = parser.add_argument_group("sound", f"for this run; {remembered}")
     modes = [each.value for each in Transmit]
     group.add_argument("--transmit", choices=modes, help="send always, while you speak, or from one /talk to the next")
     group.add_argument("--headset", action="store_true", help="least delay: no echo cancellation, frames of 10 ms")
@@ -30,11 +31,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--record",
         nargs="?",
-        type=RecordingForm,
+        type=form,
         const=RecordingForm.OGG,
         metavar="FORM",
         help="record into files, one for each voice and one of all: ogg (without FORM) or wav; all are told",
     )
+
+
+def form(written: str) -> RecordingForm:
+    """In which files a call is recorded."""
+    forms = {each.value: each for each in RecordingForm}
+    if written not in forms:
+        raise argparse.ArgumentTypeError(f"{written[:40]!r} is none of {', '.join(forms)}")
+    return forms[written]
 
 
 def bitrate(written: str) -> int:

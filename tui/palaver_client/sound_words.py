@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from palaver_media.engine_messages import ConsumerStats, Devices, SendingStats
-from palaver_media.sound_settings import Transmit
-from palaver_protocol.models import UserId
+from palaver_media.sound_settings import PersonVolume, Transmit, Volume
+from palaver_protocol.models import RoomView, UserId
 
 from . import words
 from .sound_choices import SoundSettings
@@ -55,6 +55,54 @@ def of_transmit(transmit: Transmit) -> str:
             return "your microphone is sent from one /talk to the next"
 
 
+def of_volume(volume: Volume) -> str:
+    """How loud all are heard."""
+    deaf = "you hear nobody; /deafen ends it, and then " if volume.is_deaf else ""
+    return f"{deaf}you hear all at {volume.volume_db:+g} dB"
+
+
+def of_person(user: UserId, state: ClientState) -> str:
+    """How somebody is heard."""
+    volume = state.choices.volume_of(user)
+    who = name(user, state)
+    heard = f"you have hushed {who}; /hush ends it, and then you hear {who}" if volume.is_muted else f"you hear {who}"
+    return f"{heard} at {volume.volume_db:+g} dB{', with priority' if volume.is_priority else ''}"
+
+
+def marks_of(volume: PersonVolume) -> list[str]:
+    """What is unusual in how somebody is heard."""
+    level = [f"{volume.volume_db:+g} dB"] if volume.volume_db else []
+    return ["hushed"] * volume.is_muted + level + ["priority"] * volume.is_priority
+
+
+def of_hushed(room: RoomView, state: ClientState) -> str:
+    """Who of those that are here is not heard."""
+    hushed = [each.name for each in room.participants if state.choices.volume_of(each.user_id).is_muted]
+    return f"hushed here: {', '.join(hushed)}" if hushed else "you have hushed nobody here"
+
+
+def of_priority(room: RoomView, state: ClientState) -> str:
+    """While who of those that are here talks the others are quieter."""
+    first = [each.name for each in room.participants if state.choices.volume_of(each.user_id).is_priority]
+    return f"with priority here: {', '.join(first)}" if first else "nobody here has priority"
+
+
+def of_unusual(settings: SoundSettings) -> str | None:
+    """What may surprise one who has forgotten what was chosen, in a line; None where all is as usual."""
+    capture, volume = settings.capture, settings.volume
+    # a headset has no echo cancellation anyway
+    parts = {"echo": capture.echo or settings.is_headset, "noise": capture.noise, "agc": capture.gain}
+    off = [part for part, is_on in {**parts, "highpass": capture.high_pass}.items() if not is_on]
+    unusual = [
+        *([of_transmit(capture.transmit)] if capture.transmit is not Transmit.OPEN else []),
+        *([f"your microphone has {capture.microphone_db:+g} dB"] if capture.microphone_db else []),
+        *(["headset on"] if settings.is_headset else []),
+        *([f"{', '.join(off)} off"] if off else []),
+        *([of_volume(volume)] if volume != Volume() else []),
+    ]
+    return f"your sound: {'; '.join(unusual)}" if unusual else None
+
+
 def of_processing(settings: SoundSettings) -> str:
     """What is done to the microphone's sound."""
     capture, encoding = settings.used_capture, settings.used_encoding
@@ -95,4 +143,4 @@ def _of_voice(who: str, voice: ConsumerStats) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.0f} ms"
+    return "not measured yet" if value is None else f"{value:.0f} ms"

@@ -186,6 +186,7 @@ class Printer:
         begun: list[AnyEvent] = [Connected(), *polling, *state.notices]
         for event in begun:
             await self.print(self.lines.of_change(Change(ClientState(state.me, state.name), state, event)))
+        await self.print(self.lines.of_sound(state.choices))
 
     async def follow(self, changes: Changes) -> None:
         """Print all changes until they end, also those of the end that a signal makes."""

@@ -94,14 +94,14 @@ class Recording:
         self._wake.put(None)
 
     def _run(self) -> None:
-        folder, problem, remedy = self._command.folder, "", ""
+        folder, problem, remedy, has_begun = self._command.folder, "", "", False
         try:
             tracks = self._begin()
-            folder = str(tracks.folder)
+            folder, has_begun = str(tracks.folder), True
             self._tell(RecordingStarted(self._command.call, folder))
             self._record(tracks)
         except OSError as why:
-            problem, remedy = _explain(why)
+            problem, remedy = _explain(why, has_begun=has_begun)
         except Exception as why:
             log.exception("a recording fails")
             problem, remedy = f"it failed ({type(why).__name__})", "begin a new one, in the other form"
@@ -156,8 +156,9 @@ class Recording:
             log.debug("untold: %s", report)
 
 
-def _explain(why: OSError) -> tuple[str, str]:
+def _explain(why: OSError, *, has_begun: bool) -> tuple[str, str]:
     """What is wrong, and what would mend it."""
     reason = why.strerror or str(why)
     where = f"{why.filename}: " if why.filename else ""
-    return f"{where}{reason.lower()}", _REMEDIES.get(why.errno or 0, _REMEDY)
+    is_nowhere = why.errno == errno.ENOENT and not has_begun
+    return f"{where}{reason.lower()}", _REMEDY if is_nowhere else _REMEDIES.get(why.errno or 0, _REMEDY)

@@ -292,15 +292,17 @@ class Levels:
 
 @frozen
 class ConsumerStats:
-    """How one voice arrives: playout delay and jitter in ms, loss and concealed share 0 to 1.
+    """How one voice arrives: playout delay and jitter in ms; loss, concealed share and late share 0 to 1.
 
-    `mouth_to_ear_ms` is an estimate of the whole way, in which the other's devices and his way to the server are taken
-    to be like ours; None until our round trip was measured.
+    `late` is the share of the packets that arrived which came in vain, as their time was over. `mouth_to_ear_ms` is an
+    estimate of the whole way, in which the other's devices and his way to the server are taken to be like ours; None
+    until our round trip was measured.
     """
 
     jitter_ms: float
     loss: float
     concealed: float
+    late: float
     playout_ms: float
     in_kbps: float
     mouth_to_ear_ms: float | None = None

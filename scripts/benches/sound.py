@@ -27,7 +27,7 @@ Two real programs call each other over a real server, on virtual PulseAudio devi
 goes through a relay that loses, delays and spreads her packets, both ways, by a seed; Bob's is whole. What is said and
 what is heard are recorded at the devices. For each utterance: the delay from mouth to ear (ms, by correlation), PESQ-WB
 and STOI; the median counts. CPU is that of the process that does the sound, % of a core, the mean of both sides; played
-is the share of arrived packets that was played, as the program says.
+is the share of arrived packets that did not come too late to be heard, as the program says.
 
 scenarios:
   clean         nothing is done to the network

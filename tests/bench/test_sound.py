@@ -122,10 +122,12 @@ def test_what_was_not_heard_counts_as_the_worst():
     assert (told["pesq"], told["stoi"], told["missed"], told["delay_ms"]) == (1.0, 0.0, 2, 80.0)
 
 
-def test_what_was_played_is_told_by_itself_or_from_what_was_concealed():
-    told = [{"users": [{"played": 0.97}]}, {"users": [{"loss": 0.1, "concealed": 0.19}]}, {"users": []}]
-    assert played_share(told) == pytest.approx((0.97 + 0.9) / 2)
+def test_played_is_what_arrived_but_for_what_came_too_late():
+    stalled, rushed, usual = ({"late": late, "in_kbps": kbps} for late, kbps in ((0.0, 0.0), (0.25, 60.0), (0.0, 40.0)))
+    told = [{"users": [stalled]}, {"users": [rushed]}, {"users": []}, {"users": [usual]}]
+    assert played_share(told) == pytest.approx(1 - 15 / 100)
     assert played_share([]) is None
+    assert played_share([{"users": [stalled]}]) is None
 
 
 def test_parameters_are_chosen_on_other_voices_sentences_and_seeds():

@@ -16,6 +16,7 @@ VOICE: Final = {
     "jitter_ms": NUMBER,
     "loss": NUMBER,
     "concealed": NUMBER,
+    "late": NUMBER,
     "playout_ms": NUMBER,
     "mouth_to_ear_ms": MAYBE,
     "in_kbps": NUMBER,

@@ -64,7 +64,7 @@ from palaver_protocol.notices import Snapshot
 
 LINES = JsonLines()
 
-VOICE = ConsumerStats(1.5, 0.01, 0.0, 40.0, 32.0)
+VOICE = ConsumerStats(1.5, 0.01, 0.0, 0.0, 40.0, 32.0)
 ENCODED = SendingStats(48_000, 10, 1, 2, 20, 9)
 
 LOCAL: list[tuple[LocalEvent, str | None]] = [
@@ -158,7 +158,7 @@ def test_every_event_and_field_is_told_by_help() -> None:
 
 
 def test_the_worst_voice_sums_up_what_is_heard() -> None:
-    far = ConsumerStats(9.0, 0.2, 0.1, 120.0, 10.0, 250.0)
+    far = ConsumerStats(9.0, 0.2, 0.1, 0.05, 120.0, 10.0, 250.0)
     event = StatsChanged(CallStats(3.0, 33.0, {BOB: VOICE, CEM: far}))
     line = LINES.of_change(Change(in_room(), in_room(), event))
     assert line is not None
@@ -166,6 +166,7 @@ def test_the_worst_voice_sums_up_what_is_heard() -> None:
     assert (said["jitter_ms"], said["loss"], said["playout_ms"], said["in_kbps"]) == (9.0, 0.2, 120.0, 42.0)
     assert said["mouth_to_ear_ms"] == 250.0  # as the engine says; Bob's is not known yet
     assert [user["mouth_to_ear_ms"] for user in said["users"]] == [None, 250.0]
+    assert [user["late"] for user in said["users"]] == [0.0, 0.05]
 
 
 def test_how_we_are_encoded_is_told() -> None:

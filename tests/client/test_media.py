@@ -355,7 +355,7 @@ async def test_who_speaks_on_a_speaker_is_seen_to_speak(autojump_clock: Clock) -
         assert world.session.state.sound.levels == {BOB: -20.0, CEM: THRESHOLD}
         assert world.session.state.sound.speaking == {BOB, CEM}
         world.call.on_report(AudioStarted(call, "c-s1"))
-        world.call.on_report(Stats(call, 1.5, 33.0, {"c-s1": ConsumerStats(1.0, 0.0, 0.0, 40.0, 32.0)}))
+        world.call.on_report(Stats(call, 1.5, 33.0, {"c-s1": ConsumerStats(1.0, 0.0, 0.0, 0.0, 40.0, 32.0)}))
         assert world.session.state.stats is not None
         assert list(world.session.state.stats.users) == ["speaker-1"]
         await world.server.tell("activeSpeakers", roomId=LOBBY, speakers=[])
@@ -489,7 +489,7 @@ async def test_levels_and_figures_are_those_of_people(autojump_clock: Clock) -> 
     async with in_call(BOB_TALKS, person(UserId("silent"))) as world:
         call = world.engine.noted(OpenCall)[0].call
         world.call.on_report(Levels(call, -20.0, {"c-p1": -30.0, "c-unknown": 0.0}))
-        figures = ConsumerStats(1.0, 0.0, 0.0, 40.0, 32.0)
+        figures = ConsumerStats(1.0, 0.0, 0.0, 0.0, 40.0, 32.0)
         world.call.on_report(Stats(call, 1.5, 33.0, {"c-p1": figures, "c-unknown": figures}))
         state = world.session.state
         assert state.sound.input_dbfs == -20.0

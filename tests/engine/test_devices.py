@@ -20,6 +20,7 @@ from palaver_media.engine_messages import (
     OpenCall,
     Receive,
     Send,
+    SetCapture,
     SetEncoding,
     SetSink,
     SetSource,
@@ -29,8 +30,8 @@ from palaver_media.engine_messages import (
     Stats,
     TransportConnected,
 )
-from palaver_media.sound_settings import Encoding
-from sound.voices import pitch, rms, tone
+from palaver_media.sound_settings import Capture, Encoding
+from sound.voices import RATE, pitch, rms, speech, tone
 from sound_server import VirtualSound, virtual_sound
 
 CALL = "the call"
@@ -96,6 +97,56 @@ async def talk_and_hear(sound: VirtualSound, source: str, sink: str, rate: int =
         assert 0 < stats.input_ms < 100
         assert 0 < stats.output_ms < 150
         assert not engine.all(SoundProblem)
+
+
+@pytest.mark.sound
+@pytest.mark.trio
+async def test_what_a_peer_says_does_not_come_back_to_it(sound: VirtualSound):
+    """Alice's loudspeaker is fed to her microphone as loud as it is; nothing but the echo canceller may mend that."""
+    sound.control(
+        "load-module", "module-loopback", "source=alice_speaker.monitor", "sink=alice_cable", "latency_msec=60"
+    )
+    said = speech(8, has_pauses=False)
+    async with running_engine() as engine, peer(engine.fingerprint) as up, peer(engine.fingerprint) as down:
+        engine.tell(OpenCall(CALL, "device:alice", "device:alice", False))
+        engine.tell(SetCapture(CALL, Capture(echo=False, noise=False, gain=False)))
+        engine.tell(down.command(CALL, "down", Direction.RECEIVE))
+        await talking(engine, up, CALL)
+        await engine.wait(TransportConnected, lambda report: report.transport == "down")
+        await down.connected.wait()
+        engine.tell(Receive(CALL, "down", "bob", SSRC, PAYLOAD_TYPE))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(down.say, said)
+            await engine.wait(AudioStarted)
+            up.packets.clear()
+            await until(lambda: len(up.packets) > 75)
+            echo = rms(up.heard()[-RATE:])
+            assert echo == pytest.approx(rms(said), abs=6)
+            engine.tell(SetCapture(CALL, Capture(noise=False, gain=False)))
+            up.packets.clear()
+        switched = up.packets[0].timestamp
+        up.packets = [packet for packet in up.packets if packet.timestamp - switched > 4 * RATE]  # it has learned
+        assert up.packets
+        assert rms(up.heard()) < echo - 20
+
+
+@pytest.mark.sound
+@pytest.mark.trio
+@pytest.mark.parametrize("limit", ["TOO_BUSY", "STEP"])
+async def test_a_stream_that_spins_or_falls_back_is_opened_again(
+    sound: VirtualSound, tmp_path, monkeypatch, limit: str
+):
+    """With a limit below all that can be, any stream is told to spin, or to be delayed."""
+    (tmp_path / "sitecustomize.py").write_text(f"from palaver_engine import watch\nwatch.{limit} = -1\n")
+    put_first(tmp_path, monkeypatch)
+    async with running_engine() as engine:
+        engine.tell(OpenCall(CALL, "device:alice", "device:alice", False))
+        await engine.wait(SoundStarted, lambda report: report.side is Side.SOURCE)
+        await engine.wait(SoundStarted, lambda report: report.side is Side.SINK)
+        first = streams(sound)
+        assert len(first) == 2
+        await until(lambda: len(now := streams(sound)) == 2 and not now & first)
+        assert not engine.all(SoundProblem)  # nobody need do anything
 
 
 @pytest.mark.sound
@@ -291,6 +342,13 @@ def hide_portaudio(tmp_path, monkeypatch) -> None:
 def put_first(folder, monkeypatch) -> None:
     """Let engines find a `sitecustomize` here."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+
+
+def streams(sound: VirtualSound) -> set[tuple[str, str]]:
+    """What programs have open of the server's devices: each opening has a number of its own."""
+    lists = {name: sound.control("list", "short", name).splitlines() for name in ("sink-inputs", "source-outputs")}
+    rows = [(name, *line.split("\t")) for name, lines in lists.items() for line in lines]
+    return {(name, number) for name, number, _, client, *_ in rows if client != "-"}  # `-`: the server's own
 
 
 async def looked(engine) -> None:

@@ -118,7 +118,7 @@ TALKING = evolve(
     room=room("bob", "ann"),
     media=MediaState.CONNECTED,
     sound=Sound(SideState("device", "Microphone"), SideState("device", "Speaker")),
-    stats=CallStats(12.4, 32.0, {user_id("bob"): ConsumerStats(2.0, 0.02, 0.0, 40.0, 33.0, 102.0)}),
+    stats=CallStats(12.4, 32.0, {user_id("bob"): ConsumerStats(2.0, 0.02, 0.0, 0.0, 40.0, 33.0, 102.0)}),
 )
 
 

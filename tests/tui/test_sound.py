@@ -293,7 +293,7 @@ async def test_figures_come_each_second_anew(size: tuple[int, int]) -> None:
         row = shown.line("102 ms")
         assert "bob" in row
         assert "2.0%" in row
-        voice = ConsumerStats(2.0, 0.125, 0.01, 90.0, 33.0, 170.0)
+        voice = ConsumerStats(2.0, 0.125, 0.01, 0.0, 90.0, 33.0, 170.0)
         stats = CallStats(30.0, 48.0, {BOB: voice}, SendingStats(32_000, 20, 2, 1, 20, 9))
         await shown.show(evolve(HERE, stats=stats))
         assert "12.5%" in shown.line("170 ms")

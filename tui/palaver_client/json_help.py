@@ -36,7 +36,8 @@ with --json, each line is one object with event, time (ms since the epoch) and:
   echoTest        isOn
   recordingBegan, recordingEnded   folder, and problem remedy (empty when it was stopped) goesOn (in another folder)
   stats           rtt_ms jitter_ms loss playout_ms mouth_to_ear_ms (estimated) in_kbps out_kbps input_ms output_ms
-                  encoding (what we send: bitrate frame_ms expectedLoss copies spacing complexity, or null) users
+                  encoding (what we send: bitrate frame_ms expectedLoss copies spacing complexity, or null)
+                  users (userId name, and of each voice also concealed, late: the share that came too late to be heard)
   notice          level code message
   who             isConnected, here (userId name isHost isMuted isRecording), online (userId name
                   isInCall): the answer to /who

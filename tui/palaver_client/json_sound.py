@@ -115,6 +115,7 @@ def _voice(user: UserId, voice: ConsumerStats, state: ClientState) -> Fields:
         "jitter_ms": voice.jitter_ms,
         "loss": voice.loss,
         "concealed": voice.concealed,
+        "late": voice.late,
         "playout_ms": voice.playout_ms,
         "mouth_to_ear_ms": voice.mouth_to_ear_ms,
         "in_kbps": voice.in_kbps,

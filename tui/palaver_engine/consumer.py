@@ -98,11 +98,12 @@ class Consumer:
             here = self._playout.frame / RATE + tally.delay
         was, was_size = self._told, self._told_bytes
         self._told, self._told_bytes = tally, size
-        lost = tally.lost - was.lost
+        lost, received = tally.lost - was.lost, tally.received - was.received
         return ConsumerStats(
             jitter_ms=round(jitter * MS, 2),
-            loss=_share(lost, lost + tally.received - was.received),
+            loss=_share(lost, lost + received),
             concealed=_share(tally.concealed - was.concealed, tally.blocks - was.blocks),
+            late=_share(tally.late - was.late, received),
             playout_ms=round(tally.delay * MS, 1),
             in_kbps=round((size - was_size) * 8 / 1000 / seconds, 2),
             mouth_to_ear_ms=None if way is None or not tally.played else round((way + here) * MS, 1),

@@ -45,6 +45,10 @@ def test_bad_values_are_told_and_the_others_kept(tmp_path: Path) -> None:
     assert path.with_suffix(".broken").read_bytes() == orjson.dumps(kept)
 
 
+def test_a_folder_that_is_no_folder_here_is_left_to_the_engine_to_tell() -> None:
+    assert SoundSettings(recordings="~nobody.here/x").folder == Path("~nobody.here/x")
+
+
 def test_of_many_people_the_last_are_remembered() -> None:
     settings = SoundSettings()
     for number in range(MAX_PEOPLE + 1):

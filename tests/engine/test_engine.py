@@ -361,6 +361,7 @@ async def test_opening_and_closing_leaks_nothing():
     [
         ("file:/nowhere/at/all.wav", "no such file"),
         ("file:/", "directory"),
+        ("file:~nobody.here/a.wav", "no home folder ~nobody.here"),
         ("tone:loud", "no frequency"),
         ("tone:", "is no source"),
         ("banana", "is no source"),

@@ -6,6 +6,7 @@ import asyncio
 import math
 import struct
 import wave
+from pathlib import Path
 
 import av
 import numpy as np
@@ -164,6 +165,11 @@ def test_pcm_is_said_in_order_and_bounded():
     assert not heard[1000:].any()
     second = bytes(96_000)
     assert [source.push(second) for _ in range(61)] == [True] * 60 + [False]
+
+
+def test_a_sink_in_the_home_of_nobody_is_told():
+    with pytest.raises(SoundError, match=r"no home folder ~nobody\.here"):
+        FileSink(Path("~nobody.here/a.wav"))
 
 
 def test_what_is_heard_is_written_and_the_header_is_right_all_the_time(tmp_path):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 from attrs import evolve
 
+from palaver_media.paths import expanded
 from palaver_media.sound_settings import MICROPHONE_DB, VOLUME_DB, RecordingForm, Transmit
 from palaver_protocol.models import UserId
 from palaver_protocol.table import Code, Refusal, refusal
@@ -143,7 +143,10 @@ async def recordings(rest: str, client: Client) -> str:
 
 
 def _folder(written: str) -> str:
-    folder = Path(written).expanduser().absolute()
+    try:
+        folder = expanded(written).absolute()
+    except OSError as why:
+        raise refusal(Code.INVALID_PAYLOAD, f"{why.strerror}; name a folder, or write /recordings default") from None
     if folder.exists() and not folder.is_dir():
         raise refusal(Code.INVALID_PAYLOAD, f"{folder} is no folder; name one, or write /recordings default")
     return str(folder)

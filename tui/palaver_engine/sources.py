@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from palaver_media.paths import expanded
+
 from .mixer import BLOCK, RATE, Samples
 from .specs import Kind, SoundError, Spec
 
@@ -171,8 +173,8 @@ def _open(path: Path) -> av.container.InputContainer:
     import av
 
     try:
-        with path.expanduser().open("rb"):
-            return av.open(str(path.expanduser()), mode="r", metadata_errors="ignore")
+        with expanded(path).open("rb") as file:
+            return av.open(file.name, mode="r", metadata_errors="ignore")
     except FileNotFoundError:
         raise SoundError(f"{path}: there is no such file", "check the path, or record the file first") from None
     except (PermissionError, IsADirectoryError) as why:

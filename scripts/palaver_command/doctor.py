@@ -27,7 +27,7 @@ EXAMPLE: Final = f"{NAME} {DEFAULT_URL}"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Look at everything and tell; 1 if something is missing."""
+    """Look at everything and tell; 1 if something is missing, 130 after Ctrl-C."""
     parser = Parser(NAME, PURPOSE, EXAMPLE)
     parser.add_argument("url", metavar="URL", nargs="?", type=arguments.url, help="a server, to try the network, too")
     heard, played = f"the microphone: {arguments.SOURCES}", f"the loudspeaker: {arguments.SINKS}"
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--output", default="device", metavar="SINK", type=arguments.sink, help=played)
     parser.add_argument("--no-sound", action="store_true", help="play nothing and do not listen")
     parser.add_argument("--json", action="store_true", help="objects of what, found and remedy (empty: all is well)")
-    return running.run(NAME, partial(look, parser.parse(argv)))
+    return running.run(NAME, partial(look, parser.parse(argv)), is_endless=False)
 
 
 async def look(options: Any) -> int:

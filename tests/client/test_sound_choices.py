@@ -45,6 +45,20 @@ def test_bad_values_are_told_and_the_others_kept(tmp_path: Path) -> None:
     assert path.with_suffix(".broken").read_bytes() == orjson.dumps(kept)
 
 
+@pytest.mark.parametrize(("sound", "bad"), [([1], "sound"), ("loud", "sound"), ({"talk_key": "q"}, "talk_key")])
+def test_what_is_no_sound_at_all_and_a_key_that_is_none_are_told(tmp_path: Path, sound: object, bad: str) -> None:
+    Settings.load("p", tmp_path).save(tmp_path)
+    path = settings_path("p", tmp_path)
+    path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"sound": sound}))
+    settings = Settings.load("p", tmp_path)
+    assert settings.sound == SoundSettings()
+    assert settings.problem == f"your settings have bad values for {bad}; the usual ones are used"
+
+
+def test_a_folder_that_is_no_folder_here_is_left_to_the_engine_to_tell() -> None:
+    assert SoundSettings(recordings="~nobody.here/x").folder == Path("~nobody.here/x")
+
+
 def test_of_many_people_the_last_are_remembered() -> None:
     settings = SoundSettings()
     for number in range(MAX_PEOPLE + 1):

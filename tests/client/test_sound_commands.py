@@ -108,6 +108,8 @@ WRONG = (
     ("/talkkey q", "write /talkkey and one of space, f8, f9, insert, grave_accent"),
     ("/mic tone:1", "'tone:1' is no tone; write tone:HZ with 20 to 20000"),
     ("/mic file:/nowhere.wav", "there is no file '/nowhere.wav'; give a WAV file"),
+    ("/mic file:~nobody.here/a.wav", "there is no home folder ~nobody.here"),
+    ("/recordings ~nobody.here/x", "there is no home folder ~nobody.here; name a folder"),
     ("/speaker tone:440", "'tone:440' is no sink; write device"),
     ("/speaker file:/tmp/x.wav", "/record writes what you hear to files"),
     ("/deafen now", "/deafen takes nothing more; write only /deafen"),

@@ -2,13 +2,15 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 import trio
 
-from running import PYTHONPATH, serving
+from engine.running import until
+from running import PYTHONPATH, running, serving
 from sound_server import virtual_sound
 
 
@@ -105,6 +107,15 @@ def test_devices_are_listed_and_the_echo_path_is_measured(tmp_path):
         found = findings("--input", "device:nothing", "--output", "device:alice", env=sound.env)
         assert "nothing" in found["Microphone"]["found"]
         assert found["Microphone"]["remedy"]
+
+
+@pytest.mark.trio
+async def test_ctrl_c_in_the_sound_test_ends_it_without_a_complaint(tmp_path):
+    path = tmp_path / "played.wav"
+    async with running("doctor", "--json", "--input", "null", "--output", f"file:{path}") as program:
+        await until(lambda: path.exists() and path.stat().st_size > 50, seconds=20)  # more than a header: it plays
+        assert await program.end(signal.SIGINT) == 130
+    assert (program.lines, program.errors) == ([], [])
 
 
 def test_a_machine_without_sound_is_told_so_and_what_would_help(tmp_path):

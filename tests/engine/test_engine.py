@@ -126,6 +126,17 @@ async def test_sending_may_stop_and_begin_again_on_one_ssrc():
         assert set(np.diff([packet.sequence for packet in other.packets])) == {1}
 
 
+async def test_an_opening_that_fails_as_nobody_foresaw_is_told_and_that_half_goes_on():
+    async with running_engine() as engine, peer(engine.fingerprint) as other:
+        engine.tell(OpenCall(CALL, "null", "file:/tmp/a\0.wav", False))
+        problem = await engine.wait(SoundProblem, lambda report: report.side is Side.SINK)
+        assert (problem.reason, problem.remedy) == ("it cannot be opened (ValueError)", "choose another sink")
+        await connect(engine, other, Direction.RECEIVE, "down")
+        engine.tell(Receive(CALL, "down", "bob", SSRC, PAYLOAD_TYPE))
+        await other.say(tone(660, 0.5))
+        await engine.wait(AudioStarted)
+
+
 async def test_a_disk_that_fills_up_is_told_and_the_call_goes_on(tmp_path):
     async with running_engine() as engine, peer(engine.fingerprint) as other:
         resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (60_000, 60_000))
@@ -350,6 +361,7 @@ async def test_opening_and_closing_leaks_nothing():
     [
         ("file:/nowhere/at/all.wav", "no such file"),
         ("file:/", "directory"),
+        ("file:~nobody.here/a.wav", "no home folder ~nobody.here"),
         ("tone:loud", "no frequency"),
         ("tone:", "is no source"),
         ("banana", "is no source"),

@@ -472,6 +472,16 @@ async def test_a_folder_that_cannot_be_made_is_told(folder):
 
 
 @pytest.mark.trio
+async def test_a_recording_into_the_home_of_nobody_is_told():
+    async with running_engine() as engine:
+        engine.tell(OpenCall(CALL, "null", "null", False))
+        engine.tell(StartRecording(CALL, "~nobody.here/x", RecordingForm.OGG, {}))
+        stopped = await engine.wait(RecordingStopped)
+        assert stopped.problem == "~nobody.here/x: there is no home folder ~nobody.here"
+        assert stopped.remedy == "give a folder where you may write"
+
+
+@pytest.mark.trio
 async def test_a_call_that_ends_ends_its_recording(tmp_path):
     async with running_engine() as engine:
         engine.tell(OpenCall(CALL, "tone:440", "null", False))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import struct
 import wave
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -98,6 +101,34 @@ def test_a_file_that_is_no_sound_is_told(tmp_path, content):
     assert problem.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("tag", "channels"), [(0x0008, 1), (0x0092, 1), (0x1234, 1), (0xFFFF, 1), (0x0001, 0), (0x0001, 65_535)]
+)
+def test_a_wav_that_nothing_decodes_is_told(tmp_path, tag, channels):
+    path = tmp_path / "odd.wav"
+    form = struct.pack("<HHIIHH", tag, channels, 48_000, 96_000, 2, 16)
+    data = bytes(9600)
+    chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks)
+    with pytest.raises(SoundError, match=r"odd\.wav") as problem:
+        FileSource(path)
+    assert "FLAC" in problem.value.remedy
+
+
+@pytest.mark.parametrize("format_name", ["flac", "ogg", "mp3"])
+def test_what_the_remedy_names_is_read(tmp_path, format_name):
+    path = tmp_path / f"a.{format_name}"
+    with av.open(str(path), "w", format=format_name) as file:
+        stream = file.add_stream({"flac": "flac", "ogg": "libopus", "mp3": "libmp3lame"}[format_name], rate=48_000)
+        stream.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(tone(440, 0.5)[np.newaxis], "s16", "mono")
+        frame.rate = 48_000
+        converted = av.AudioResampler(stream.format, "mono", 48_000, frame_size=stream.frame_size or 4096)
+        pieces = [*converted.resample(frame), *converted.resample(None)]
+        file.mux([packet for piece in [*pieces, None] for packet in stream.encode(piece)])
+    assert pitch(read_all(FileSource(path))[4800:19_200]) == pytest.approx(440, abs=2)
+
+
 def test_a_wav_cut_off_anywhere_is_played_to_its_end_or_told(tmp_path):
     whole = write_wav(tmp_path / "whole.wav", 44_100, 2, 2, tone(440, 0.5)).read_bytes()
     path = tmp_path / "cut.wav"
@@ -134,6 +165,11 @@ def test_pcm_is_said_in_order_and_bounded():
     assert not heard[1000:].any()
     second = bytes(96_000)
     assert [source.push(second) for _ in range(61)] == [True] * 60 + [False]
+
+
+def test_a_sink_in_the_home_of_nobody_is_told():
+    with pytest.raises(SoundError, match=r"no home folder ~nobody\.here"):
+        FileSink(Path("~nobody.here/a.wav"))
 
 
 def test_what_is_heard_is_written_and_the_header_is_right_all_the_time(tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from palaver_media.paths import expanded
 from palaver_protocol.converter import read_name
 from palaver_protocol.models import Name
 
@@ -84,7 +85,7 @@ def source(written: str) -> str:
     kind, colon, value = written.partition(":")
     if not colon and kind.strip() and kind not in KINDS:
         return f"device:{written}"
-    if kind == "file" and value and not Path(value).expanduser().is_file():
+    if kind == "file" and value and not _path(value).is_file():
         raise argparse.ArgumentTypeError(f"there is no file {value!r}; give a WAV file")
     if kind == "tone" and not _is_frequency(value):
         raise argparse.ArgumentTypeError(f"{written!r} is no tone; write tone:HZ with 20 to 20000")
@@ -98,11 +99,18 @@ def sink(written: str) -> str:
     kind, colon, value = written.partition(":")
     if not colon and kind.strip() and kind not in KINDS:
         return f"device:{written}"
-    if kind == "file" and value and not Path(value).expanduser().absolute().parent.is_dir():
+    if kind == "file" and value and not _path(value).absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder for {value!r}; give a path in one")
     if not _is_spec(kind, colon, value):
         raise argparse.ArgumentTypeError(f"{written!r} is no sink; write {SINKS}")
     return written
+
+
+def _path(written: str) -> Path:
+    try:
+        return expanded(written)
+    except OSError as why:
+        raise argparse.ArgumentTypeError(str(why.strerror)) from None
 
 
 def _is_spec(kind: str, colon: str, value: str) -> bool:

@@ -10,7 +10,7 @@ from attrs import asdict, evolve
 from palaver_media.sound_settings import PersonVolume, RecordingForm, Transmit
 from palaver_protocol.models import UserId
 
-from .sound_choices import MAX_PEOPLE, SoundSettings, with_transmit
+from .sound_choices import MAX_PEOPLE, TALK_KEYS, SoundSettings, with_transmit
 
 MAX_ID: Final = 200  # characters
 _PLAIN: Final = {"is_headset", "recordings", "talk_key", "volume_db", "form"}
@@ -61,6 +61,8 @@ def _values(kept: object) -> Iterator[tuple[tuple[str, str], object]]:
 def _with(settings: SoundSettings, name: tuple[str, str], value: Any) -> SoundSettings:
     """The settings with one value. Raises TypeError or ValueError where it is bad."""
     match name:
+        case ("sound", _):
+            raise TypeError("no parts")
         case ("volume_db", _):
             return evolve(settings, volume=_like(settings.volume, "volume_db", value))
         case ("form", _):
@@ -99,6 +101,6 @@ def _like(holder: Any, name: str, value: Any) -> Any:
         return holder
     if isinstance(usual, float) and type(value) is int:
         value = float(value)
-    if type(value) is not type(usual) or (name == "talk_key" and not value):
+    if type(value) is not type(usual) or (name == "talk_key" and value not in TALK_KEYS):
         raise TypeError(name)
     return evolve(holder, **{name: value})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import trio
 
@@ -16,27 +17,41 @@ from .complaints import complain
 from .errors import ClientError
 from .scopes import helpers
 
+SIGNALLED: Final = 128  # exit code, and the signal's number on top, as shells have it
 
-def run(name: str, program: Callable[[], Awaitable[int]]) -> int:
-    """Run a program until it ends or a signal ends it; its exit code. A failure is one line for people."""
+
+def run(name: str, program: Callable[[], Awaitable[int]], *, is_endless: bool = True) -> int:
+    """Run a program until it ends or a signal ends it; its exit code. A failure is one line for people.
+
+    A signal is how one ends an endless program: it ends well. Of another one a part was not done, as the code says.
+    """
     logging.basicConfig(level=logging.WARNING, format=f"{name}: %(message)s")
     try:
-        return trio.run(_until_signal, program)
+        number, code = trio.run(_until_signal, program)
     except ClientError as why:
         said = str(why)
     except Refusal as no:
         said = words.of_refusal(no)
+    else:
+        return SIGNALLED + number if number and not is_endless else code
     complain(name, said)
     return FAILED
 
 
-async def _until_signal(program: Callable[[], Awaitable[int]]) -> int:
-    """The program's exit code; 0 when a signal ends it, for that is how one ends it."""
+async def _until_signal(program: Callable[[], Awaitable[int]]) -> tuple[int, int]:
+    """The signal that ended the program, or 0, and its exit code."""
+    number = 0
     with trio.CancelScope() as scope, trio.open_signal_receiver(*_ending()) as signals:
+
+        async def cancel() -> None:
+            nonlocal number
+            number = await anext(signals)
+            scope.cancel()
+
         async with helpers() as nursery:
-            nursery.start_soon(_cancel_at, signals, scope)
-            return await program()
-    return 0
+            nursery.start_soon(cancel)
+            return 0, await program()
+    return number, 0
 
 
 def _ending() -> tuple[signal.Signals, ...]:
@@ -44,9 +59,3 @@ def _ending() -> tuple[signal.Signals, ...]:
     always = (signal.SIGINT, signal.SIGTERM)
     is_survived = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return always if is_survived else (*always, signal.SIGHUP)
-
-
-async def _cancel_at(signals: AsyncIterable[int], scope: trio.CancelScope) -> None:
-    async for _ in signals:
-        scope.cancel()
-        return

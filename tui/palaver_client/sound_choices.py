@@ -9,6 +9,7 @@ from typing import Any, Final
 from attrs import evolve, field, fields, frozen
 from platformdirs import user_music_path
 
+from palaver_media.paths import expanded
 from palaver_media.sound_settings import Capture, Encoding, PersonVolume, RecordingForm, Transmit, Volume
 from palaver_protocol.models import UserId
 
@@ -53,8 +54,13 @@ class SoundSettings:
 
     @property
     def folder(self) -> Path:
-        """Where recordings go."""
-        return Path(self.recordings).expanduser() if self.recordings else user_music_path() / "palaver"
+        """Where recordings go; as it is written where that is no folder here, which the engine will tell."""
+        if not self.recordings:
+            return user_music_path() / "palaver"
+        try:
+            return expanded(self.recordings)
+        except OSError:
+            return Path(self.recordings)
 
 
 # -- changes -----------------------------------------------------------------------------------------------------------

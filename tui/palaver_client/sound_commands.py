@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from pathlib import Path
 from typing import Any, Final
 
 import trio
 from attrs import evolve
 
+from palaver_media.paths import expanded
 from palaver_media.sound_settings import MICROPHONE_DB, VOLUME_DB, RecordingForm, Transmit
 from palaver_protocol.models import UserId
 from palaver_protocol.table import Code, Refusal, refusal
@@ -179,13 +179,13 @@ async def recordings(rest: str, client: Client) -> str:
 def _folder(written: str) -> str:
     """The folder of that name, which is made, for during a call it is late to learn that it cannot be."""
     try:
-        folder = Path(written).expanduser().absolute()
+        folder = expanded(written).absolute()
         if folder.exists() and not folder.is_dir():
             raise refusal(Code.INVALID_PAYLOAD, f"{folder} is no folder; name one, or write /recordings default")
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, RuntimeError) as why:  # the latter where ~ is of nobody
-        reason = (getattr(why, "strerror", None) or str(why)).lower().rstrip(".")
+    except OSError as why:
+        reason = (why.strerror or str(why)).lower().rstrip(".")
         raise refusal(Code.INVALID_PAYLOAD, f"you cannot record into {written} ({reason}); name another one") from None
     return str(folder)
 

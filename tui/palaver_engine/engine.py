@@ -78,7 +78,7 @@ async def run(fd: int, on_closing: Callable[[], None]) -> None:
         on_closing()
         for task in running:
             task.cancel()
-    engine.close()
+    await engine.close()
 
 
 async def every(seconds: float, job: Callable[[], None]) -> None:
@@ -132,12 +132,14 @@ class Engine:
         """See what has changed among the devices; first when one was opened, so that nothing after that is missed."""
         self.studio.control(partial(_follow_devices, self._census, tuple(self.calls.values())))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End all calls and threads."""
         for name in list(self.calls):
             self._close(name)
         for test in self._tests:
             test.cancel()
+        if self._tests:
+            await asyncio.wait(self._tests)  # for they need the control thread once more
         self.studio.close()
 
     def _apply(self, command: EngineCommand) -> None:

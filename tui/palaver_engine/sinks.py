@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from palaver_media.codec import Pcm
+from palaver_media.paths import expanded
 
 from .mixer import Samples
 from .specs import Kind, SoundError, Spec
@@ -66,7 +67,7 @@ class FileSink:
         self._path = path
         self._held: list[Samples] = []
         try:
-            self._file = WavFile(path.expanduser())
+            self._file = WavFile(expanded(path))
         except OSError as why:
             raise _cannot_write(path, why) from why
 

@@ -155,6 +155,10 @@ class Sound:
             self._drives[side] = self._open_source() if side is Side.SOURCE else self._open_sink()
         except SoundError as why:
             self._fall_back(side, why)
+        except Exception as why:  # a half without a clock would be worse than any bug in opening
+            log.exception("%s: the %s cannot be opened", self.call, side.value)
+            reason = f"it cannot be opened ({type(why).__name__})"
+            self._fall_back(side, SoundError(reason, f"choose another {side.value}"))
 
     def _open_source(self) -> _Drive:
         spec = self._specs[Side.SOURCE]

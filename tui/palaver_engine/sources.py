@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from palaver_media.paths import expanded
+
 from .mixer import BLOCK, RATE, Samples
 from .specs import Kind, SoundError, Spec
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 PCM_HELD: Final = 60 * RATE  # samples a `pcm` source keeps for later: a minute
 TONE_DBFS: Final = -12.0
 TONES: Final = (20.0, 20_000.0)  # Hz, from and to
-_NOT_A_WAV: Final = "give a WAV file that other programs can play"
+_NOT_READ: Final = "give a WAV file with PCM samples, or FLAC, Ogg or MP3"
 
 
 class Source(Protocol):
@@ -130,24 +132,24 @@ class FileSource:
     """A sound file of any rate, width and number of channels, as 48 kHz mono; nothing after its end."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._container = _open(path)
         self._blocks = _decode(self._container)
         try:
-            self._next: Samples | None = next(self._blocks, None)
-        except (OSError, ValueError) as why:
+            self._next = self._following()
+            if self._next is None:
+                raise SoundError(f"{path}: there is no sound in it", _NOT_READ)
+        except SoundError:
             self._container.close()
-            raise SoundError(f"{path}: {_text(why)}", _NOT_A_WAV) from why
-        if self._next is None:
-            self._container.close()
-            raise SoundError(f"{path}: there is no sound in it", _NOT_A_WAV)
+            raise
 
     def read(self) -> Samples | None:
         """The next 10 ms; a file that is cut off ends there."""
         block = self._next
         if block is not None:
             try:
-                self._next = next(self._blocks, None)
-            except (OSError, ValueError):
+                self._next = self._following()
+            except SoundError:
                 self._next = None
         return block
 
@@ -157,20 +159,28 @@ class FileSource:
         self._blocks = iter(())
         self._container.close()
 
+    def _following(self) -> Samples | None:
+        import av
+
+        try:
+            return next(self._blocks, None)
+        except (av.FFmpegError, OSError, ValueError, MemoryError) as why:
+            raise _unread(self._path, why) from why
+
 
 def _open(path: Path) -> av.container.InputContainer:
     """PyAV takes a third of a second to import, and is needed for files alone."""
     import av
 
     try:
-        with path.expanduser().open("rb"):
-            return av.open(str(path.expanduser()), mode="r", metadata_errors="ignore")
+        with expanded(path).open("rb") as file:
+            return av.open(file.name, mode="r", metadata_errors="ignore")
     except FileNotFoundError:
         raise SoundError(f"{path}: there is no such file", "check the path, or record the file first") from None
     except (PermissionError, IsADirectoryError) as why:
         raise SoundError(f"{path}: {_text(why)}", "give a file that you may read") from why
-    except (OSError, ValueError) as why:  # PyAV's errors are one or the other
-        raise SoundError(f"{path}: {_text(why)}", _NOT_A_WAV) from why
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as why:
+        raise _unread(path, why) from why
 
 
 def _decode(container: av.container.InputContainer) -> Iterator[Samples]:
@@ -191,6 +201,10 @@ def _decode(container: av.container.InputContainer) -> Iterator[Samples]:
     held = np.concatenate([held, *(piece.to_ndarray()[0] for piece in resampler.resample(None))])
     held = np.concatenate([held, np.zeros(-len(held) % BLOCK, np.int16)])
     yield from held.reshape(-1, BLOCK)
+
+
+def _unread(path: Path, why: Exception) -> SoundError:
+    return SoundError(f"{path}: {_text(why)}", _NOT_READ)
 
 
 def _text(why: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import Final, Protocol, assert_never
 import numpy as np
 from attrs import define, field
 
+from palaver_media.paths import expanded
 from palaver_media.sound_settings import RecordingForm
 
 from . import file_names
@@ -47,7 +48,7 @@ def make_folder(within: Path, name: str) -> Path:
     Raises:
         OSError: it cannot be made.
     """
-    within = within.expanduser()
+    within = expanded(within)
     within.mkdir(parents=True, exist_ok=True)
     name = file_names.safe(name, "recording")
     taken: set[str] = set()

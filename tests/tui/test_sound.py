@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 from textual.events import AppBlur
+from textual.widgets import Input
 
 from palaver_client.sound_choices import SoundSettings
 from palaver_client.state import CallStats, ClientState, Doing
@@ -181,6 +182,36 @@ async def test_a_space_that_is_written_is_not_pushed() -> None:
         await shown.press("c", "space")
         assert shown.wishes == []
         assert "Talk" not in shown.lines()[-1]
+
+
+@pytest.mark.parametrize("key", ["question_mark", "s", "g", "R", "n"])
+async def test_above_every_window_one_can_mute_and_talk(key: str) -> None:
+    state = by(Transmit.PUSH)
+    async with screen(evolve(state, choices=evolve(state.choices, talk_key="f8"))) as shown:
+        await shown.press("f8", key)
+        window = shown.app.screen
+        await shown.press("ctrl+t", "f8")
+        await shown.until(lambda: shown.wishes[-1] == Talk(False))
+        assert [wish for wish in shown.wishes if wish != ListDevices()] == [Talk(True), SetMuted(True), Talk(False)]
+        assert shown.app.screen is window
+
+
+async def test_above_a_window_space_pushes_but_where_one_writes() -> None:
+    async with screen(by(Transmit.PUSH)) as shown:
+        await shown.press("g", "space")
+        assert shown.wishes == [Talk(True)]
+        await shown.show(KeyUp("space"))
+        await shown.press("escape", "n", "space")
+        assert shown.app.screen.query_one(Input).value == " "
+        await shown.show(evolve(by(Transmit.PUSH), is_muted=True))
+        await shown.press("ctrl+t")
+        assert shown.wishes == [Talk(True), Talk(False), SetMuted(False)]
+
+
+async def test_out_of_a_room_a_window_has_no_keys_for_the_microphone() -> None:
+    async with screen(by(Transmit.PUSH, ONLINE)) as shown:
+        await shown.press("s", "ctrl+t", "space")
+        assert shown.wishes == [ListDevices()]
 
 
 async def test_who_is_deaf_sees_it() -> None:

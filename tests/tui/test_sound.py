@@ -7,10 +7,12 @@ from attrs import evolve
 from textual.events import AppBlur
 from textual.widgets import Input
 
+from palaver_client import Change, ConnectionState, MediaLost, MediaState
 from palaver_client.sound_choices import SoundSettings
 from palaver_client.state import CallStats, ClientState, Doing
 from palaver_media.engine_messages import ConsumerStats, SendingStats
 from palaver_media.sound_settings import Capture, Encoding, PersonVolume, RecordingForm, Transmit, Volume
+from palaver_tui.happenings import told
 from palaver_tui.keyboard import KeyUp
 from palaver_tui.messages import Happened
 from palaver_tui.screens.devices import Knobs
@@ -212,6 +214,16 @@ async def test_out_of_a_room_a_window_has_no_keys_for_the_microphone() -> None:
     async with screen(by(Transmit.PUSH, ONLINE)) as shown:
         await shown.press("s", "ctrl+t", "space")
         assert shown.wishes == [ListDevices()]
+
+
+async def test_why_there_is_no_sound_is_told_unless_the_connection_is_what_was_lost() -> None:
+    connecting = evolve(HERE, media=MediaState.CONNECTING)
+    async with screen(HERE, WIDE) as shown:
+        change = Change(HERE, connecting, MediaLost("the sound engine stopped"))
+        await shown.show(connecting, *told(change))
+        await shown.until(lambda: "No sound: the sound engine stopped" in shown.text())
+        offline = evolve(connecting, connection=ConnectionState.RECONNECTING)
+        assert list(told(evolve(change, new=offline))) == []
 
 
 async def test_who_is_deaf_sees_it() -> None:

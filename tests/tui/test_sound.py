@@ -262,6 +262,20 @@ async def test_how_loud_somebody_is_heard(size: tuple[int, int]) -> None:
         assert "hushed" in shown.line("bob host")
 
 
+async def test_who_comes_to_the_people_selects_another_one() -> None:
+    async with screen(HERE) as shown:
+        shown.app.screen.set_focus(shown.app.screen.query_one("#participants"))
+        await shown.press("plus")
+        assert shown.wishes == [TurnPerson(BOB, 1)]
+
+
+async def test_who_is_alone_is_selected_himself() -> None:
+    async with screen(evolve(HERE, room=room("ann"))) as shown:
+        shown.app.screen.set_focus(shown.app.screen.query_one("#participants"))
+        await shown.pilot.pause()
+        assert "▸ann" in shown.text()
+
+
 async def test_nobody_hears_himself_louder() -> None:
     async with screen(HERE) as shown:
         await among_people(shown)

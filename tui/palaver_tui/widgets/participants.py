@@ -112,9 +112,10 @@ class Participants(VerticalScroll):
         self.refresh_bindings()
 
     def on_focus(self) -> None:
-        """Mark the selected person, at first the first one."""
+        """Mark the selected person, at first the first of the others: there is little to do with ourselves."""
         self._shows_mark = True
-        self.select(self._selected or next(iter(self._ordered()), None))
+        rows = self._ordered()
+        self.select(self._selected or next((row for row in rows if not row.seat.is_me), rows[0] if rows else None))
 
     def on_blur(self) -> None:
         """No key acts here."""

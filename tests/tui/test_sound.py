@@ -276,6 +276,16 @@ async def test_who_is_alone_is_selected_himself() -> None:
         assert "▸ann" in shown.text()
 
 
+@both_sizes
+async def test_a_figure_and_its_name_stay_together(size: tuple[int, int]) -> None:
+    voice = ConsumerStats(123.0, 0.125, 0.234, 1234.0, 33.0, 1702.0)
+    async with screen(evolve(HERE, stats=CallStats(30.0, 48.0, {BOB: voice})), size) as shown:
+        await among_people(shown)
+        await shown.press("enter")
+        for figure in ("to ear 1702 ms", "playout 1234 ms", "jitter 123 ms", "lost 12.5%", "concealed 23.4%"):
+            assert figure in shown.text()
+
+
 async def test_nobody_hears_himself_louder() -> None:
     async with screen(HERE) as shown:
         await among_people(shown)
@@ -350,11 +360,13 @@ async def test_figures_come_each_second_anew(size: tuple[int, int]) -> None:
         row = shown.line("102 ms")
         assert "bob" in row
         assert "2.0%" in row
+        assert " 2 ms" in row  # jitter
         voice = ConsumerStats(2.0, 0.125, 0.01, 90.0, 33.0, 170.0)
-        stats = CallStats(30.0, 48.0, {BOB: voice}, SendingStats(32_000, 20, 2, 1, 20, 9))
+        stats = CallStats(30.0, 48.0, {BOB: voice}, SendingStats(32_000, 20, 2, 1, 20, 9), 7.0, 11.0)
         await shown.show(evolve(HERE, stats=stats))
         assert "12.5%" in shown.line("170 ms")
         assert "sending 48 kbit/s" in shown.text()
+        assert "Microphone adds 7 ms · speaker 11 ms" in shown.text()
         assert "Opus 32 kbit/s" in shown.text()
         assert "20 % loss" in " ".join(shown.text().split())
         await shown.press("g", "m")

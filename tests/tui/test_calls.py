@@ -368,7 +368,7 @@ async def test_everybody_has_their_marks(size: tuple[int, int]) -> None:
 
 async def test_the_host_s_role_is_handed_over_once_that_is_confirmed() -> None:
     async with screen(evolve(TALKING, room=room("ann", "bob"))) as shown:
-        await shown.press("tab", "tab")
+        await shown.press("tab", "tab", "up")
         assert "Make host" not in shown.lines()[-1]  # ann is it already
         await shown.press("down")
         assert "▸bob" in shown.text()

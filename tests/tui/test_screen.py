@@ -10,6 +10,7 @@ from textual.containers import VerticalScroll
 from textual.events import Key
 
 from palaver_client.events import ConnectionLost
+from palaver_client.sound_choices import SoundSettings
 from palaver_client.state import ConnectionState, SideState, Sound
 from palaver_media.engine_messages import Device, Devices, Side
 from palaver_protocol.models import RoomId
@@ -415,6 +416,12 @@ async def test_help_explains_every_key(size: tuple[int, int]) -> None:
         assert missing == []
         await shown.press("escape")
         assert "Esc closes" not in shown.text()
+
+
+async def test_help_names_the_key_that_is_chosen_for_push_to_talk() -> None:
+    async with screen(evolve(ONLINE, choices=SoundSettings(talk_key="f8")), WIDE) as shown:
+        await shown.press("question_mark")
+        assert re.search(r"\bF8 +push-to-talk, if", shown.text())
 
 
 async def test_a_window_that_is_closed_twice_takes_no_other_with_it() -> None:

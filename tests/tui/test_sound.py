@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 from textual.events import AppBlur
+from textual.widgets import Input
 
+from palaver_client import Change, ConnectionState, MediaLost, MediaState
 from palaver_client.sound_choices import SoundSettings
 from palaver_client.state import CallStats, ClientState, Doing
 from palaver_media.engine_messages import ConsumerStats, SendingStats
 from palaver_media.sound_settings import Capture, Encoding, PersonVolume, RecordingForm, Transmit, Volume
+from palaver_tui.happenings import told
 from palaver_tui.keyboard import KeyUp
 from palaver_tui.messages import Happened
 from palaver_tui.screens.devices import Knobs
@@ -183,6 +186,46 @@ async def test_a_space_that_is_written_is_not_pushed() -> None:
         assert "Talk" not in shown.lines()[-1]
 
 
+@pytest.mark.parametrize("key", ["question_mark", "s", "g", "R", "n"])
+async def test_above_every_window_one_can_mute_and_talk(key: str) -> None:
+    state = by(Transmit.PUSH)
+    async with screen(evolve(state, choices=evolve(state.choices, talk_key="f8"))) as shown:
+        await shown.press("f8", key)
+        window = shown.app.screen
+        await shown.press("ctrl+t", "f8")
+        await shown.until(lambda: shown.wishes[-1] == Talk(False))
+        assert [wish for wish in shown.wishes if wish != ListDevices()] == [Talk(True), SetMuted(True), Talk(False)]
+        assert shown.app.screen is window
+
+
+async def test_above_a_window_space_pushes_but_where_one_writes() -> None:
+    async with screen(by(Transmit.PUSH)) as shown:
+        await shown.press("g", "space")
+        assert shown.wishes == [Talk(True)]
+        await shown.show(KeyUp("space"))
+        await shown.press("escape", "n", "space")
+        assert shown.app.screen.query_one(Input).value == " "
+        await shown.show(evolve(by(Transmit.PUSH), is_muted=True))
+        await shown.press("ctrl+t")
+        assert shown.wishes == [Talk(True), Talk(False), SetMuted(False)]
+
+
+async def test_out_of_a_room_a_window_has_no_keys_for_the_microphone() -> None:
+    async with screen(by(Transmit.PUSH, ONLINE)) as shown:
+        await shown.press("s", "ctrl+t", "space")
+        assert shown.wishes == [ListDevices()]
+
+
+async def test_why_there_is_no_sound_is_told_unless_the_connection_is_what_was_lost() -> None:
+    connecting = evolve(HERE, media=MediaState.CONNECTING)
+    async with screen(HERE, WIDE) as shown:
+        change = Change(HERE, connecting, MediaLost("the sound engine stopped"))
+        await shown.show(connecting, *told(change))
+        await shown.until(lambda: "No sound: the sound engine stopped" in shown.text())
+        offline = evolve(connecting, connection=ConnectionState.RECONNECTING)
+        assert list(told(evolve(change, new=offline))) == []
+
+
 async def test_who_is_deaf_sees_it() -> None:
     async with screen(HERE) as shown:
         await shown.press("a")
@@ -217,6 +260,30 @@ async def test_how_loud_somebody_is_heard(size: tuple[int, int]) -> None:
         assert shown.wishes[3:] == [TurnPerson(BOB, 1), TurnPerson(BOB, -1), Hush(BOB, False), Prefer(BOB, False)]
         await shown.press("escape")
         assert "hushed" in shown.line("bob host")
+
+
+async def test_who_comes_to_the_people_selects_another_one() -> None:
+    async with screen(HERE) as shown:
+        shown.app.screen.set_focus(shown.app.screen.query_one("#participants"))
+        await shown.press("plus")
+        assert shown.wishes == [TurnPerson(BOB, 1)]
+
+
+async def test_who_is_alone_is_selected_himself() -> None:
+    async with screen(evolve(HERE, room=room("ann"))) as shown:
+        shown.app.screen.set_focus(shown.app.screen.query_one("#participants"))
+        await shown.pilot.pause()
+        assert "▸ann" in shown.text()
+
+
+@both_sizes
+async def test_a_figure_and_its_name_stay_together(size: tuple[int, int]) -> None:
+    voice = ConsumerStats(123.0, 0.125, 0.234, 1234.0, 33.0, 1702.0)
+    async with screen(evolve(HERE, stats=CallStats(30.0, 48.0, {BOB: voice})), size) as shown:
+        await among_people(shown)
+        await shown.press("enter")
+        for figure in ("to ear 1702 ms", "playout 1234 ms", "jitter 123 ms", "lost 12.5%", "concealed 23.4%"):
+            assert figure in shown.text()
 
 
 async def test_nobody_hears_himself_louder() -> None:
@@ -293,11 +360,13 @@ async def test_figures_come_each_second_anew(size: tuple[int, int]) -> None:
         row = shown.line("102 ms")
         assert "bob" in row
         assert "2.0%" in row
+        assert " 2 ms" in row  # jitter
         voice = ConsumerStats(2.0, 0.125, 0.01, 0.0, 90.0, 33.0, 170.0)
-        stats = CallStats(30.0, 48.0, {BOB: voice}, SendingStats(32_000, 20, 2, 1, 20, 9))
+        stats = CallStats(30.0, 48.0, {BOB: voice}, SendingStats(32_000, 20, 2, 1, 20, 9), 7.0, 11.0)
         await shown.show(evolve(HERE, stats=stats))
         assert "12.5%" in shown.line("170 ms")
         assert "sending 48 kbit/s" in shown.text()
+        assert "Microphone adds 7 ms · speaker 11 ms" in shown.text()
         assert "Opus 32 kbit/s" in shown.text()
         assert "20 % loss" in " ".join(shown.text().split())
         await shown.press("g", "m")

@@ -11,10 +11,11 @@ from palaver_protocol.models import UserId
 
 Row: TypeAlias = tuple[str, tuple[str, ...]]  # a name, and figures
 
-HEAD: Final[Row] = ("", ("to ear", "playout", "lost", "concealed"))
+HEAD: Final[Row] = ("", ("to ear", "playout", "jitter", "lost", "concealed"))
+TIMES: Final = 3  # so many of them come first
 MEANING: Final = (
     "To ear: from their mouth to your ear, about. Playout: of it the time for which the sound waits for what comes"
-    " late. Concealed: what was made up, because it did not come in time."
+    " late. Jitter: how unevenly it comes. Concealed: what was made up, because it did not come in time."
 )
 NOTHING: Final = "There are no figures yet; they come once a second during a call."
 
@@ -32,8 +33,14 @@ def _row(user: UserId, voice: ConsumerStats, state: ClientState) -> Row:
 
 def of_voice(voice: ConsumerStats) -> tuple[str, ...]:
     """The figures of one voice, as `HEAD` names them."""
-    ear = milliseconds(voice.mouth_to_ear_ms)
-    return ear, milliseconds(voice.playout_ms), f"{voice.loss:.1%}", f"{voice.concealed:.1%}"
+    times = (voice.mouth_to_ear_ms, voice.playout_ms, voice.jitter_ms)
+    return *map(milliseconds, times), f"{voice.loss:.1%}", f"{voice.concealed:.1%}"
+
+
+def in_lines(cells: tuple[str, ...]) -> str:
+    """The figures of one voice with their names: times in a line, and shares in another, so that none is torn."""
+    pairs = [f"{head} {cell}" for head, cell in zip(HEAD[1], cells, strict=True)]
+    return "\n".join(" · ".join(line) for line in (pairs[:TIMES], pairs[TIMES:]))
 
 
 def ours(state: ClientState) -> tuple[str, ...]:
@@ -42,6 +49,7 @@ def ours(state: ClientState) -> tuple[str, ...]:
     if stats is None:
         return (NOTHING,)
     lines = [f"To the server and back {milliseconds(stats.rtt_ms)} · sending {stats.out_kbps:.0f} kbit/s"]
+    lines.append(f"Microphone adds {milliseconds(stats.input_ms)} · speaker {milliseconds(stats.output_ms)}")
     if (sending := stats.sending) is not None:
         repeated = f" · {sending.copies} copies of earlier ones" if sending.copies else ""
         mended = f" · for {sending.expected_loss} % loss" if sending.expected_loss else ""

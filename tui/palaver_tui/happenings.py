@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from palaver_client import Change, Left, MediaFailed, words
+from palaver_client import Change, ConnectionState, Left, MediaFailed, MediaLost, words
 from palaver_client.events import (
     Connected,
     ConnectionLost,
@@ -63,6 +63,8 @@ def told(change: Change) -> Iterator[Message]:
             yield from _happened(change, _SEVERITIES[level])
         case MediaFailed():
             yield from _happened(change, "error")
+        case MediaLost() if change.new.connection is ConnectionState.CONNECTED:  # else the banner tells what is lost
+            yield from _happened(change, "warning")
         case RecordingEnded():
             yield from _happened(change, "error" if change.event.problem else "information", LONG)
         case RecordingBegan():

@@ -44,11 +44,12 @@ TALK_KEYS: Final = tuple(  # one of them is chosen; terminals deliver them, and 
     for key, shown in (("space", "Space"), ("f8", "F8"), ("f9", "F9"), ("insert", "Ins"), ("grave_accent", "`"))
 )
 HELP_KEY: Final = Key("question_mark", "help", "", "?", "show this page")
+MUTE_KEY: Final = Key("ctrl+t", "mute", "", "^t", "the same, also while you write, and in every window")
 MAIN_KEYS: Final = (
     HELP_KEY,
     TALK_KEYS[0],
     Key("m", "mute", "Mute", "m", "mute or unmute your microphone"),
-    Key("ctrl+t", "mute", "", "^t", "the same, also while you write"),
+    MUTE_KEY,
     # Global: what is typed right after it, before anything else can run, is written and is no command.
     Key("c", "chat", "Chat", "c", "write to the room: Enter sends, Esc stops", is_global=True),
     Key("l", "leave", "Leave", "l", "leave the room"),

@@ -77,7 +77,8 @@ def lines_of(row: figures.Row, width: int, style: str) -> list[Content]:
     """A name, and at the right the figures under their heads; below the name where there is no space for it."""
     name, cells = row
     columns = [cell.rjust(len(head)) for cell, head in zip(cells, figures.HEAD[1], strict=True)]
-    one = Content("  ".join(columns))
-    if one.cell_length + LEAST <= width:
-        return [spread(plain(name, style), one, width)]
+    for gap in ("  ", " "):
+        one = Content(gap.join(columns))
+        if one.cell_length + LEAST <= width:
+            return [spread(plain(name, style), one, width)]
     return [*([plain(name, style)] if name else []), spread(Content(""), Content(" ".join(columns)), width)]

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 from textual.widgets import Input
 
 from palaver_client.events import ConnectionLost, RetryFailed
 from palaver_client.state import ClientState
 from palaver_protocol.models import RoomId, UserId
 from palaver_tui import chat_labels
-from palaver_tui.keys import MAIN_KEYS, TALK_KEYS
-from palaver_tui.messages import Asked, Pushed
+from palaver_tui.keys import MAIN_KEYS
+from palaver_tui.messages import Asked
 from palaver_tui.usable_keys import is_usable, keys_of
 from palaver_tui.widgets.banner import Banner
 from palaver_tui.widgets.chat import ChatLog
@@ -25,19 +24,20 @@ from palaver_tui.widgets.ringing import Ringing
 from palaver_tui.widgets.room import Room, Welcome
 from palaver_tui.widgets.rooms import RoomList
 from palaver_tui.widgets.status import StatusBar
-from palaver_tui.wishes import Deafen, Invite, Join, Leave, Record, Retry, SetMuted, Wish
+from palaver_tui.wishes import Deafen, Invite, Join, Leave, Record, Retry, Wish
 
 from .questions import ask_about, ask_end, ask_record, ask_room
+from .talking import Talking
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.widget import Widget
 
 
-class Main(Screen[None]):
+class Main(Talking[None]):
     """What one looks at most of the time. Its actions turn keys and clicks into wishes."""
 
-    BINDINGS = [key.binding() for key in (*TALK_KEYS[1:], *MAIN_KEYS)]
+    BINDINGS = [key.binding() for key in MAIN_KEYS]
 
     def __init__(self, state: ClientState, last_room: str) -> None:
         super().__init__(id="main")
@@ -59,13 +59,12 @@ class Main(Screen[None]):
 
     def on_mount(self) -> None:
         """Watch what decides about panes and keys."""
-        self.watch(self.app, "state", self._remember)
         follow(self, our_room, self._enter)
         follow(self, keys_of, self._renew_keys)
         self.query_one(RoomList).focus()
 
     def _remember(self, state: ClientState) -> None:
-        self._state = state
+        super()._remember(state)
         if state.room is not None:
             self._last_room = state.room.room_name
 
@@ -106,17 +105,9 @@ class Main(Screen[None]):
         is_narrow = self.has_class("-narrow")
         return is_usable(action, parameters, self._state, is_writing=is_writing, is_narrow=is_narrow)
 
-    def action_mute(self) -> None:
-        """Mute or unmute the microphone."""
-        self._ask(SetMuted(not self._state.is_muted))
-
     def action_deafen(self) -> None:
         """Hear nobody, or hear again."""
         self._ask(Deafen(not self._state.choices.volume.is_deaf))
-
-    def action_talk(self, key: str) -> None:
-        """The key for push-to-talk came."""
-        self.post_message(Pushed())
 
     def action_record(self) -> None:
         """Record, once that is confirmed, or no longer."""

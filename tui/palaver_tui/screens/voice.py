@@ -72,8 +72,7 @@ class Voice(Window[None]):
 
     def show_figures(self, cells: tuple[str, ...] | None) -> None:
         """Tell how it arrives."""
-        pairs = () if cells is None else zip(figures.HEAD[1], cells, strict=True)
-        told = " · ".join(f"{head} {cell}" for head, cell in pairs) or sound_labels.NOT_HEARD
+        told = sound_labels.NOT_HEARD if cells is None else figures.in_lines(cells)
         self.query_one("#arrives", Static).update(Content.styled(told, "$foreground-muted"))
 
     def show_absence(self, is_gone: bool) -> None:

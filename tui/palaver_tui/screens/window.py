@@ -11,11 +11,13 @@ from palaver_protocol.models import RoomId
 from palaver_tui.widgets.follow import follow, our_room
 from palaver_tui.widgets.ringing import Ringing
 
+from .talking import Talking
+
 T = TypeVar("T")
 
 
-class Window(ModalScreen[T]):
-    """A window above the main screen; calls that come in show above it.
+class Window(Talking[T], ModalScreen[T]):
+    """A window above the main screen; calls that come in show above it, and one can mute and talk.
 
     One that is `of_room` asks about the room or the seat we have, and closes when that is another one.
     """

@@ -20,7 +20,7 @@ LEAST = 5  # cells of a name, or a third of the space, however much there is to 
 
 
 @frozen
-class Seat:
+class Occupant:
     """What a row tells about somebody, but for the voice."""
 
     person: Participant
@@ -42,30 +42,30 @@ class ParticipantRow(Widget):
     is_speaking: reactive[bool] = reactive(False)
     shown_level: reactive[float] = reactive(FLOOR)
 
-    def __init__(self, seat: Seat) -> None:
+    def __init__(self, occupant: Occupant) -> None:
         super().__init__()
-        self.seat = seat
+        self.occupant = occupant
         self.level = FLOOR
 
-    def show(self, seat: Seat) -> None:
+    def show(self, occupant: Occupant) -> None:
         """Tell this from now on."""
-        if seat != self.seat:
-            self.seat = seat
+        if occupant != self.occupant:
+            self.occupant = occupant
             self.refresh()
 
     def render(self) -> Content:
         """The row for the width at hand."""
         width = self.size.width
         cells = max(min(width // 3, 24), 6)
-        state, colour = condition(self.seat.person)
+        state, colour = condition(self.occupant.person)
         right = Content.assemble(meter(self.shown_level, cells), (f" {state:<5}", colour))
         return spread(self.title(width - right.cell_length - 1), right, width)
 
     def title(self, width: int) -> Content:
         """Marks, name, and what distinguishes this person; of these it is the name that gives way first."""
         mark = Content.assemble(("●", "$success") if self.is_speaking else " ", "▸" if self.is_selected else " ")
-        person = self.seat.person
-        marks = (("you", self.seat.is_me), ("host", person.is_host), *sound_labels.heard(self.seat.volume))
+        person = self.occupant.person
+        marks = (("you", self.occupant.is_me), ("host", person.is_host), *sound_labels.heard(self.occupant.volume))
         words = ", ".join(word for word, holds in marks if holds)
         recording = Content.styled(" ● records" if person.is_recording else "", "$text-error")
         about = Content.assemble(recording, (f" {words}" if words else "", "$foreground-muted"))
@@ -76,7 +76,7 @@ class ParticipantRow(Widget):
 
     async def on_click(self) -> None:
         """Mute or unmute, where it is our own row; else select the person."""
-        if self.seat.is_me:
+        if self.occupant.is_me:
             await self.run_action("screen.mute")
         else:
             self.post_message(self.Clicked(self))

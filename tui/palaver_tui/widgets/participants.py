@@ -18,7 +18,7 @@ from palaver_tui.wishes import Hush, TurnPerson
 
 from .follow import follow
 from .meter import FLOOR, fall
-from .participant_row import ParticipantRow, Seat
+from .participant_row import Occupant, ParticipantRow
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -41,16 +41,16 @@ class Participants(VerticalScroll):
     class Opened(Message):
         """More is wanted about how somebody is heard."""
 
-        def __init__(self, seat: Seat) -> None:
+        def __init__(self, occupant: Occupant) -> None:
             super().__init__()
-            self.seat = seat
+            self.occupant = occupant
 
     class Chosen(Message):
         """Somebody shall be the host."""
 
-        def __init__(self, seat: Seat) -> None:
+        def __init__(self, occupant: Occupant) -> None:
             super().__init__()
-            self.seat = seat
+            self.occupant = occupant
 
     def __init__(self) -> None:
         super().__init__(id="participants")
@@ -67,18 +67,18 @@ class Participants(VerticalScroll):
         follow(self, voices, self.show_voices)
         follow(self, may_hand_over, self.allow)
 
-    def show_people(self, seats: tuple[Seat, ...]) -> None:
+    def show_people(self, occupants: tuple[Occupant, ...]) -> None:
         """Add and remove rows, and change those that stay."""
-        there = {seat.person.user_id for seat in seats}
+        there = {occupant.person.user_id for occupant in occupants}
         for user_id in self._rows.keys() - there:
             self._drop(self._rows.pop(user_id))
-        new = [ParticipantRow(seat) for seat in seats if seat.person.user_id not in self._rows]
-        for seat in seats:
-            if seat.person.user_id in self._rows:
-                self._rows[seat.person.user_id].show(seat)
-        self._rows |= {row.seat.person.user_id: row for row in new}
-        self.mount_all([row for row in new if row.seat.is_me], before=0 if self.children else None)
-        self.mount_all([row for row in new if not row.seat.is_me])
+        new = [ParticipantRow(occupant) for occupant in occupants if occupant.person.user_id not in self._rows]
+        for occupant in occupants:
+            if occupant.person.user_id in self._rows:
+                self._rows[occupant.person.user_id].show(occupant)
+        self._rows |= {row.occupant.person.user_id: row for row in new}
+        self.mount_all([row for row in new if row.occupant.is_me], before=0 if self.children else None)
+        self.mount_all([row for row in new if not row.occupant.is_me])
 
     def _drop(self, row: ParticipantRow) -> None:
         if row is self._selected:
@@ -112,9 +112,10 @@ class Participants(VerticalScroll):
         self.refresh_bindings()
 
     def on_focus(self) -> None:
-        """Mark the selected person, at first the first one."""
+        """Mark the selected person, at first the first of the others: there is little to do with ourselves."""
         self._shows_mark = True
-        self.select(self._selected or next(iter(self._ordered()), None))
+        rows = self._ordered()
+        self.select(self._selected or next((row for row in rows if not row.occupant.is_me), rows[0] if rows else None))
 
     def on_blur(self) -> None:
         """No key acts here."""
@@ -145,45 +146,45 @@ class Participants(VerticalScroll):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Which keys are of use for this person."""
-        seat = None if self._selected is None else self._selected.seat
+        occupant = None if self._selected is None else self._selected.occupant
         match action:
             case "hand_over":
-                return self._may_hand_over and seat is not None and not seat.person.is_host
+                return self._may_hand_over and occupant is not None and not occupant.person.is_host
             case "hear" | "turn" | "hush":
-                return seat is not None and not seat.is_me
+                return occupant is not None and not occupant.is_me
             case _:
                 return True
 
     def action_hear(self) -> None:
         """Tell all about how the selected person is heard."""
         if self._selected is not None:
-            self.post_message(self.Opened(self._selected.seat))
+            self.post_message(self.Opened(self._selected.occupant))
 
     def action_turn(self, step: int) -> None:
         """Hear the selected person louder, or less loud."""
         if self._selected is not None:
-            self.post_message(Asked(TurnPerson(self._selected.seat.person.user_id, step)))
+            self.post_message(Asked(TurnPerson(self._selected.occupant.person.user_id, step)))
 
     def action_hush(self) -> None:
         """Hear the selected person no more, or again."""
         if self._selected is not None:
-            seat = self._selected.seat
-            self.post_message(Asked(Hush(seat.person.user_id, not seat.volume.is_muted)))
+            occupant = self._selected.occupant
+            self.post_message(Asked(Hush(occupant.person.user_id, not occupant.volume.is_muted)))
 
     def action_hand_over(self) -> None:
         """Make the selected person the host."""
         if self._selected is not None:
-            self.post_message(self.Chosen(self._selected.seat))
+            self.post_message(self.Chosen(self._selected.occupant))
 
 
-def people(state: ClientState) -> tuple[Seat, ...]:
+def people(state: ClientState) -> tuple[Occupant, ...]:
     """Who sits in our room; of a call between two nobody is the host."""
     if state.room is None:
         return ()
     present = state.room.participants
     if state.room.room_type is RoomType.DIRECT:
         present = tuple(evolve(person, is_host=False) for person in present)
-    return tuple(Seat(each, each.user_id == state.me, state.choices.volume_of(each.user_id)) for each in present)
+    return tuple(Occupant(each, each.user_id == state.me, state.choices.volume_of(each.user_id)) for each in present)
 
 
 def voices(state: ClientState) -> dict[UserId, tuple[float, bool]]:

@@ -65,16 +65,16 @@ class Room(Container):
 
         def hand_over(is_sure: bool | None) -> None:
             if is_sure:
-                self._ask(TransferHost(event.seat.person.user_id))
+                self._ask(TransferHost(event.occupant.person.user_id))
 
-        question = labels.confirm_host(event.seat.person.name, event.seat.is_me)
+        question = labels.confirm_host(event.occupant.person.name, event.occupant.is_me)
         self.app.push_screen(Confirm(question, "Yes"), hand_over)
 
     def on_participants_opened(self, event: Participants.Opened) -> None:
         """Tell how somebody is heard, and let it be changed."""
         from palaver_tui.screens.voice import Voice
 
-        self.app.push_screen(Voice(event.seat.person))
+        self.app.push_screen(Voice(event.occupant.person))
 
     def on_chat_log_wanted(self, event: ChatLog.Wanted) -> None:
         """Begin with what is wanted of a message."""

@@ -273,7 +273,7 @@ def test_where_is_what_was_recorded_until_it_broke_is_told(folder: str, problem:
 
 
 def test_figures_that_are_to_come_are_not_measured_yet() -> None:
-    stats = CallStats(None, 32.0, {BOB: ConsumerStats(1.0, 0.0, 0.0, 40.0, 32.0)})
+    stats = CallStats(None, 32.0, {BOB: ConsumerStats(1.0, 0.0, 0.0, 0.0, 40.0, 32.0)})
     ours, _, bob = sound_words.of_stats(evolve(in_room(person(BOB)), stats=stats)).splitlines()
     assert ours.startswith("to the server and back not measured yet, ")
     assert bob.startswith("Bob: not measured yet from mouth to ear, ")

@@ -278,7 +278,7 @@ async def test_who_is_alone_is_selected_himself() -> None:
 
 @both_sizes
 async def test_a_figure_and_its_name_stay_together(size: tuple[int, int]) -> None:
-    voice = ConsumerStats(123.0, 0.125, 0.234, 1234.0, 33.0, 1702.0)
+    voice = ConsumerStats(123.0, 0.125, 0.234, 0.0, 1234.0, 33.0, 1702.0)
     async with screen(evolve(HERE, stats=CallStats(30.0, 48.0, {BOB: voice})), size) as shown:
         await among_people(shown)
         await shown.press("enter")

@@ -160,17 +160,18 @@ class FileSource:
         self._container.close()
 
     def _following(self) -> Samples | None:
-        import av
+        from av.error import FFmpegError
 
         try:
             return next(self._blocks, None)
-        except (av.FFmpegError, OSError, ValueError, MemoryError) as why:
+        except (FFmpegError, OSError, ValueError, MemoryError) as why:
             raise _unread(self._path, why) from why
 
 
 def _open(path: Path) -> av.container.InputContainer:
     """PyAV takes a third of a second to import, and is needed for files alone."""
     import av
+    from av.error import FFmpegError
 
     try:
         with expanded(path).open("rb") as file:
@@ -179,7 +180,7 @@ def _open(path: Path) -> av.container.InputContainer:
         raise SoundError(f"{path}: there is no such file", "check the path, or record the file first") from None
     except (PermissionError, IsADirectoryError) as why:
         raise SoundError(f"{path}: {_text(why)}", "give a file that you may read") from why
-    except (av.FFmpegError, OSError, ValueError, MemoryError) as why:
+    except (FFmpegError, OSError, ValueError, MemoryError) as why:
         raise _unread(path, why) from why
 
 

@@ -69,6 +69,7 @@ def test_a_changed_volume_fades_within_a_block_and_does_not_click(volume):
     mixing.volumes = mixing.volumes.with_person("a", volume)
     after = heard(mixing, a=a)
     mixing.volumes = mixing.volumes.with_person("a", PersonVolume())
+    assert not mixing.volumes.persons  # who is as usual is not kept
     again = heard(mixing, a=a)
     allowed = max(steepest(before), steepest(after[BLOCK:])) + 0.1 * int(np.abs(a).max())
     assert steepest(np.concatenate((before, after, again))) < allowed

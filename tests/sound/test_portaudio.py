@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from palaver_engine.mixer import BLOCK, RATE, Samples
-from palaver_engine.portaudio import _input
+from palaver_engine.portaudio import _input, told_apart
 from palaver_engine.resampling import Intake
 
 
@@ -22,3 +22,8 @@ def test_what_a_microphone_gave_stays_though_its_buffer_is_used_again():
     buffer[:] = 3
     expected = np.repeat(np.array([1, 2], np.int16), BLOCK * 3 // 2)
     np.testing.assert_array_equal(np.concatenate(got), expected)
+
+
+def test_devices_of_one_name_are_told_apart_by_their_host_api():
+    listed = [("Headset", "MME"), ("Speakers", "MME"), ("Headset", "Windows WASAPI")]
+    assert told_apart(listed) == ["Headset (MME)", "Speakers", "Headset (Windows WASAPI)"]

@@ -40,11 +40,12 @@ class Volumes:
     def with_person(self, name: str, volume: PersonVolume) -> Volumes:
         """One this loud."""
         factor = 0.0 if volume.is_muted else ratio(volume.volume_db)
+        persons = {other: theirs for other, theirs in self.persons.items() if other != name}
         others = self.priorities - {name}
         has_priority = volume.is_priority and not volume.is_muted
         return evolve(
             self,
-            persons={**self.persons, name: factor},
+            persons=persons if factor == 1.0 else {**persons, name: factor},
             priorities=others | {name} if has_priority else others,
         )
 

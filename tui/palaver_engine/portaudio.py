@@ -6,7 +6,8 @@ sounddevice is imported late: without PortAudio the import itself fails. Its pri
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Hashable
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from types import ModuleType
 from typing import Any, Final
 
@@ -45,7 +46,12 @@ class PortAudio:
         sound, word = _load(), _WORDS[side]
         devices = [each for each in sound.query_devices() if each[f"max_{word}_channels"] > 0]
         default = _default(sound, word)
-        return [Found(self, int(each["index"]), str(each["name"]), each["index"] == default) for each in devices]
+        apis = [str(each["name"]) for each in sound.query_hostapis()]
+        names = told_apart([(str(each["name"]), apis[each["hostapi"]]) for each in devices])
+        return [
+            Found(self, int(each["index"]), name, each["index"] == default)
+            for each, name in zip(devices, names, strict=True)
+        ]
 
     def capture(self, microphone: Found, talk: Talk) -> _Stream:
         """Open and start a microphone at 48 kHz, or at another rate if it refuses.
@@ -82,6 +88,12 @@ class _Stream:
         """Stop at once: to play what is left would wait for a dead server."""
         self._stream.abort(ignore_errors=True)
         self._stream.close(ignore_errors=True)
+
+
+def told_apart(devices: Sequence[tuple[str, str]]) -> list[str]:
+    """The names of devices, with their host API's where several have one: on Windows each API lists them all."""
+    count = Counter(name for name, _ in devices)
+    return [name if count[name] == 1 else f"{name} ({api})" for name, api in devices]
 
 
 def _input(intake: Intake) -> Callable[..., None]:

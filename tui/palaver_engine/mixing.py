@@ -49,7 +49,7 @@ class Mixing:
         volumes = self.volumes
         master, persons, priorities = volumes.master, volumes.persons, volumes.priorities
         ducked = master * self._ducking.step(voices, priorities)
-        if not persons:
+        if not persons and not priorities:
             return dict.fromkeys(voices, ducked)
         return {name: persons.get(name, 1.0) * (master if name in priorities else ducked) for name in voices}
 

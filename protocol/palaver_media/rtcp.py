@@ -23,6 +23,7 @@ from aiortc.rtp import (
 )
 from attrs import define, field, frozen
 
+MOST_BITRATE: Final = 1 << 40  # bit/s: nobody's path takes more, and a message must be able to tell it
 FEEDBACK_SSRC: Final = 1  # of one who sends no media
 NTP_EPOCH: Final = 2_208_988_800  # s from 1900 to 1970
 _HEADER: Final = struct.Struct("!BBH")
@@ -94,7 +95,7 @@ def _read(packet: rtp.AnyRtcpPacket) -> list[RtcpPacket]:
             return [KeyframeRequest(ssrc) for ssrc, _ in _FIR_ENTRY.iter_unpack(packet.fci)]
         case RtcpPsfbPacket(fmt=rtp.RTCP_PSFB_APP):
             bitrate, ssrcs = rtp.unpack_remb_fci(packet.fci)
-            return [Remb(bitrate, tuple(ssrcs))]
+            return [Remb(min(bitrate, MOST_BITRATE), tuple(ssrcs))]  # 18 bits, shifted by up to 63
         case RtcpRtpfbPacket() | RtcpPsfbPacket():
             return []
         case _:

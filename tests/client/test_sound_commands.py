@@ -109,7 +109,7 @@ WRONG = (
     ("/mic tone:1", "'tone:1' is no tone; write tone:HZ with 20 to 20000"),
     ("/mic file:/nowhere.wav", "there is no file '/nowhere.wav'; give a WAV file"),
     ("/mic file:~nobody.here/a.wav", "there is no home folder ~nobody.here"),
-    ("/recordings ~nobody.here/x", "there is no home folder ~nobody.here; name a folder"),
+    ("/recordings ~nobody.here/x", "you cannot record into ~nobody.here/x (there is no home folder ~nobody.here)"),
     ("/speaker tone:440", "'tone:440' is no sink; write device"),
     ("/speaker file:/tmp/x.wav", "/record writes what you hear to files"),
     ("/deafen now", "/deafen takes nothing more; write only /deafen"),

@@ -27,6 +27,7 @@ EVERYTHING = [
     (rtcp.write_pli(1, 8), [KeyframeRequest(8)]),
     (FIR, [KeyframeRequest(8), KeyframeRequest(9)]),
     (rtcp.write_remb(1, 250_000, [8, 9]), [Remb(250_000, (8, 9))]),
+    (rtcp.write_remb(1, 1 << 70, [8]), [Remb(1 << 40, (8,))]),
     (TRANSPORT_CC, []),
     (UNKNOWN, []),
     (ODD_RR, []),

@@ -55,7 +55,7 @@ async def test_a_real_loudspeaker_is_heard_by_a_real_microphone(sound: VirtualSo
         tested = await engine.wait(SoundTested, seconds=20)
     assert tested.problems == {}
     assert tested.latency_ms is not None
-    assert 60 < tested.latency_ms < 250
+    assert 50 < tested.latency_ms < 250  # the 60 ms are what PulseAudio aims at, its buffers and ours included
     assert tested.echo_db == pytest.approx(0, abs=2)
     assert tested.noise_dbfs < -60
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import trio
 
-from engine.peer import PAYLOAD_TYPE, SSRC, peer
-from engine.running import running_engine, until
+from engine.peer import PAYLOAD_TYPE, SSRC, Peer, peer
+from engine.running import Running, running_engine, until
 from palaver_media import rtp
 from palaver_media.engine_messages import (
     AudioStarted,
@@ -68,6 +68,16 @@ async def test_the_devices_are_listed(sound: VirtualSound):
 async def test_a_person_talks_and_hears_through_devices(sound: VirtualSound, is_headset: bool):
     source, sink = ("device:alice", "device:alice") if is_headset else ("device:alice_mic", "device:alice_speaker")
     await talk_and_hear(sound, source, sink)
+
+
+async def begin(engine: Running, up: Peer) -> None:
+    """Have Alice talk by her devices; what the engine has said of it is forgotten."""
+    engine.tell(OpenCall(CALL, "device:alice", "device:alice", False), up.command(CALL, "up", Direction.SEND))
+    await engine.wait(SoundStarted)
+    await engine.wait(TransportConnected)
+    engine.tell(Send(CALL, "up", 77, PAYLOAD_TYPE, "cname", "0", 0, 0))
+    await until(lambda: len(up.packets) > 20)
+    engine.forget()
 
 
 async def talk_and_hear(sound: VirtualSound, source: str, sink: str, rate: int = 48_000, within: float = 2) -> None:
@@ -276,12 +286,7 @@ async def test_a_name_of_several_devices_is_refused(sound: VirtualSound):
 @pytest.mark.trio
 async def test_a_sound_server_may_die_and_come_back(sound: VirtualSound):
     async with running_engine() as engine, peer(engine.fingerprint) as up:
-        engine.tell(OpenCall(CALL, "device:alice", "device:alice", False), up.command(CALL, "up", Direction.SEND))
-        await engine.wait(SoundStarted)
-        await engine.wait(TransportConnected)
-        engine.tell(Send(CALL, "up", 77, PAYLOAD_TYPE, "cname", "0", 0, 0))
-        await until(lambda: len(up.packets) > 20)
-        engine.forget()
+        await begin(engine, up)
         sound.kill()
         await engine.wait(SoundProblem, lambda report: report.side is Side.SOURCE, seconds=10)
         await engine.wait(SoundProblem, lambda report: report.side is Side.SINK, seconds=10)
@@ -298,12 +303,7 @@ async def test_a_sound_server_may_die_and_come_back(sound: VirtualSound):
 @pytest.mark.timeout(120)
 async def test_after_a_sound_server_that_hung_a_call_has_one_microphone(sound: VirtualSound):
     async with running_engine() as engine, peer(engine.fingerprint) as up:
-        engine.tell(OpenCall(CALL, "device:alice", "device:alice", False), up.command(CALL, "up", Direction.SEND))
-        await engine.wait(SoundStarted)
-        await engine.wait(TransportConnected)
-        engine.tell(Send(CALL, "up", 77, PAYLOAD_TYPE, "cname", "0", 0, 0))
-        await until(lambda: len(up.packets) > 20)
-        engine.forget()
+        await begin(engine, up)
         with sound.hanging():  # until closing was given up, and an opening after it, too
             await engine.wait(SoundProblem, lambda report: "does not answer" in report.reason, seconds=30)
             await trio.sleep(4)

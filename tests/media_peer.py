@@ -140,7 +140,7 @@ class Peer:
         request, transaction = stun.make_request(f"{ufrag}:us", password, 1)
         await self.send(request)
         await self.news.until(lambda: any(each[8:20] == transaction for each in self.answers))
-        assert stun.is_answer(stun.parse(self.answers[-1]), transaction, password)
+        assert stun.parse(self.answers[-1]).is_answer(transaction, password)
 
     async def handshake(self, role: DtlsRole) -> None:
         """Start DTLS in our role."""
@@ -208,6 +208,11 @@ def audio(ssrc: int, sequence: int, body: bytes = b"sound") -> RtpPacket:
 def video(ssrc: int, sequence: int, is_keyframe: bool) -> RtpPacket:
     """A VP8 packet that starts a frame."""
     return RtpPacket(96, sequence, 3000 * sequence, ssrc, b"\x10" + (b"\0" if is_keyframe else b"\1"), True, {4: b"1"})
+
+
+def read_audio_level(value: bytes) -> tuple[int, bool]:
+    """The level in dBov (-127 to 0) and whether it is speech (RFC 6464)."""
+    return -(value[0] & 0x7F), value[0] > 0x7F
 
 
 def write_nack(ssrc: int, lost: Iterable[int]) -> bytes:

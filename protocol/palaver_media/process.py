@@ -146,7 +146,10 @@ class MediaProcess(Generic[C, R]):
 
 
 async def supervise(make: Callable[[], MediaProcess[C, R]], on_up: Callable[[MediaProcess[C, R]], None]) -> None:
-    """Keep one child alive for ever, one at a time, restarting with back-off (0.1 s doubling to 5 s)."""
+    """Keep one child alive for ever, one at a time, restarting with back-off (0.1 s doubling to 5 s).
+
+    One that cannot even be started, for want of memory, processes or file descriptors, is tried again likewise.
+    """
     pause = 0.1
     while True:
         process = make()
@@ -156,6 +159,8 @@ async def supervise(make: Callable[[], MediaProcess[C, R]], on_up: Callable[[Med
                 await nursery.start(process.run)
             except RuntimeError:  # it ended before its first report
                 log.warning("%s did not start", process.module)
+            except OSError as why:
+                log.warning("%s cannot be started: %s", process.module, why)
             else:
                 on_up(process)
         pause = 0.1 if trio.current_time() - born > 60 else min(pause * 2, 5.0)

@@ -148,17 +148,6 @@ def write_audio_level(dbov: int, is_voice: bool) -> bytes:
     return bytes([(0x80 if is_voice else 0) | -max(-127, min(0, dbov))])
 
 
-def read_audio_level(value: bytes) -> tuple[int, bool]:
-    """The level in dBov (-127 to 0) and whether it is speech.
-
-    Raises:
-        ValueError: it is empty.
-    """
-    if not value:
-        raise ValueError("empty audio level")
-    return -(value[0] & 0x7F), value[0] > 0x7F
-
-
 def write_send_time(seconds: float) -> bytes:
     """The value of an abs-send-time extension: 24 bits, seconds in 6.18 fixed point."""
     return (int(seconds * (1 << 18)) & 0xFFFFFF).to_bytes(3, "big")

@@ -1,7 +1,7 @@
 """SRTP sessions (RFC 3711, RFC 7714) on libsrtp as pylibsrtp carries it.
 
 The one module that touches private names of pylibsrtp: its raw library, which the worker's hot loop calls on memory of
-its own. `tests/media/test_fanout.py` fails when they change.
+its own. `tests/worker/test_fanout.py` fails when they change.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from palaver_media import stun
 from palaver_media.dtls import DtlsSrtp, State
 from palaver_media.worker_messages import (
     ConnectTransport,
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from .sfu import Sfu
 
 CONNECT: Final = 10.0  # s from `ConnectTransport` to keys
-CONSENT: Final = 30.0  # s without a check: the client is gone (RFC 7675)
+CONSENT: Final = 30.0  # s without a check from where we send to: he is there no more (RFC 7675)
+VOICE_PACKETS: Final = 1000  # a second of all his voices: of one there are 400 with the shortest frames of Opus
+VOICE_OCTETS: Final = 400_000  # bytes a second, likewise: one at Opus' best is 64,000
 RTP_RATE: Final = 2000  # packets a second of all his video: 1.5 Mbit/s are 160
 RTCP_RATE: Final = 500  # compounds a second; 500 consumers are reported on in 17, the rest is for asking again
 KEPT: Final = 15.0  # s without one for which an address stays his: checks are 4 to 6 s apart, and one may be lost
@@ -41,6 +44,7 @@ class ClientTransport(Transport):
         self.ice = IceLite(command.ufrag, command.password)
         self.dtls = DtlsSrtp(sfu.certificate)
         self._rtp_rate, self._rtcp_rate = Rate(RTP_RATE), Rate(RTCP_RATE)
+        self.client.limit(VOICE_PACKETS, VOICE_OCTETS)
         self._command: ConnectTransport | None = None
         self._connecting = sfu.alarm(self._give_up)
         self._retransmission = sfu.alarm(self._retransmit)
@@ -71,7 +75,7 @@ class ClientTransport(Transport):
         self._list_ufrags([])
         self._forget(self.ice.validated)
 
-    def take_check(self, data: bytes, source: Sockaddr, now: float) -> None:
+    def take_check(self, check: stun.Message, source: Sockaddr, now: float) -> None:
         """An ICE check for our ufrag.
 
         Raises:
@@ -80,7 +84,7 @@ class ClientTransport(Transport):
         holder = self.port.by_address.get(source)
         if holder is not None and holder is not self and holder.keeps(source, self.ice.since(source, now), now):
             raise ValueError("somebody else's address")
-        self.port.send(self.ice.answer(data, source, now), source)
+        self.port.send(self.ice.answer(check, source, now), source)
         self.port.admit(source, self)
         if self.ice.selected is not None:
             self.set_destination(self.ice.selected)
@@ -117,7 +121,7 @@ class ClientTransport(Transport):
             self._fail(self.dtls.failure.value)
         elif not self.is_connected and self.dtls.inbound is not None and self.dtls.outbound is not None:
             self._connecting.set(None)
-            self._consent.set(self.ice.heard + CONSENT)
+            self._consent.set(self.ice.consented() + CONSENT)
             self.begin(self.dtls.inbound, self.dtls.outbound)
             self._sfu.report(TransportConnected(self.router, self.id))
 
@@ -131,8 +135,11 @@ class ClientTransport(Transport):
         self._fail("timeout")
 
     def _check_consent(self) -> None:
-        deadline = self.ice.heard + CONSENT
-        if self.port.now() < deadline:
+        if self.ice.consented() + CONSENT <= self.port.now():
+            self.ice.fall_back()
+        deadline = self.ice.consented() + CONSENT
+        if self.ice.selected is not None and self.port.now() < deadline:
+            self.set_destination(self.ice.selected)
             self._consent.set(deadline)
         else:
             self._fail("consent")

@@ -45,7 +45,6 @@ class Consumer:
         self.is_paused = True
         self.resends = 0
         self.hearing = Hearing()
-        self.bitrate: int | None = None  # bit/s this listener can take (REMB)
         self.fanout = transport.port.fanout
         self.leg = self.fanout.leg(transport.path, command.ssrc, command.mid, command.extensions, command.payload_types)
         self._alone = self.fanout.group([self.leg])

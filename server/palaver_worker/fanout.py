@@ -25,7 +25,6 @@ from .sockaddr import Sockaddr
 
 FARTHEST: Final = 0x7FFF  # numbers ahead; what is farther SRTP would count to the cycle before
 KEPT: Final = 64  # packets of a voice that are kept for resends: 1.3 s
-RATE: Final = 500  # packets a second of a voice: with the shortest frames of Opus (2.5 ms) there are 400
 CHOICE: Final = "PALAVER_FANOUT"  # the environment's word on which core to use: `c` or `python`
 
 
@@ -128,6 +127,14 @@ class Track(Protocol):
 
 class Client(abc.ABC):
     """Who may be heard on a transport's addresses."""
+
+    @abc.abstractmethod
+    def limit(self, packets: int, octets: int) -> None:
+        """Hear no more than this a second of all tracks together, and as much at once after a second without.
+
+        It is one budget: who sends half of the packets has half of the bytes left. What is beyond it is dropped after
+        it was unprotected, or strangers could use it up.
+        """
 
     @abc.abstractmethod
     def set_keys(self, keys: Session | None) -> None:

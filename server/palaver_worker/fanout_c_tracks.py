@@ -96,6 +96,10 @@ class CClient(Client):
         self._tracks: list[CTrack] = []
         self._array: Any = None  # lives as long as the pointer to it
 
+    def limit(self, packets: int, octets: int) -> None:
+        """No more than this of all tracks together."""
+        self.struct.per_packet, self.struct.per_byte = 1 / packets, 1 / octets
+
     def set_keys(self, keys: Session | None) -> None:
         """Unprotect with these keys."""
         self._keys = keys  # lives as long as the pointer is used

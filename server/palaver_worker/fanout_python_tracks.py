@@ -12,7 +12,7 @@ from palaver_media.rtp import OPUS, RED, write_send_time
 from palaver_media.srtp import LIBRARY, Session
 from palaver_media.worker_messages import AddProducer
 
-from .fanout import KEPT, RATE, Client
+from .fanout import KEPT, Client
 from .fanout_python_legs import Group
 from .layout import Layout, layout_of
 from .packet import MARKER, Packet
@@ -28,7 +28,7 @@ class PythonTrack:
     """A producer whose packets the core takes from the socket to the listeners by itself."""
 
     __slots__ = (
-        "_client", "_due", "_extensions", "_fanout", "_group", "_is_paused", "_is_speaking", "_layout",
+        "_client", "_extensions", "_fanout", "_group", "_is_paused", "_is_speaking", "_layout",
         "_payload_types", "_reception", "_ring", "_run", "begin", "level", "loudness", "octets", "ssrc",
     )  # fmt: skip
 
@@ -48,7 +48,6 @@ class PythonTrack:
         self._layout: Layout | None = None  # of the last usual packet
         self._is_paused = self._is_speaking = False
         self._run = 0  # loud packets in a row
-        self._due = -math.inf  # when the next packet would come, were they as many as may come
 
     def take(self, keys: Any, slot: int, head: Head, now: float) -> None:
         """A packet of this track, in its slot, with what its header says.
@@ -61,11 +60,12 @@ class PythonTrack:
         if LIBRARY.srtp_unprotect(keys, incoming.pointers[slot], box):
             fanout.outgoing.dropped["SrtpError"] += 1
             return
-        if (due := max(self._due, now - 1)) > now:  # after unprotecting, or strangers could use his share up
+        client, size = self._client, box[0]
+        if (due := max(client.due, now - 1)) > now:
             fanout.outgoing.dropped["excess"] += 1
             return
-        self._due = due + 1 / RATE
-        data = incoming.views[slot][: box[0]].tobytes()
+        client.due = due + client.per_packet + size * client.per_byte
+        data = incoming.views[slot][:size].tobytes()
         layout, packet = self._layout, None
         if layout is None or int.from_bytes(data[: layout.end], "big") & layout.mask != layout.heads:
             try:
@@ -203,6 +203,12 @@ class PythonClient(Client):
         self.tracks: dict[int, PythonTrack] = {}  # by SSRC
         self._fanout = fanout
         self._keys: Session | None = None
+        self.per_packet = self.per_byte = 0.0  # s that they take of his budget
+        self.due = -math.inf  # when the next packet would come, were they as many as may come
+
+    def limit(self, packets: int, octets: int) -> None:
+        """No more than this of all tracks together."""
+        self.per_packet, self.per_byte = 1 / packets, 1 / octets
 
     def set_keys(self, keys: Session | None) -> None:
         """Unprotect with these keys."""

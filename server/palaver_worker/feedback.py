@@ -45,7 +45,7 @@ def take(transport: Transport, compound: bytes, now: float) -> None:
             case Remb(bitrate, ssrcs):
                 for ssrc in ssrcs:
                     if (consumer := transport.consumers.get(ssrc)) is not None:
-                        consumer.bitrate = bitrate
+                        consumer.hearing.take_bitrate(bitrate, now)
             case RtcpRrPacket(reports=blocks):
                 _hear(transport, blocks, now)
             case RtcpSdesPacket() | RtcpByePacket():
@@ -84,8 +84,8 @@ def _about(producer: Producer, now: float, video_bitrate: int) -> bytes:
     if producer.retransmissions is not None and producer.retransmissions.received:
         blocks.append(producer.retransmissions.report(now))
     compound = rtcp.write_receiver_report(FEEDBACK_SSRC, blocks)
-    asked = [each.bitrate for each in producer.consumers if not each.is_paused and each.bitrate is not None]
-    bitrates = [max(FLOOR, bitrate) for bitrate in asked]
+    asked = [each.hearing.bitrate(now) for each in producer.consumers if not each.is_paused]
+    bitrates = [max(FLOOR, bitrate) for bitrate in asked if bitrate is not None]
     if producer.media is MediaKind.VIDEO:
         bitrates.append(video_bitrate)
     if bitrates:

@@ -8,9 +8,11 @@ from attrs import define, frozen
 
 from palaver_media import stun
 
+from .rate import Rate
 from .sockaddr import Sockaddr, unmapped
 
 MAX_ADDRESSES: Final = 16  # of one client: interfaces, NAT rebindings, pairs it moved away from
+CHECKS: Final = 100  # a second from one client: a full agent paces its own to 50 (RFC 8445, section 14.2)
 
 
 @frozen
@@ -33,13 +35,13 @@ class IceLite:
     """One transport's agent.
 
     `selected` is where to send; `validated` are all addresses the client may send from, the oldest first: a browser
-    moves between pairs, and what it sent over the old one still counts. `heard` is when it last gave its consent.
+    moves between pairs, and what it sent over the old one still counts.
     """
 
     def __init__(self, ufrag: str, password: str) -> None:
         self.selected: Sockaddr | None = None
         self.validated: dict[Sockaddr, Presence] = {}
-        self.heard = 0.0
+        self._rate = Rate(CHECKS)
         self._former: Credentials | None = None  # those from before a restart, until they are given up
         self._newest = Credentials(ufrag, password)
 
@@ -56,21 +58,21 @@ class IceLite:
         self._former = self._former or self._newest
         self._newest = Credentials(ufrag, password)
 
-    def answer(self, data: bytes, source: Sockaddr, now: float) -> bytes:
+    def answer(self, request: stun.Message, source: Sockaddr, now: float) -> bytes:
         """The answer to a check from `source`, which is validated by it.
 
         Raises:
-            ValueError: it is no binding request of someone who knows the password.
+            ValueError: it is no binding request of someone who knows the password, or one too many of his.
         """
-        request = stun.parse(data)
-        credentials = self._find(stun.peek_username(data))
-        if not stun.is_request(request, credentials.password):
+        credentials = self._find(request.username)
+        if not request.is_request(credentials.password):
             raise ValueError("no binding request with our password")
+        if not self._rate.admits(now):  # asked here, or strangers could use his share up
+            raise ValueError("too many checks")
         if credentials is self._newest:
             self._former = None
-        self.heard = now
         self.validated.setdefault(source, Presence(now)).last = now
-        if self.selected is None or stun.nominates(request):
+        if self.selected is None or request.nominates:
             self.selected = source
         return stun.make_answer(request, unmapped(source), credentials.password)
 
@@ -81,6 +83,18 @@ class IceLite:
         for each in surplus:
             del self.validated[each]
         return surplus
+
+    def consented(self) -> float:
+        """When consent for the address in use was last given (RFC 7675), 0 for never.
+
+        A check from another address gives none. It may claim to come from anywhere, and ask us to send there; its
+        sender's honest checks would then keep alive what a stranger is sent.
+        """
+        return 0.0 if self.selected is None else self.last(self.selected)
+
+    def fall_back(self) -> None:
+        """Use the address that the last check came from."""
+        self.selected = max(self.validated, key=self.last, default=None)
 
     def since(self, address: Sockaddr, now: float) -> float:
         """Since when the client is at an address; `now` if he was not there before."""

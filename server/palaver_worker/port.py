@@ -118,11 +118,12 @@ class Port:
             self.dropped[type(why).__name__] += 1
 
     def _take_check(self, data: bytes, source: Sockaddr, now: float) -> None:
-        ours, _, _ = stun.peek_username(data).partition(":")
+        check = stun.parse(data)
+        ours, _, _ = check.username.partition(":")
         transport = self.by_ufrag.get(ours)
         if transport is None:
             raise ValueError("unknown ufrag")
-        transport.take_check(data, source, now)
+        transport.take_check(check, source, now)
 
 
 async def bind(host: str, port: int) -> socket.socket:

@@ -13,6 +13,8 @@ struct client {
     void *keys;
     struct track **tracks; /* sorted by SSRC */
     int count;
+    double per_packet, per_byte; /* s that they take of his budget; see `fanout.Client.limit` */
+    double due;                  /* when the next packet would come, were they as many as may come */
 };
 
 /* An address that passed a client's check. */
@@ -119,20 +121,29 @@ void flush(struct pump *pump) {
     block->used = 0;
 }
 
+/* Whether a packet of this size may come; then it counts. */
+static int may_come(struct client *client, int size, double now) {
+    double due = fmax(client->due, now - 1);
+    if (due > now) return 0;
+    client->due = due + client->per_packet + size * client->per_byte;
+    return 1;
+}
+
 static void spread(struct pump *pump, const struct packet *packet, struct leg **legs, int count) {
     int at = 0;
     while ((at = forward_packet(pump->outgoing, packet, legs, at, count)) < count) flush(pump);
     if (pump->outgoing->used == pump->outgoing->slots) flush(pump);
 }
 
-static void take(struct pump *pump, void *keys, struct track *track, unsigned char *data, int size, double now) {
+static void take(struct pump *pump, struct client *client, struct track *track, unsigned char *data, int size,
+                 double now) {
     unsigned char elements[SLOT];
     struct packet packet;
-    if (pump->unprotect(keys, data, &size) != OK) {
+    if (pump->unprotect(client->keys, data, &size) != OK) {
         pump->forged++;
         return;
     }
-    if (!may_come(track, now)) { /* after unprotecting, or strangers could use his share up */
+    if (!may_come(client, size, now)) { /* after unprotecting, or strangers could use his share up */
         pump->excess++;
         return;
     }
@@ -179,6 +190,7 @@ int resend(struct pump *pump, struct track *track, int64_t index, struct leg **l
 int receive(struct pump *pump) {
     int received = recvmmsg(pump->udp, pump->incoming, BATCH, MSG_DONTWAIT, NULL);
     pump->received = received < 0 ? 0 : received;
+    if (received > 0) pump->left = 0; /* their slots are taken */
     return received < 0 ? -errno : received;
 }
 
@@ -195,7 +207,7 @@ void process(struct pump *pump, double now) {
         if (is_rtp && (client = client_at(pump, header->msg_hdr.msg_name)) != NULL && client->keys != NULL)
             track = track_of(client, get32(data + 8));
         if (track != NULL)
-            take(pump, client->keys, track, data, header->msg_len, now);
+            take(pump, client, track, data, header->msg_len, now);
         else
             pump->leftovers[pump->left++] = slot;
     }

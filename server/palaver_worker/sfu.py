@@ -224,11 +224,11 @@ class Sfu:
         transport, source = self._path(command.transport), self._source(command.producer)
         if transport is None or source is None:
             return
-        ssrcs = {command.ssrc} if command.rtx is None else {command.ssrc, command.rtx.ssrc}
-        if ssrcs & transport.spent_ssrcs:  # its numbers would begin again under the same key
-            log.error("SSRCs %s were used before on transport %s", ssrcs, transport.id)
+        ssrcs = [command.ssrc] if command.rtx is None else [command.ssrc, command.rtx.ssrc]
+        if min(ssrcs) <= transport.highest_ssrc:  # the server's rise; an older one's numbers would begin anew, same key
+            log.error("SSRCs %s may have been used before on transport %s", ssrcs, transport.id)
             return
-        transport.spent_ssrcs |= ssrcs
+        transport.highest_ssrc = max(ssrcs)
         consumer = Consumer(transport, source, command)
         self.consumers[consumer.id] = transport.consumers[consumer.ssrc] = consumer
         source.add(consumer)

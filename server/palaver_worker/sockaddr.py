@@ -6,6 +6,7 @@ They serve as keys and go back to the kernel as they came; only who wants to rea
 from __future__ import annotations
 
 import ipaddress
+import socket
 import struct
 from typing import Final, TypeAlias
 
@@ -17,6 +18,8 @@ IPV4_SIZE: Final = 16  # bytes
 IPV6_SIZE: Final = 28
 _AF_INET: Final = 2
 _AF_INET6: Final = 10
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+_IPV6_BYTES: Final = 16
 _FAMILY: Final = struct.Struct("=H")
 _IPV4: Final = struct.Struct("!H4s8x")
 _IPV6: Final = struct.Struct("!HI16sI")
@@ -42,6 +45,9 @@ def unpack(raw: Sockaddr) -> Address:
 
 def unmapped(raw: Sockaddr) -> Address:
     """Host and port as their owner knows them: of IPv4 also where they came over an IPv6 socket (RFC 4291, 2.5.5.2)."""
-    host, port = unpack(raw)
-    ip = ipaddress.ip_address(host)
-    return (str(ip.ipv4_mapped) if ip.version == 6 and ip.ipv4_mapped else host), port
+    if len(raw) == IPV4_SIZE:
+        port, packed = _IPV4.unpack_from(raw, 2)
+    else:
+        port, _, packed, _ = _IPV6.unpack_from(raw, 2)
+        packed = packed.removeprefix(_MAPPED)
+    return socket.inet_ntop(_AF_INET6 if len(packed) == _IPV6_BYTES else _AF_INET, packed), port

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from .sfu import Sfu
 
 PERIOD: Final = 4.0  # s in which every transport has its turn
-FRESH: Final = 3.0  # s that a listener's word is good for; each has one a second
+FRESH: Final = 3.0  # s that a listener's word on losses is good for; each has one a second
+FRESH_BITRATE: Final = 10.0  # s that one on his bandwidth is; who stops telling would hold a sender down for good
 PART: Final = 100  # transports and tracks in one report, about 0.5 ms of work: so long may packets wait for it
 
 
@@ -55,6 +56,7 @@ class Hearing:
         self.report: RtcpReceiverInfo | None = None
         self.round_trip: float | None = None
         self._taken = 0.0  # when the last one came
+        self._bitrate: tuple[int, float] | None = None  # bit/s, and when he told it
         self._sent: tuple[tuple[int, float], ...] = ()  # the last sender reports: short NTP, and when they left
 
     def note_sender_report(self, ntp: int, now: float) -> None:
@@ -77,6 +79,14 @@ class Hearing:
         """The last report, unless it is an old one."""
         return self.report if now - self._taken < FRESH else None
 
+    def take_bitrate(self, bitrate: int, now: float) -> None:
+        """What the listener says that it can take (REMB), in bit/s."""
+        self._bitrate = bitrate, now
+
+    def bitrate(self, now: float) -> int | None:
+        """The last of these words, unless it is an old one."""
+        return None if self._bitrate is None or now - self._bitrate[1] >= FRESH_BITRATE else self._bitrate[0]
+
 
 class Statistics:
     """Reports on all transports of a worker, a part of them at a time and evenly over time."""
@@ -97,6 +107,12 @@ class Statistics:
 
     def _report(self) -> None:
         now = self._sfu.port.now()
+        try:
+            self._tell_part(now)
+        finally:  # whatever happened there, the next report comes
+            self._alarm.set(now + self._pause)
+
+    def _tell_part(self, now: float) -> None:
         if not self._parts:
             self._parts = split(self._sfu.transports.values())
             self._pause = PERIOD / max(1, len(self._parts))
@@ -107,7 +123,6 @@ class Statistics:
                     rooms[transport.router] += (describe(transport, now),)
             if rooms:
                 self._sfu.report(StatisticsTaken(rooms))
-        self._alarm.set(now + self._pause)
 
 
 def split(transports: Iterable[ClientTransport]) -> list[list[ClientTransport]]:
@@ -126,7 +141,7 @@ def split(transports: Iterable[ClientTransport]) -> list[list[ClientTransport]]:
 def describe(transport: ClientTransport, now: float) -> TransportStatistics:
     """A transport's figures at `now`."""
     producers = tuple(describe_producer(each) for each in transport.producers.values())
-    consumers = tuple(describe_consumer(each) for each in transport.consumers.values())
+    consumers = tuple(describe_consumer(each, now) for each in transport.consumers.values())
     received, sent = transport.received, transport.sent
     return TransportStatistics(
         transport_id=transport.id,
@@ -160,7 +175,7 @@ def describe_producer(producer: Producer) -> ProducerStatistics:
     )
 
 
-def describe_consumer(consumer: Consumer) -> ConsumerStatistics:
+def describe_consumer(consumer: Consumer, now: float) -> ConsumerStatistics:
     """A consumer's figures."""
     heard = consumer.hearing.report
     return ConsumerStatistics(
@@ -174,7 +189,7 @@ def describe_consumer(consumer: Consumer) -> ConsumerStatistics:
         fraction_lost=None if heard is None else share(heard),
         jitter=None if heard is None else in_ms(heard.jitter / consumer.producer.clock_rate),
         round_trip=in_ms(consumer.hearing.round_trip),
-        bitrate=consumer.bitrate,
+        bitrate=consumer.hearing.bitrate(now),
     )
 
 

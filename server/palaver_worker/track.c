@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { KEPT = 64, RATE = 500, MID = 1, SEND_TIME = 4, AUDIO_LEVEL = 10 };
+enum { KEPT = 64, MID = 1, SEND_TIME = 4, AUDIO_LEVEL = 10 };
 
 /* A packet kept for resends; `bytes` are its elements, CSRCs and body. A place where none was ever kept has no bytes; an
    empty packet has a byte, too, for it is a packet. */
@@ -24,7 +24,6 @@ struct track {
     double clock_rate;
     int64_t first, highest, received, octets;
     double jitter, transit;
-    double due;                         /* when the next packet would come, were they as many as may come */
     int told, level;                    /* dBov that this packet tells, and the last that did; 1: none */
     int is_paused;                      /* muted: nobody is to be heard on it */
     int run, is_speaking;               /* loud packets in a row; whether a conversation knows of it */
@@ -138,14 +137,6 @@ static int64_t count(struct track *track, int sequence, uint32_t timestamp, doub
     return index;
 }
 
-/* Whether one more may come: RATE a second, and as many at once after a second without. */
-static int may_come(struct track *track, double now) {
-    double due = fmax(track->due, now - 1);
-    if (due > now) return 0;
-    track->due = due + 1.0 / RATE;
-    return 1;
-}
-
 /* --- keeping ---------------------------------------------------------------------------------------------------- */
 
 /* Keep it for resends; 0 where memory is short. */
@@ -188,7 +179,6 @@ struct track *new_track(void) {
     if (track != NULL) {
         track->first = track->highest = -1;
         track->level = 1;
-        track->due = -INFINITY;
     }
     return track;
 }

@@ -35,7 +35,7 @@ class Transport:
         self.producers: dict[int, Producer] = {}
         self._takers: dict[int, Taker] = {}  # by SSRC
         self.consumers: dict[int, Consumer] = {}
-        self.spent_ssrcs: set[int] = set()
+        self.highest_ssrc = -1  # that ever went there
         self.port = sfu.port
         self.path = sfu.port.fanout.path()
         self.client = sfu.port.fanout.client()

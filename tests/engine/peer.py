@@ -81,10 +81,10 @@ class Peer:
     async def _answer(self, data: bytes, address: tuple[str, int]) -> None:
         request = stun.parse(data)
         self.checks += 1
-        if self.is_mute_to_stun or not stun.is_request(request, self.password):
+        if self.is_mute_to_stun or not request.is_request(self.password):
             return
-        assert stun.peek_username(data).partition(":")[0] == self.ufrag
-        assert stun.nominates(request)
+        assert request.username.partition(":")[0] == self.ufrag
+        assert request.nominates
         self.address = address
         await self.socket.sendto(stun.make_answer(request, address, self.password), address)
 

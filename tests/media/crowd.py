@@ -96,7 +96,7 @@ class Leg:
 
     def _take_answer(self, data: bytes) -> None:
         answer = stun.parse(data)
-        if not self.is_answered and stun.is_answer(answer, answer.transaction_id, self._password):
+        if not self.is_answered and answer.is_answer(answer.transaction, self._password):
             self.is_answered = True
             self.dtls.start(DtlsRole.CLIENT, self._fingerprints)
             self._flush()

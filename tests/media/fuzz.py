@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from aioice.stun import Class, Message, Method
 from aiortc import rtp as aiortc_rtp
 from aiortc.rtp import RtcpByePacket, RtcpReceiverInfo, RtcpSenderInfo
 
@@ -21,7 +22,7 @@ _BLOCK = RtcpReceiverInfo(ssrc=11, fraction_lost=1, packets_lost=-2, highest_seq
 
 
 def _error() -> bytes:
-    message = stun.Message(stun.Method.BINDING, stun.Class.ERROR)
+    message = Message(Method.BINDING, Class.ERROR)
     message.attributes["ERROR-CODE"] = 487, "Role Conflict"
     message.attributes["SOFTWARE"] = "somebody's"
     message.add_message_integrity(b"password")
@@ -33,7 +34,7 @@ STUN: Final = (
     _REQUEST,
     stun.make_answer(stun.parse(_REQUEST), ("192.0.2.1", 32853), "password"),
     stun.make_answer(stun.parse(_REQUEST), ("2001:db8::1", 65535), "password"),
-    bytes(stun.Message(stun.Method.BINDING, stun.Class.INDICATION)),
+    bytes(Message(Method.BINDING, Class.INDICATION)),
     _error(),
 )
 RTP: Final = (

@@ -5,9 +5,13 @@ import socket
 from collections.abc import Sequence
 from itertools import count
 
+from aioice.stun import parse_message
+
 from palaver_media import stun
+from palaver_media.codec import Frames
 from palaver_media.dtls import Certificate, DtlsSrtp, State
 from palaver_media.worker_messages import (
+    WORKER_CODEC,
     AddConsumer,
     AddProducer,
     ConnectTransport,
@@ -17,6 +21,7 @@ from palaver_media.worker_messages import (
     OpenTransport,
     ResumeConsumer,
     TransportConnected,
+    WorkerReport,
 )
 from palaver_worker.fanout import Fanout
 from palaver_worker.fanout_c import CFanout
@@ -43,10 +48,15 @@ class Inside:
     def __init__(self, loop: Loop, udp: socket.socket, core: type[Fanout]) -> None:
         self.reports = []
         self.port = Port(udp, loop.time, core)
-        self.sfu = Sfu(CERTIFICATE, self.port, self.reports.append)
+        self.sfu = Sfu(CERTIFICATE, self.port, self.report)
         self.loop = loop
         self.sockets: list[socket.socket] = []  # of all clients, closed at the end
         self.address = udp.getsockname()
+
+    def report(self, report: WorkerReport) -> None:
+        """Note a report as it is after its way to the server."""
+        [body] = Frames().feed(WORKER_CODEC.write_report(report))
+        self.reports.append(WORKER_CODEC.read_report(body))
 
     async def pass_time(self, seconds: float) -> None:
         """Put the clock forward, and let what is due happen."""
@@ -96,8 +106,12 @@ class Client:
         except BlockingIOError:
             return heard
 
-    def check(self, through: socket.socket | None = None) -> None:
-        self.send(stun.make_request(f"{self.id}:us", "password", 1)[0], through=through)
+    def check(self, through: socket.socket | None = None, nominates: bool = True) -> None:
+        request = parse_message(stun.make_request(f"{self.id}:us", "password", 1)[0])
+        if not nominates:
+            del request.attributes["USE-CANDIDATE"]
+            request.add_message_integrity(b"password")
+        self.send(bytes(request), through=through)
 
     def accept(self, role: DtlsRole) -> None:
         expected = Fingerprint("sha-256", CERTIFICATE.fingerprint)

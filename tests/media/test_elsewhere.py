@@ -26,7 +26,7 @@ def test_without_a_selector_of_its_own_it_serves_until_the_owner_goes():
             request, transaction = stun.make_request("ours:theirs", "password", 1)
             client.send(request)
             answer = stun.parse(await loop.sock_recv(client, 2048))
-            assert stun.is_answer(answer, transaction, "password")
+            assert answer.is_answer(transaction, "password")
         owner.close()
         await serving
 

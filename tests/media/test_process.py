@@ -134,6 +134,24 @@ async def test_a_child_that_cannot_start_is_tried_again(nursery, caplog):
     nursery.cancel_scope.cancel()
 
 
+async def test_an_owner_that_has_no_room_for_a_child_tries_again(nursery, caplog):
+    shop = Shop()
+    starts = 0
+
+    def make() -> MediaProcess:
+        nonlocal starts
+        starts += 1
+        if starts < 3:  # more than the kernel takes on a command line
+            return MediaProcess("palaver_worker", ("x" * 200_000,), WORKER_CODEC, lambda _: None)
+        return shop.make()
+
+    nursery.start_soon(supervise, make, shop.on_up)
+    await shop.news.until(lambda: len(shop.ups) == 1)
+    assert starts == 3
+    assert caplog.text.count("Argument list too long") == 2
+    nursery.cancel_scope.cancel()
+
+
 async def test_a_child_that_takes_no_commands_is_ended(nursery):
     worker = Worker()
     await nursery.start(worker.process.run)

@@ -30,7 +30,7 @@ from palaver_server.app import make_worker
 from palaver_server.config import Config, ConfigError, parse
 from palaver_worker.feedback import FLOOR
 from palaver_worker.reports import REPORT
-from palaver_worker.statistics import PART, PERIOD, Statistics, describe, family_of
+from palaver_worker.statistics import FRESH_BITRATE, PART, PERIOD, Statistics, describe, family_of
 
 T = TypeVar("T")
 
@@ -170,6 +170,8 @@ def test_requests_of_listeners_are_counted():
         assert (consumer.packets_sent, consumer.packets_resent, consumer.bitrate) == (6, 2, 400_000)
         assert (producer.packets_lost, producer.packets_nacked, producer.keyframe_requests) == (1, 3, 1)
         assert producer.level is None
+        inside.loop.ahead += FRESH_BITRATE
+        assert consumer_of(listener).bitrate is None  # what a listener could take long ago holds nobody down
         inside.sfu.apply(PauseConsumer("c"))
         assert consumer_of(listener).is_paused
         part(speaker, listener)

@@ -4,6 +4,7 @@ import struct
 
 import pytest
 import trio
+from aioice.stun import Class, Message, Method, parse_message
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtcpSdesPacket, RtcpSenderInfo, RtcpSrPacket
 
 from media_peer import Peer, Worker, add_consumer, add_producer, audio, video, write_nack
@@ -244,7 +245,7 @@ async def test_only_who_knows_the_password_is_answered(worker, nursery):
     peer = Peer(worker, "a")
     await peer.open(nursery)
     good, _ = stun.make_request(f"{peer.ufrag}:us", peer.password, 1)
-    indication = stun.Message(stun.Method.BINDING, stun.Class.INDICATION)
+    indication = Message(Method.BINDING, Class.INDICATION)
     for bad in (
         stun.make_request(f"{peer.ufrag}:us", "wrong", 1)[0],
         stun.make_request("nobody:us", peer.password, 1)[0],
@@ -255,7 +256,7 @@ async def test_only_who_knows_the_password_is_answered(worker, nursery):
         await peer.send(bad)
     await peer.check()
     assert len(peer.answers) == 1
-    assert stun.parse(peer.answers[0]).attributes["XOR-MAPPED-ADDRESS"] == peer.socket.getsockname()
+    assert parse_message(peer.answers[0]).attributes["XOR-MAPPED-ADDRESS"] == peer.socket.getsockname()
 
 
 async def test_an_ice_restart_leads_to_a_new_network_and_disturbs_neither_keys_nor_media(worker, nursery, pair):

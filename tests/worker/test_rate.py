@@ -8,24 +8,28 @@ from media.inside import Client, Inside, connected, hear, run
 from media_peer import audio, write_nack
 from palaver_media import rtp
 from palaver_media.worker_messages import MediaKind
-from palaver_worker.client_transport import RTCP_RATE, RTP_RATE
-from palaver_worker.fanout import RATE
+from palaver_worker.client_transport import RTCP_RATE, RTP_RATE, VOICE_OCTETS, VOICE_PACKETS
 from palaver_worker.rate import Rate
 
 FAR_TOO_MANY = 3  # times what is let through
 
 
-def flood(inside: Inside, speaker: Client, listener: Client, ssrc: int, numbers: range) -> tuple[int, float]:
+VOICE_RATE = 1 / (1 / VOICE_PACKETS + len(audio(1, 1).write()) / VOICE_OCTETS)  # of the small packets sent here
+
+
+def flood(
+    inside: Inside, speaker: Client, listener: Client, ssrc: int, numbers: range, body: bytes = b"sound"
+) -> tuple[int, float]:
     """Send these packets as fast as can be: how many were heard, and how long it took (s)."""
     began = inside.loop.time()
     heard = 0
     for number in numbers:
-        speaker.send(speaker.dtls.protect_rtp(audio(ssrc, number).write()))
+        speaker.send(speaker.dtls.protect_rtp(audio(ssrc, number, body).write()))
         heard += sum(rtp.peek_ssrc(each) == ssrc + 10 for each in listener.send())
     return heard, inside.loop.time() - began
 
 
-@pytest.mark.parametrize(("media", "rate"), [(MediaKind.AUDIO, RATE), (MediaKind.VIDEO, RTP_RATE)])
+@pytest.mark.parametrize(("media", "rate"), [(MediaKind.AUDIO, round(VOICE_RATE)), (MediaKind.VIDEO, RTP_RATE)])
 def test_what_a_track_sends_beyond_its_rate_is_dropped_and_counted(media: MediaKind, rate: int):
     async def scenario(inside: Inside) -> None:
         speaker, listener = connected(inside)
@@ -41,15 +45,28 @@ def test_what_a_track_sends_beyond_its_rate_is_dropped_and_counted(media: MediaK
     run(scenario)
 
 
-def test_another_voice_and_another_client_lose_nothing_by_it():
+def test_large_packets_of_a_voice_are_let_through_by_their_bytes():
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener, 1)
+        body = bytes(1000)
+        cost = 1 / VOICE_PACKETS + len(audio(1, 1, body).write()) / VOICE_OCTETS
+        heard, seconds = flood(inside, speaker, listener, 1, range(VOICE_PACKETS), body)
+        assert 1 / cost <= heard <= (1 + seconds) / cost + 1
+
+    run(scenario)
+
+
+def test_all_voices_of_a_client_share_one_budget_and_another_client_loses_nothing_by_it():
     async def scenario(inside: Inside) -> None:
         speaker, listener, other = connected(inside, 3)
         hear(inside, speaker, listener, 1)
         hear(inside, speaker, listener, 2)
         hear(inside, other, listener, 3)
-        flood(inside, speaker, listener, 1, range(FAR_TOO_MANY * RATE))
-        assert flood(inside, speaker, listener, 2, range(100))[0] == 100
-        assert flood(inside, other, listener, 3, range(100))[0] == 100
+        flood(inside, speaker, listener, 1, range(2 * VOICE_PACKETS))
+        heard, seconds = flood(inside, speaker, listener, 2, range(500))
+        assert heard <= seconds * VOICE_RATE + 1
+        assert flood(inside, other, listener, 3, range(500))[0] == 500
 
     run(scenario)
 
@@ -58,10 +75,10 @@ def test_strangers_use_up_nobodys_share():
     async def scenario(inside: Inside) -> None:
         speaker, listener = connected(inside)
         hear(inside, speaker, listener, 1)
-        for number in range(FAR_TOO_MANY * RATE):  # from his address, with his SSRC, under other keys
+        for number in range(FAR_TOO_MANY * VOICE_PACKETS):  # from his address, with his SSRC, under other keys
             speaker.send(listener.dtls.protect_rtp(audio(1, number).write()))
-        assert inside.port.dropped["SrtpError"] == FAR_TOO_MANY * RATE
-        assert flood(inside, speaker, listener, 1, range(RATE))[0] == RATE
+        assert inside.port.dropped["SrtpError"] == FAR_TOO_MANY * VOICE_PACKETS
+        assert flood(inside, speaker, listener, 1, range(500))[0] == 500
 
     run(scenario)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from media.inside import Client, Inside, connected, hear, run
 from media_peer import audio, video, write_nack
-from palaver_media import rtcp, rtp
+from palaver_media import rtcp, rtp, stun
 from palaver_media.rtcp import KeyframeRequest
 from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import (
@@ -17,7 +17,7 @@ from palaver_media.worker_messages import (
 )
 from palaver_worker.client_transport import CONNECT, CONSENT
 from palaver_worker.contexts import MAX_STRANGERS
-from palaver_worker.ice_lite import MAX_ADDRESSES
+from palaver_worker.ice_lite import CHECKS, MAX_ADDRESSES
 from palaver_worker.sockaddr import pack
 from palaver_worker.video_producer import KEYFRAME_PATIENCE, KEYFRAME_THROTTLE
 
@@ -50,6 +50,46 @@ def test_a_client_that_stops_checking_is_gone_after_its_consent():
         await inside.pass_time(1.1)
         assert inside.reports[-1] == TransportFailed("room", client.id, "consent")
         assert not inside.sfu.transports
+
+    run(scenario)
+
+
+def test_consent_for_one_address_is_none_for_another():
+    """A check may claim to come from anywhere; who is sent everything by it is so for no longer than consent lasts."""
+
+    async def scenario(inside: Inside) -> None:
+        client = Client(inside)
+        client.connect()
+        forged = client.new_socket()
+        client.check(through=forged)
+        assert client.transport.destination == pack(forged.getsockname())
+        for _ in range(4):
+            await inside.pass_time(CONSENT / 4 - 0.1)
+            client.check(nominates=False)
+        assert client.transport.destination == pack(forged.getsockname())
+        await inside.pass_time(1)
+        assert client.transport.destination == pack(client.socket.getsockname())
+        await inside.pass_time(CONSENT - 5)
+        client.check(nominates=False)
+        await inside.pass_time(CONSENT - 1)
+        assert client.transport.is_connected
+        await inside.pass_time(1.1)
+        assert inside.reports[-1] == TransportFailed("room", client.id, "consent")
+
+    run(scenario)
+
+
+def test_checks_beyond_their_rate_are_not_answered_and_strangers_use_up_nobodys():
+    async def scenario(inside: Inside) -> None:
+        client = Client(inside)
+        request, _ = stun.make_request(f"{client.id}:us", "password", 1)
+        forged, _ = stun.make_request(f"{client.id}:us", "guessed", 1)
+        began = inside.loop.time()
+        assert not any(client.send(forged) for _ in range(2 * CHECKS))
+        answered = sum(len(client.send(request)) for _ in range(3 * CHECKS))
+        assert CHECKS <= answered <= CHECKS * (1 + inside.loop.time() - began) + 1
+        await inside.pass_time(1)
+        assert client.send(request)
 
     run(scenario)
 

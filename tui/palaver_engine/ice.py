@@ -175,7 +175,7 @@ class Ice:
             message = stun.parse(data)
         except ValueError:
             return
-        if not stun.is_answer(message, transaction, self.password):
+        if not message.is_answer(transaction, self.password):
             return
         _, sent = self._pending.pop(transaction)
         self.rtt, self._last_answer = now - sent, now

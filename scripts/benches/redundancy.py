@@ -20,7 +20,7 @@ from attrs import asdict, frozen
 from pesq import pesq
 from pystoi import stoi
 
-from palaver_engine.mixer import BLOCK, RATE, Samples
+from palaver_engine.blocks import BLOCK, RATE, Samples
 from palaver_engine.opus import Application, Coding, Decoder, Encoder
 from speech import ANN, BEN, say_sentences
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from palaver_engine.mixer import BLOCK, RATE, SILENCE
+from palaver_engine.blocks import BLOCK, RATE, SILENCE
 from palaver_engine.opus import REMEDY, OpusMissing, library
 from palaver_engine.portaudio import install
 from palaver_engine.processing import REMEDY as PROCESSING

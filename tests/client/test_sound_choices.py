@@ -80,6 +80,15 @@ def test_only_what_was_changed_is_remembered() -> None:
     assert carried_over(kept, run, changed) == SoundSettings(Capture(noise=False))
 
 
+def test_what_is_remembered_can_be_turned_back_for_one_run() -> None:
+    kept = SoundSettings(Capture(noise=False, gain=False), is_headset=True)
+    assert chosen(kept, make_parser().parse(["http://127.0.0.1:1"])) == kept
+    options = ["--no-headset", "--noise-suppression", "--gain-control", "--no-echo-cancellation"]
+    run = chosen(kept, make_parser().parse(["http://127.0.0.1:1", *options]))
+    assert (run.used_capture, run.is_headset) == (Capture(echo=False), False)
+    assert carried_over(kept, run, run) == kept
+
+
 @pytest.mark.trio
 async def test_each_new_engine_is_told_all(autojump_clock: trio.testing.MockClock) -> None:
     async with in_call(BOB_TALKS) as world:

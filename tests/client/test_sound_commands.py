@@ -112,6 +112,11 @@ WRONG = (
     ("/recordings ~nobody.here/x", "you cannot record into ~nobody.here/x (there is no home folder ~nobody.here)"),
     ("/speaker tone:440", "'tone:440' is no sink; write device"),
     ("/speaker file:/tmp/x.wav", "/record writes what you hear to files"),
+    (f"/mic file:/{'x' * 300}.wav", "there is no file"),
+    (f"/recordings /tmp/{'x' * 300}", "you cannot record into /tmp/xxx"),
+    ("/bitrate 15", "/bitrate takes 16 to 64 kbit/s"),
+    ("/bitrate much", "/bitrate takes 16 to 64 kbit/s"),
+    ("/frame 30", "/frame takes 10, 20, 40 ms"),
     ("/deafen now", "/deafen takes nothing more; write only /deafen"),
     ("/echotest on", "/echotest takes nothing more; write only /echotest"),
 )
@@ -131,8 +136,10 @@ RIGHT = (
     ("/gain 6", "your microphone has +6 dB"),
     ("/gain -", "your microphone has +3 dB"),
     ("/processing", "echo on, noise on, agc on, highpass on; frames of 20 ms, at most 48 kbit/s"),
+    ("/frame 40", "echo on, noise on, agc on, highpass on; frames of 40 ms, at most 48 kbit/s"),
     ("/processing agc off", "echo on, noise on, agc off, highpass on"),
     ("/headset on", "headset: echo off, noise on, agc off, highpass on; frames of 10 ms"),
+    ("/frame 20", "a headset has the shortest frames; /headset off first"),
     ("/processing echo on", "a headset needs no echo cancellation; /headset off first"),
     ("/volume -4", "you hear all at -4 dB"),
     ("/volume +", "you hear all at -1 dB"),
@@ -164,6 +171,8 @@ CHOSEN = (
     ("/transmit", "your microphone is sent from one /talk to the next"),
     ("/gain 6", "your microphone has +6 dB"),
     ("/gain", "your microphone has +6 dB"),
+    ("/bitrate 32", "echo on, noise on, agc on, highpass on; frames of 20 ms, at most 32 kbit/s"),
+    ("/bitrate", "echo on, noise on, agc on, highpass on; frames of 20 ms, at most 32 kbit/s"),
     ("/processing noise off", "echo on, noise off"),
     ("/headset on", "headset: echo off"),
     ("/headset", "headset on"),
@@ -213,7 +222,8 @@ async def test_what_is_chosen_is_remembered_and_options_of_one_run_are_not(url: 
     sound = settings.sound
     assert sound.capture.transmit is Transmit.VOICE
     assert (sound.capture.microphone_db, sound.capture.gain, sound.capture.noise) == (3.0, False, True)
-    assert (sound.encoding.bitrate, sound.is_headset, sound.volume.volume_db) == (48_000, True, -1.0)
+    assert (sound.encoding.bitrate, sound.encoding.frame_ms) == (48_000, 40)
+    assert (sound.is_headset, sound.volume.volume_db) == (True, -1.0)
     assert not sound.volume.is_deaf  # for the next time
     assert (sound.people[bob].volume_db, sound.people[bob].is_muted, sound.people[bob].is_priority) == (5.0, True, True)
     assert (sound.talk_key, sound.recordings) == ("f9", f"{env['HOME']}/kept")

@@ -19,10 +19,10 @@ from engine.running import Running, running_engine, until
 from media.fuzz import RTCP, STUN, Mutations
 from media.fuzz_calls import ALERTS, MOST_GROWN, MOST_LOST, client_hello, resident, spray, working
 from media_peer import Worker
+from palaver_engine.blocks import BLOCK
 from palaver_engine.consumer import Consumer
 from palaver_engine.frames import MOST_HELD
 from palaver_engine.ice import MOST_PATHS
-from palaver_engine.mixer import BLOCK
 from palaver_engine.opus import FRAME, Encoder
 from palaver_media import redundancy, rtp
 from palaver_media.engine_messages import (

@@ -15,6 +15,7 @@ from attrs import evolve
 
 from engine.peer import PAYLOAD_TYPE, SSRC, Peer, peer
 from engine.running import Running, running_engine, until
+from media_peer import read_audio_level
 from palaver_media import redundancy, rtp
 from palaver_media.codec import Pcm
 from palaver_media.engine_messages import (
@@ -74,7 +75,7 @@ async def test_a_tone_is_sent_as_opus_with_its_mid_and_level():
         assert first.is_marked
         assert not any(packet.is_marked for packet in rest)
         assert first.extensions[rtp.MID] == b"3"
-        assert rtp.read_audio_level(rest[-1].extensions[rtp.AUDIO_LEVEL]) == (-12, True)
+        assert read_audio_level(rest[-1].extensions[rtp.AUDIO_LEVEL]) == (-12, True)
         assert set(np.diff([packet.timestamp for packet in other.packets]) & 0xFFFFFFFF) == {960}
         levels = await engine.wait(Levels, lambda levels: levels.input_dbfs > -50)
         assert levels.input_dbfs == pytest.approx(-12, abs=1)

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from engine.running import running_engine
+from palaver_engine.blocks import RATE
 from palaver_engine.loopback import find, program
-from palaver_engine.mixer import RATE
 from palaver_media.engine_messages import Side, SoundTested, TestSound
 from sound_server import VirtualSound, virtual_sound
 

@@ -9,10 +9,11 @@ import pytest
 from attrs import define, evolve, field
 
 from engine.peer import PAYLOAD_TYPE
+from media_peer import read_audio_level
 from palaver_engine import processing
+from palaver_engine.blocks import BLOCK, RATE, Samples
 from palaver_engine.frames import Voice
 from palaver_engine.microphone import Microphone
-from palaver_engine.mixer import BLOCK, RATE, Samples
 from palaver_engine.playout import Playout
 from palaver_media import rtp
 from palaver_media.engine_messages import EngineReport, Send, Sending, SoundProblem
@@ -189,11 +190,11 @@ def test_a_microphones_voice_bit_tells_speech_from_noise(sentences: list[Samples
     line = Line(is_live=True)
     hiss = (np.random.default_rng(3).standard_normal(3 * RATE) * 400).astype(np.int16)
     line.say(hiss)
-    bits = [rtp.read_audio_level(packet.extensions[rtp.AUDIO_LEVEL])[1] for _, packet in line.packets]
+    bits = [read_audio_level(packet.extensions[rtp.AUDIO_LEVEL])[1] for _, packet in line.packets]
     assert not any(bits[100:])
     line.packets.clear()
     line.say(sentences[0])
-    bits = [rtp.read_audio_level(packet.extensions[rtp.AUDIO_LEVEL])[1] for _, packet in line.packets]
+    bits = [read_audio_level(packet.extensions[rtp.AUDIO_LEVEL])[1] for _, packet in line.packets]
     assert np.mean(bits) > 0.8
 
 

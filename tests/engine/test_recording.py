@@ -22,8 +22,8 @@ from engine.peer import PAYLOAD_TYPE, SSRC, peer
 from engine.running import running_engine, until
 from engine.test_engine import CALL, connect, send
 from palaver_engine import file_names
+from palaver_engine.blocks import BLOCK, SILENCE
 from palaver_engine.echo_test import DELAY, EchoTest
-from palaver_engine.mixer import BLOCK, SILENCE
 from palaver_engine.ogg import OggFile
 from palaver_engine.recording import WAITING, Recording
 from palaver_engine.timeline import PAUSE, SLACK, TICK, Heard, Moment, Said, Timeline

@@ -1,9 +1,10 @@
-"""Specs, sources, sinks, the mixer, and the watch over a device, each by itself."""
+"""Specs, sources and sinks, each by itself."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import os
 import struct
 import wave
 from pathlib import Path
@@ -12,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from palaver_engine.mixer import BLOCK, SILENCE, Meter, level
+from palaver_engine.blocks import BLOCK, SILENCE, Meter, level
 from palaver_engine.sequence import Sequence
 from palaver_engine.sinks import FileSink, PcmSink
 from palaver_engine.sources import FileSource, PcmSource, ToneSource, open_source
@@ -79,6 +80,19 @@ def test_any_wav_is_read_as_48_khz_mono(tmp_path, rate, channels, width):
     assert len(heard) == pytest.approx(48_000, abs=960)
     assert pitch(heard[4800:43_200]) == pytest.approx(440, abs=2)
     assert rms(heard[4800:43_200]) == pytest.approx(rms(samples), abs=0.5)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # nobody will ever write into it
+    for path, reason in (
+        (tmp_path / "pipe", "it is no file"),
+        (Path("/dev/zero"), "it is no file"),
+        (tmp_path, "is a directory"),
+        (tmp_path / ("x" * 300), "file name too long"),
+    ):
+        with pytest.raises(SoundError, match=reason) as problem:
+            FileSource(path)
+        assert problem.value.remedy
 
 
 def test_a_file_that_ended_stays_silent(tmp_path):

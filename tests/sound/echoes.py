@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.signal
 
-from palaver_engine.mixer import BLOCK, RATE, SILENCE, Samples
+from palaver_engine.blocks import BLOCK, RATE, SILENCE, Samples
 from speech import find
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from palaver_engine import opus
+from palaver_engine.blocks import BLOCK
 from palaver_engine.frames import Voice
-from palaver_engine.mixer import BLOCK
 from palaver_engine.opus import FRAME, Encoder
 from palaver_engine.playout import Playout
 from palaver_engine.tally import Tally

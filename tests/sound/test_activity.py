@@ -9,7 +9,7 @@ import pytest
 import scipy.signal
 
 from palaver_engine.activity import HOLD, Activity
-from palaver_engine.mixer import BLOCK, RATE, SILENCE, Samples
+from palaver_engine.blocks import BLOCK, RATE, SILENCE, Samples
 from palaver_engine.processing import PyWebRtc
 from palaver_engine.transmission import PRE_ROLL
 from palaver_engine.treatment import Treatment

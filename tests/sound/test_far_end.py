@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from palaver_engine.blocks import BLOCK, SILENCE, Samples
 from palaver_engine.far_end import MOST, FarEnd
-from palaver_engine.mixer import BLOCK, SILENCE, Samples
 
 MINUTES = 10
 

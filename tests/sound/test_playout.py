@@ -7,8 +7,8 @@ import random
 import numpy as np
 import pytest
 
+from palaver_engine.blocks import BLOCK, RATE
 from palaver_engine.frames import Voice
-from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.opus import Encoder
 from palaver_engine.playout import Playout
 from sound.paths import FIRST_SEQUENCE, FRAME, Path, arrivals, encode_as, encoded, play

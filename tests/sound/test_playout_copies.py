@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from palaver_engine import opus
+from palaver_engine.blocks import BLOCK, RATE
 from palaver_engine.frames import Frame, Frames, Voice, has_inband_copy
-from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.opus import FRAME, Encoder
 from palaver_engine.playout import Playout
 from sound.paths import arrivals, bursts, encode_as, encoded, play

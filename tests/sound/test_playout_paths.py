@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from palaver_engine.mixer import BLOCK
+from palaver_engine.blocks import BLOCK
 from palaver_engine.playout import Playout
 from sound.paths import PHASE, Path, arrivals, bursts, encoded, play
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from palaver_engine import opus
+from palaver_engine.blocks import BLOCK, RATE
 from palaver_engine.frames import Voice
 from palaver_engine.listening import Listening
-from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.opus import FRAME, Encoder
 from palaver_engine.playout import Playout
 from palaver_media.engine_messages import Receive

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from palaver_engine.mixer import BLOCK, RATE, Samples
+from palaver_engine.blocks import BLOCK, RATE, Samples
 from palaver_engine.portaudio import _input, told_apart
 from palaver_engine.resampling import Intake
 

@@ -12,8 +12,8 @@ from attrs import evolve
 from pystoi import stoi
 
 from palaver_engine import processing
+from palaver_engine.blocks import BLOCK, RATE
 from palaver_engine.gain import Gain
-from palaver_engine.mixer import BLOCK, RATE
 from palaver_engine.processing import Library, LiveKit, PyWebRtc
 from palaver_engine.treatment import LEARNING_ECHO, Treatment
 from palaver_media.sound_settings import Capture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from palaver_engine.mixer import BLOCK, RATE
+from palaver_engine.blocks import BLOCK, RATE
 from palaver_engine.resampling import Intake, Outlet
 from sound.voices import pitch, rms, tone
 

@@ -11,8 +11,8 @@ from aiortc.rtp import RtcpReceiverInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palaver_engine.blocks import BLOCK
 from palaver_engine.consumer import Consumer
-from palaver_engine.mixer import BLOCK
 from palaver_engine.opus import Application, Coding, Decoder, Encoder
 from palaver_engine.sender import Numbering, Sender
 from palaver_media import redundancy, rtp

@@ -10,7 +10,7 @@ from attrs import define, field
 
 from palaver_engine import streams
 from palaver_engine.backends import Found, Hear, Talk
-from palaver_engine.mixer import SILENCE, Samples
+from palaver_engine.blocks import SILENCE, Samples
 from palaver_engine.specs import SoundError
 from palaver_engine.streams import Stream
 from palaver_media.engine_messages import Side

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from palaver_engine import stretch
-from palaver_engine.mixer import BLOCK, RATE
+from palaver_engine.blocks import BLOCK, RATE
 from palaver_engine.stretch import SEAM, SHORTEST
 from sound.voices import pitch, rms, speech, tone
 

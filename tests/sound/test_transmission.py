@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from palaver_engine.mixer import BLOCK, SILENCE, Samples
+from palaver_engine.blocks import BLOCK, SILENCE, Samples
 from palaver_engine.transmission import CLOSING, NOTHING, PRE_ROLL, TAIL, Said, Transmission
 from palaver_media.sound_settings import Transmit
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 
-from palaver_engine.watch import CHECKS, GONE, OPENING, PERIOD, Health, Watch
+from palaver_engine.watch import CHECKS, GONE, OPENING, PERIOD, SELDOM, SOON, Health, Reopening, Watch
 
 
 class Clock:
@@ -82,3 +83,14 @@ def test_a_stream_that_calls_no_more_is_dead(clock: Clock):
 def test_a_stream_that_calls_too_often_or_works_too_much_spins(clock: Clock, calls: float, busy: float):
     assert [clock.live(66, calls, busy) for _ in range(CHECKS)][-1] is Health.SPINNING
     assert clock.live(66) is Health.FINE
+
+
+def test_a_stream_that_opening_again_does_not_help_is_opened_ever_more_seldom():
+    reopening = Reopening()
+    opened = [now for now in range(600) if reopening.is_due(now)]
+    pauses = np.diff(opened)
+    assert opened[0] == 0
+    assert list(pauses[:5]) == [3, 6, 12, 24, 48]
+    assert set(pauses[5:]) == {SELDOM}
+    well = opened[-1] + 2 * SELDOM + 1  # after which it is as good as new
+    assert [now for now in range(int(well), int(well) + 4) if reopening.is_due(now)] == [well, well + SOON]

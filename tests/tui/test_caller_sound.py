@@ -90,20 +90,20 @@ async def test_who_is_heard_how_is_remembered_and_deafness_is_not() -> None:
         ann.wants(Prefer(bob.user_id, True))
         ann.wants(Deafen(True))
         await ann.until(lambda state: state.choices.volume.is_deaf)
-        assert ann.state.choices.volume_of(bob.user_id) == PersonVolume(2.0, is_priority=True)
+        assert ann.state.choices.volume_of(bob.user_id) == PersonVolume(3.0, is_priority=True)
         kept = await saved("ann", lambda sound: sound.people)
-        assert kept.people == {bob.user_id: PersonVolume(2.0, is_priority=True)}
+        assert kept.people == {bob.user_id: PersonVolume(3.0, is_priority=True)}
         assert not kept.volume.is_deaf
 
 
 async def test_a_recording_is_told_to_all_and_its_files_are_where_it_says(home: Path) -> None:
     settings = Settings.load("ann")
-    evolve(settings, sound=SoundSettings(recordings=str(home / "kept"))).save()
+    evolve(settings, sound=SoundSettings(recordings=str(home / "former"))).save()
     async with serving() as (url, _), calling(url, "ann") as ann, calling(url, "bob") as bob:
         for person in (ann, bob):
             person.wants(Open("lobby"))
         await ann.until(lambda state: bob.user_id in state.sound.speaking)
-        ann.wants(Record(RecordingForm.WAV))
+        ann.wants(Record(RecordingForm.WAV, str(home / "kept")))
         await bob.until(lambda state: state.recorders == (ann.user_id,))
         await ann.until(lambda state: state.doing.recording)
         folder = Path(ann.state.doing.recording)

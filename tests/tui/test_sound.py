@@ -304,7 +304,7 @@ async def test_the_window_about_a_person_goes_with_him() -> None:
 
 async def test_a_step_is_a_step_from_what_is_and_the_usual_is_not_kept() -> None:
     settings = tuned(tuned(SoundSettings(), TurnPerson(BOB, 1)), TurnPerson(BOB, 1))
-    assert settings.people == {BOB: PersonVolume(4.0)}
+    assert settings.people == {BOB: PersonVolume(6.0)}
     settings = tuned(tuned(settings, TurnPerson(BOB, -1)), TurnPerson(BOB, -1))
     assert settings.people == {}
     for _ in range(50):
@@ -344,6 +344,16 @@ async def test_the_form_of_the_last_time_is_offered() -> None:
     async with screen(evolve(HERE, choices=SoundSettings(form=RecordingForm.WAV))) as shown:
         await shown.press("R", "enter")
         assert shown.wishes == [Record(RecordingForm.WAV)]
+
+
+@both_sizes
+async def test_where_a_recording_goes_is_shown_and_can_be_written(size: tuple[int, int]) -> None:
+    kept = SoundSettings(recordings="/kept", form=RecordingForm.WAV)
+    async with screen(evolve(HERE, choices=kept), size) as shown:
+        await shown.press("R")
+        assert "/kept" in shown.text()
+        await shown.press("o", "R", "f", "end", *"/now", "enter")
+        assert shown.wishes == [Record(RecordingForm.OGG, "/kept"), Record(RecordingForm.WAV, "/kept/now")]
 
 
 async def test_nothing_is_recorded_outside_of_a_room() -> None:

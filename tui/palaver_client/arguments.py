@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,7 +86,7 @@ def source(written: str) -> str:
     kind, colon, value = written.partition(":")
     if not colon and kind.strip() and kind not in KINDS:
         return f"device:{written}"
-    if kind == "file" and value and not _path(value).is_file():
+    if kind == "file" and value and not os.path.isfile(_path(value)):
         raise argparse.ArgumentTypeError(f"there is no file {value!r}; give a WAV file")
     if kind == "tone" and not _is_frequency(value):
         raise argparse.ArgumentTypeError(f"{written!r} is no tone; write tone:HZ with 20 to 20000")
@@ -99,7 +100,7 @@ def sink(written: str) -> str:
     kind, colon, value = written.partition(":")
     if not colon and kind.strip() and kind not in KINDS:
         return f"device:{written}"
-    if kind == "file" and value and not _path(value).absolute().parent.is_dir():
+    if kind == "file" and value and not os.path.isdir(_path(value).absolute().parent):
         raise argparse.ArgumentTypeError(f"there is no folder for {value!r}; give a path in one")
     if not _is_spec(kind, colon, value):
         raise argparse.ArgumentTypeError(f"{written!r} is no sink; write {SINKS}")

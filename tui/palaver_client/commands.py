@@ -10,7 +10,7 @@ from attrs import frozen
 from palaver_protocol.models import ChatMessage, UserId
 from palaver_protocol.table import Code, refusal
 
-from . import call_commands, device_commands, listings, sound_commands
+from . import call_commands, device_commands, listings, sending_commands, sound_commands
 from .client import Client
 from .listings import Listing
 from .names import Candidate, find
@@ -126,12 +126,14 @@ COMMANDS: Final = {
     "/mic": Command("[PART OF NAME]", "speak into another device, also in the next call", device_commands.microphone),
     "/speaker": Command("[PART OF NAME]", "hear with another device; likewise", device_commands.speaker),
     "/levels": Command("", "how loud your microphone hears you, for 5 seconds", device_commands.levels),
-    "/transmit": Command("[open|voice|push]", "send always, by voice, or between two /talk", sound_commands.transmit),
-    "/talk": Command("", "push-to-talk: begin, or end", sound_commands.talk),
-    "/talkkey": Command("[KEY]", "which key that is on the full screen", sound_commands.talk_key),
-    "/gain": Command("[DB|+|-]", "your microphone louder or quieter", sound_commands.gain),
-    "/processing": Command("[echo|noise|agc|highpass on|off]", "what is done to it", sound_commands.processing),
-    "/headset": Command("[on|off]", "least delay, without echo cancellation", sound_commands.headset),
+    "/transmit": Command("[open|voice|push]", "send always, by voice, or between two /talk", sending_commands.transmit),
+    "/talk": Command("", "push-to-talk: begin, or end", sending_commands.talk),
+    "/talkkey": Command("[KEY]", "which key that is on the full screen", sending_commands.talk_key),
+    "/gain": Command("[DB|+|-]", "your microphone louder or quieter", sending_commands.gain),
+    "/processing": Command("[echo|noise|agc|highpass on|off]", "what is done to it", sending_commands.processing),
+    "/headset": Command("[on|off]", "least delay, without echo cancellation", sending_commands.headset),
+    "/bitrate": Command("[KBPS]", "how much your voice may take, 16 to 64", sending_commands.bitrate),
+    "/frame": Command("[MS]", "of sound in each packet: 10, 20 or 40", sending_commands.frame),
     "/volume": Command("[NAME] [DB|+|-]", "how loud you hear all, or one", sound_commands.volume),
     "/hush": Command("[NAME]", "hear somebody no more, or again; nobody is told", sound_commands.hush),
     "/priority": Command("[NAME]", "others are quieter while that one talks, or no longer", sound_commands.priority),
@@ -154,7 +156,7 @@ HELP: Final = "\n".join(
         "/mute, /unmute: your microphone",
         "/quit: end the program",
         "/help: this text",
-        "without what is in [], /transmit, /gain, /headset, /volume, /hush and /priority say what is set",
+        "without what is in [], commands about the sound say what is set",
         "a NAME may be cut short while it is clear who is meant",
     ]
 )

@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
         print(orjson.dumps(asdict(devices)).decode() if options.json else "\n".join(lines(devices)), flush=True)
         return 0
 
-    return running.run(NAME, show)
+    return running.run(NAME, show, is_endless=False)
 
 
 def lines(devices: Devices) -> list[str]:

@@ -1,82 +1,25 @@
-"""The slash commands of line mode about the sound: sending, processing, volumes, recording, figures."""
+"""The slash commands of line mode about what is heard: volumes, recording, figures."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
-from typing import Any, Final
+from typing import Final
 
 import trio
 from attrs import evolve
 
 from palaver_media.paths import expanded
-from palaver_media.sound_settings import MICROPHONE_DB, VOLUME_DB, RecordingForm, Transmit
+from palaver_media.sound_settings import VOLUME_DB, RecordingForm
 from palaver_protocol.models import UserId
 from palaver_protocol.table import Code, Refusal, refusal
 
 from . import sound_words
 from .client import Client
 from .names import Candidate, find
-from .sound_choices import TALK_KEYS
-from .sounding import no_call
 
 STEP: Final = 3.0  # dB
-PROCESSING: Final = {"echo": "echo", "noise": "noise", "agc": "gain", "highpass": "high_pass"}
-
-
-# -- sending -----------------------------------------------------------------------------------------------------------
-async def transmit(rest: str, client: Client) -> str:
-    """When the microphone is sent, or how that is chosen."""
-    if not rest:
-        return sound_words.of_transmit(client.state.choices.capture.transmit)
-    modes = {each.value: each for each in Transmit}
-    if rest.casefold() not in modes:
-        raise refusal(Code.INVALID_PAYLOAD, "write /transmit open, /transmit voice or /transmit push")
-    client.set_transmit(modes[rest.casefold()])
-    return sound_words.of_transmit(modes[rest.casefold()])
-
-
-async def talk(rest: str, client: Client) -> str:
-    """Talk until it is typed again, where push-to-talk is on."""
-    if client.state.choices.capture.transmit is not Transmit.PUSH:
-        raise refusal(Code.NOT_ALLOWED, "you need not press to talk; /transmit push makes it so")
-    _need_call(client)
-    is_talking = not client.state.doing.is_talking
-    if is_talking and client.state.is_muted:
-        raise refusal(Code.NOT_ALLOWED, "you are muted, and nobody would hear you; /unmute comes first")
-    client.set_talking(is_talking)
-    return "you talk; /talk again ends it" if is_talking else "you talk no longer"
-
-
-async def gain(rest: str, client: Client) -> str:
-    """Make the microphone louder or quieter by hand."""
-    capture = client.state.choices.capture
-    if rest:
-        level = decibels(rest, capture.microphone_db, MICROPHONE_DB, "/gain")
-        client.set_capture(evolve(capture, microphone_db=level))
-    return f"your microphone has {client.state.choices.capture.microphone_db:+g} dB"
-
-
-async def processing(rest: str, client: Client) -> str:
-    """Switch a part of the microphone's processing."""
-    words = rest.casefold().split()
-    choices = client.state.choices
-    if words:
-        if len(words) != 2 or words[0] not in PROCESSING or words[1] not in ("on", "off"):
-            raise refusal(Code.INVALID_PAYLOAD, f"write /processing and one of {', '.join(PROCESSING)}, then on or off")
-        if words == ["echo", "on"] and choices.is_headset:
-            raise refusal(Code.NOT_ALLOWED, "a headset needs no echo cancellation; /headset off first")
-        change: dict[str, Any] = {PROCESSING[words[0]]: words[1] == "on"}
-        client.set_capture(evolve(choices.capture, **change))
-    return sound_words.of_processing(client.state.choices)
-
-
-async def headset(rest: str, client: Client) -> str:
-    """Have the least delay, for ears that the microphone does not hear."""
-    if not rest:
-        return f"headset {'on' if client.state.choices.is_headset else 'off'}"
-    client.use_headset(_switch(rest, "/headset"))
-    return sound_words.of_processing(client.state.choices)
 
 
 # -- hearing -----------------------------------------------------------------------------------------------------------
@@ -180,7 +123,7 @@ def _folder(written: str) -> str:
     """The folder of that name, which is made, for during a call it is late to learn that it cannot be."""
     try:
         folder = expanded(written).absolute()
-        if folder.exists() and not folder.is_dir():
+        if os.path.exists(folder) and not os.path.isdir(folder):
             raise refusal(Code.INVALID_PAYLOAD, f"{folder} is no folder; name one, or write /recordings default")
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -188,15 +131,6 @@ def _folder(written: str) -> str:
         reason = (why.strerror or str(why)).lower().rstrip(".")
         raise refusal(Code.INVALID_PAYLOAD, f"you cannot record into {written} ({reason}); name another one") from None
     return str(folder)
-
-
-async def talk_key(rest: str, client: Client) -> str:
-    """Which key is that for push-to-talk on the full screen."""
-    if rest:
-        if rest.casefold() not in TALK_KEYS:
-            raise refusal(Code.INVALID_PAYLOAD, f"write /talkkey and one of {', '.join(TALK_KEYS)}")
-        client.set_talk_key(rest.casefold())
-    return f"on the full screen you talk with {client.state.choices.talk_key}; here it is /talk"
 
 
 async def echo_test(rest: str, client: Client) -> None:
@@ -207,11 +141,6 @@ async def echo_test(rest: str, client: Client) -> None:
 async def stats(rest: str, client: Client) -> str:
     """How the sound travels, person by person."""
     return sound_words.of_stats(client.state)
-
-
-def _need_call(client: Client) -> None:
-    if not client.state.is_talking_possible:
-        raise no_call()
 
 
 # -- what is typed -----------------------------------------------------------------------------------------------------
@@ -230,9 +159,3 @@ def decibels(typed: str, old: float, limits: tuple[float, float], command: str) 
 
 def _no_level(command: str, limits: tuple[float, float]) -> Refusal:
     return refusal(Code.INVALID_PAYLOAD, f"{command} takes + or -, or dB from {limits[0]:g} to {limits[1]:g}")
-
-
-def _switch(typed: str, command: str) -> bool:
-    if typed.casefold() not in ("on", "off"):
-        raise refusal(Code.INVALID_PAYLOAD, f"write {command} on or {command} off")
-    return typed.casefold() == "on"

@@ -17,10 +17,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sound", f"for this run; {remembered}")
     modes = [each.value for each in Transmit]
     group.add_argument("--transmit", choices=modes, help="send always, while you speak, or from one /talk to the next")
-    group.add_argument("--headset", action="store_true", help="least delay: no echo cancellation, frames of 10 ms")
-    group.add_argument("--no-echo-cancellation", action="store_true", help="for ears that the microphone cannot hear")
-    group.add_argument("--no-noise-suppression", action="store_true", help="for music, or a microphone with its own")
-    group.add_argument("--no-gain-control", action="store_true", help="leave the microphone as loud as it is")
+    switch = argparse.BooleanOptionalAction
+    group.add_argument("--headset", action=switch, help="least delay: no echo cancellation, frames of 10 ms")
+    group.add_argument("--echo-cancellation", action=switch, help="without: for ears that the microphone cannot hear")
+    group.add_argument("--noise-suppression", action=switch, help="without: for music, or a microphone with its own")
+    group.add_argument("--gain-control", action=switch, help="without: the microphone stays as loud as it is")
     group.add_argument(
         "--bitrate",
         metavar="KBPS",
@@ -60,13 +61,18 @@ def chosen(remembered: SoundSettings, options: argparse.Namespace) -> SoundSetti
     capture = evolve(
         old,
         transmit=Transmit(options.transmit) if options.transmit else old.transmit,
-        echo=old.echo and not options.no_echo_cancellation,
-        noise=old.noise and not options.no_noise_suppression,
-        gain=old.gain and not options.no_gain_control,
+        echo=_switched(options.echo_cancellation, old.echo),
+        noise=_switched(options.noise_suppression, old.noise),
+        gain=_switched(options.gain_control, old.gain),
     )
     encoding = evolve(
         remembered.encoding,
         bitrate=options.bitrate or remembered.encoding.bitrate,
         frame_ms=options.frame or remembered.encoding.frame_ms,
     )
-    return evolve(remembered, capture=capture, encoding=encoding, is_headset=remembered.is_headset or options.headset)
+    is_headset = _switched(options.headset, remembered.is_headset)
+    return evolve(remembered, capture=capture, encoding=encoding, is_headset=is_headset)
+
+
+def _switched(written: bool | None, remembered: bool) -> bool:
+    return remembered if written is None else written

@@ -11,7 +11,7 @@ from typing import Final
 
 from attrs import define, field
 
-from .mixer import Samples, level
+from .blocks import Samples, level
 
 LIKELY: Final = 0.8  # the probability from which a block counts
 ATTACK: Final = 2  # blocks in a row that begin speech: one alone may be a click

@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from palaver_media.engine_messages import Side
 
-from .mixer import Samples
+from .blocks import Samples
 
 Talk: TypeAlias = Callable[[Samples, float], None]
 """Takes 10 ms from the microphone, and how long ago (s) its first sample was there. The samples are its own."""

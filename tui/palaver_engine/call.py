@@ -24,11 +24,11 @@ from palaver_media.engine_messages import (
 from palaver_media.sound_settings import Encoding
 
 from . import opus
+from .blocks import Samples
 from .echo_test import EchoTest
 from .feedback import Feedback
 from .listening import Listening
 from .microphone import Microphone
-from .mixer import Samples
 from .rates import LOW_LATENCY
 from .recording import Recording
 from .sound import Sound

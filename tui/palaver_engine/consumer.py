@@ -12,8 +12,8 @@ from palaver_media.engine_messages import ConsumerStats, Receive
 from palaver_media.rtcp import Reception
 from palaver_media.rtp import RtpPacket
 
+from .blocks import RATE, Meter, Samples
 from .frames import Voice
-from .mixer import RATE, Meter, Samples
 from .playout import Playout
 from .tally import Tally
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from .mixer import BLOCK, SILENCE, Samples
+from .blocks import BLOCK, SILENCE, Samples
 from .opus import FRAME, Decoder, Encoder
 
 DELAY: Final = 100  # blocks: one has finished a word when it comes back

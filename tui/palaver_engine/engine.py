@@ -36,6 +36,7 @@ from palaver_media.engine_messages import (
     SetTalking,
     SetVolume,
     Side,
+    SoundProblem,
     StartRecording,
     StopReceiving,
     StopRecording,
@@ -101,13 +102,15 @@ class Engine:
     _told_stats: float = field(factory=time.monotonic)
 
     def apply(self, command: EngineCommand) -> None:
-        """Do what the owner says; a bug ends the call that it concerns."""
+        """Do what the owner says; a bug ends the call that it concerns, and he is told."""
         try:
             self._apply(command)
         except Exception:
             log.exception("%s", type(command).__name__)
             if not isinstance(command, ListDevices | TestSound):
                 self._close(command.call)
+                reason = f"the sound of this call has ended, as {type(command).__name__} failed"
+                self.studio.report(SoundProblem(command.call, Side.SINK, reason, "leave the room and join it again"))
 
     def tell_levels(self) -> None:
         """Report how loud each call is, if that has changed."""

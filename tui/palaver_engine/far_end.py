@@ -14,7 +14,7 @@ from typing import Final
 
 from attrs import define, field
 
-from .mixer import SILENCE, Samples
+from .blocks import SILENCE, Samples
 
 MOST: Final = 50  # blocks kept: half a second
 WINDOW: Final = 200  # blocks: what was never needed for so long is too much

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from attrs import define
 
-from .mixer import BLOCK, Samples
+from .blocks import BLOCK, Samples
 
 KNEE: Final = 0.7  # of full scale: louder samples are bent
 _FULL_SCALE: Final = 32_768.0

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 
 from palaver_media.sound_settings import PersonVolume, Volume
 
-from .mixer import SILENCE, Samples, level
+from .blocks import SILENCE, Samples, level
 
 DUCKED: Final = 10 ** (-12 / 20)  # the others, while one with priority talks
 ATTACK: Final = 2  # blocks until the others are as quiet as that
@@ -40,14 +40,18 @@ class Volumes:
     def with_person(self, name: str, volume: PersonVolume) -> Volumes:
         """One this loud."""
         factor = 0.0 if volume.is_muted else ratio(volume.volume_db)
-        persons = {other: theirs for other, theirs in self.persons.items() if other != name}
-        others = self.priorities - {name}
+        others = self.without(name)
         has_priority = volume.is_priority and not volume.is_muted
         return evolve(
-            self,
-            persons=persons if factor == 1.0 else {**persons, name: factor},
-            priorities=others | {name} if has_priority else others,
+            others,
+            persons=others.persons if factor == 1.0 else {**others.persons, name: factor},
+            priorities=others.priorities | {name} if has_priority else others.priorities,
         )
+
+    def without(self, *names: str) -> Volumes:
+        """These as loud as usual."""
+        persons = {other: factor for other, factor in self.persons.items() if other not in names}
+        return evolve(self, persons=persons, priorities=self.priorities.difference(names))
 
 
 class Ducking:

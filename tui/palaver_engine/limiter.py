@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .mixer import BLOCK, RATE
+from .blocks import BLOCK, RATE
 
 Wide: TypeAlias = NDArray[np.float32]  # samples that may be louder than full scale
 

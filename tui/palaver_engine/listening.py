@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from attrs import define, field
@@ -13,8 +13,8 @@ from palaver_media.engine_messages import AudioStarted, EngineReport, Receive, S
 from palaver_media.sound_settings import PersonVolume, Volume
 
 from . import opus
+from .blocks import Samples
 from .consumer import Consumer
-from .mixer import Samples
 from .mixing import Mixing
 
 BESIDE: Final = ""  # no consumer's name
@@ -64,21 +64,21 @@ class Listening:
         except opus.OpusMissing as why:
             self.post(SoundProblem(self.call, Side.SINK, str(why), opus.REMEDY))
             return
-        self.stop(command.consumer)
+        self._keep([each for key, each in self.consumers.items() if key != command.consumer])
         self.consumers = {**self.consumers, command.consumer: consumer}
         self.routes = {**self.routes, (command.transport, command.ssrc): consumer}
 
     def stop(self, name: str) -> None:
         """Play a consumer no more."""
-        self._keep([consumer for key, consumer in self.consumers.items() if key != name])
+        self._lose([name])
 
     def forget(self, transport: str) -> None:
         """This transport is gone."""
-        self._keep([each for each in self.consumers.values() if each.command.transport != transport])
+        self._lose([key for key, each in self.consumers.items() if each.command.transport == transport])
 
     def close(self) -> None:
         """Hear nobody."""
-        self._keep([])
+        self._lose(list(self.consumers))
 
     def on_rtp(self, transport: str, data: bytes, now: float) -> None:
         """A packet in the clear.
@@ -90,6 +90,10 @@ class Listening:
         if consumer is None:
             raise ValueError("no consumer of this SSRC")
         consumer.put(rtp.parse(data), len(data), now)
+
+    def _lose(self, names: Sequence[str]) -> None:
+        self._keep([consumer for key, consumer in self.consumers.items() if key not in names])
+        self._mixing.volumes = self._mixing.volumes.without(*names)
 
     def _keep(self, consumers: list[Consumer]) -> None:
         self.consumers = {each.command.consumer: each for each in consumers}

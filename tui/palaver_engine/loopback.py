@@ -11,7 +11,7 @@ from attrs import define, field
 
 from palaver_media.engine_messages import EngineReport, Side, SoundProblem, SoundTested, TestSound
 
-from .mixer import BLOCK, RATE, SILENCE, SILENT, Samples, level
+from .blocks import BLOCK, RATE, SILENCE, SILENT, Samples, level
 from .sound import Sound
 from .sources import PcmSource
 from .ticker import Ticker

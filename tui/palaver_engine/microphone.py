@@ -11,8 +11,8 @@ from palaver_media.engine_messages import EngineReport, Send, Sending, Side, Sou
 from palaver_media.sound_settings import Capture, Encoding, Transmit
 
 from . import opus, processing
+from .blocks import Meter, Samples
 from .far_end import FarEnd
-from .mixer import Meter, Samples
 from .sender import Numbering, Sender
 from .transmission import NOTHING, Said, Transmission
 from .treatment import Treatment

@@ -19,7 +19,7 @@ from attrs import define, field
 from palaver_media.engine_messages import Side
 
 from .backends import Found, Hear, Talk
-from .mixer import RATE, Samples
+from .blocks import RATE, Samples
 from .resampling import Intake, Outlet
 from .specs import SoundError
 
@@ -146,14 +146,18 @@ def _start(
     module: ModuleType, kind: Any, device: Found, which: dict[str, Any], calls: Generator[Any, Any, None]
 ) -> _Stream:
     next(calls)
+    stream: _Stream | None = None
     try:
         opened = kind(nchannels=1, sample_rate=RATE, callback_periods=PERIODS, app_name="palaver", **which)
+        stream = _Stream(opened, module)
         opened.start(calls)
+        return stream
     except module.MiniaudioError as why:
         reason = str(why.args[0]) if why.args else "unknown"
         remedy = "connect it again if it is gone, choose another, or end the program that holds it"
+        if stream is not None:
+            stream.close()
         raise SoundError(f"cannot open {device.name} ({reason})", remedy) from why
-    return _Stream(opened, module)
 
 
 def _capture(intake: Intake) -> Generator[None, bytes, None]:

@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from .blocks import BLOCK, SILENCE, Samples
 from .gains import Ducking, Volumes
 from .limiter import Limiter, Wide, ramp
-from .mixer import BLOCK, SILENCE, Samples
 
 _FALL: Final[Wide] = ramp(1, 0, BLOCK)  # how much of the volume before is left at each sample
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import av
 import numpy as np
 
-from .mixer import RATE, Samples
+from .blocks import RATE, Samples
 
 FRAME: Final = 960  # samples
 BITRATE: Final = 48_000  # bit/s

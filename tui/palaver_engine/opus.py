@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from attrs import frozen
 
-from .mixer import RATE, Samples
+from .blocks import RATE, Samples
 
 FRAME: Final = 960  # samples of the usual frame: 20 ms
 FRAMES: Final = (480, 960, 1920)  # samples that an encoder takes at a time

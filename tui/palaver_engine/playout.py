@@ -14,8 +14,8 @@ from typing import Final
 
 from attrs import define, field
 
+from .blocks import BLOCK, RATE, Samples, level
 from .frames import Frame, Voice, has_inband_copy
-from .mixer import BLOCK, RATE, Samples, level
 from .opus import duration
 from .schedule import MARGIN, PATIENCE, TICK, Schedule
 from .sequence import Sequence

@@ -5,6 +5,7 @@ sounddevice is imported late: without PortAudio the import itself fails. Its pri
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
@@ -16,7 +17,7 @@ from attrs import define, frozen
 from palaver_media.engine_messages import Side
 
 from .backends import Found, Hear, Talk
-from .mixer import RATE
+from .blocks import RATE
 from .resampling import Intake, Outlet
 from .specs import SoundError
 
@@ -41,12 +42,15 @@ class PortAudio:
         """The devices there were when PortAudio was started, or refreshed.
 
         Raises:
-            SoundError: PortAudio is missing.
+            SoundError: PortAudio is missing, or did not start.
         """
         sound, word = _load(), _WORDS[side]
-        devices = [each for each in sound.query_devices() if each[f"max_{word}_channels"] > 0]
+        try:
+            devices = [each for each in sound.query_devices() if each[f"max_{word}_channels"] > 0]
+            apis = [str(each["name"]) for each in sound.query_hostapis()]
+        except sound.PortAudioError as why:
+            raise _unwilling(why) from why
         default = _default(sound, word)
-        apis = [str(each["name"]) for each in sound.query_hostapis()]
         names = told_apart([(str(each["name"]), apis[each["hostapi"]]) for each in devices])
         return [
             Found(self, int(each["index"]), name, each["index"] == default)
@@ -76,8 +80,10 @@ class PortAudio:
             sound = _load()
         except SoundError:
             return
-        sound._terminate()
-        sound._initialize()
+        with contextlib.suppress(sound.PortAudioError):  # it is not running, as `find_all` will tell
+            sound._terminate()
+        with contextlib.suppress(sound.PortAudioError):
+            sound._initialize()
 
 
 @define(eq=False)
@@ -121,7 +127,13 @@ def _load() -> ModuleType:
         import sounddevice
     except OSError as why:
         raise SoundError(f"PortAudio is missing ({why})", install()) from why
+    except Exception as why:  # its own error, which cannot be named without the module
+        raise _unwilling(why) from why
     return sounddevice  # type: ignore[no-any-return]  # it has no types
+
+
+def _unwilling(why: Exception) -> SoundError:
+    return SoundError(f"PortAudio does not start ({why})", "restart the sound server, then palaver")
 
 
 def _open(

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from attrs import frozen
 
-from .mixer import RATE, Samples
+from .blocks import RATE, Samples
 
 NOISE_LEVEL: Final = 1  # of 0 to 3: 12 dB
 MOST_GAIN: Final = 6.0  # dB: the library's 50 lifts any speech by 12 dB and its noise with it

@@ -20,7 +20,7 @@ from attrs import frozen
 
 from palaver_media.engine_messages import EngineReport, NameTrack, RecordingStarted, RecordingStopped, StartRecording
 
-from .mixer import BLOCK, RATE, SILENCE, Samples
+from .blocks import BLOCK, RATE, SILENCE, Samples
 from .timeline import Heard, Moment, Said, Timeline
 from .tracks import Tracks, make_folder
 

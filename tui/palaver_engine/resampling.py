@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from .backends import Hear, Talk
-from .mixer import BLOCK, RATE, Samples
+from .blocks import BLOCK, RATE, Samples
 
 _NOTHING: Final[Samples] = np.zeros(0, np.int16)
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from .mixer import BLOCK, RATE
+from .blocks import BLOCK, RATE
 
 TICK: Final = BLOCK / RATE  # s
 MARGIN: Final = 0.002  # s kept between the slow end of the transits and the schedule

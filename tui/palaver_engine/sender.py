@@ -17,8 +17,8 @@ from palaver_media import redundancy, rtcp, rtp
 from palaver_media.engine_messages import Send, SendingStats
 from palaver_media.sound_settings import Encoding
 
+from .blocks import BLOCK, RATE, SILENCE, SILENT, Samples, level
 from .effort import Effort
-from .mixer import BLOCK, RATE, SILENCE, SILENT, Samples, level
 from .opus import DTX_SIZE, Application, Coding, Encoder
 from .rates import LOW_LATENCY, Heard, Rates
 

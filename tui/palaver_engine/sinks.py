@@ -13,7 +13,7 @@ import numpy as np
 from palaver_media.codec import Pcm
 from palaver_media.paths import expanded
 
-from .mixer import Samples
+from .blocks import Samples
 from .specs import Kind, SoundError, Spec
 from .wav import WavFile
 

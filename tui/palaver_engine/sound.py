@@ -19,15 +19,15 @@ from attrs import define, field, frozen
 from palaver_media.engine_messages import EngineReport, Side, SoundProblem, SoundStarted
 
 from . import devices
+from .blocks import Samples
 from .census import Change
 from .listening import Heard
-from .mixer import Samples
 from .sinks import NullSink, open_sink
 from .sources import PcmSource, open_source
 from .specs import NOTHING, Kind, SoundError, Spec, parse
 from .streams import Stream, within
 from .ticker import Ticker
-from .watch import Health
+from .watch import Health, Reopening
 
 RETRY: Final = 3.0  # s between two attempts at a device that failed
 T = TypeVar("T")
@@ -64,6 +64,7 @@ class Sound:
     _specs: dict[Side, Spec] = field(factory=dict)
     _drives: dict[Side, _Drive] = field(factory=dict)
     _retries: dict[Side, float] = field(factory=dict)  # when to try again
+    _reopenings: dict[Side, Reopening] = field(factory=lambda: {side: Reopening() for side in Side})
     _problems: dict[Side, str] = field(factory=dict)
     _told: dict[Side, str] = field(factory=dict)  # what works
 
@@ -105,7 +106,7 @@ class Sound:
             health = Health.FINE if drive.stream is None else drive.stream.check()
             if health is Health.DEAD:
                 self._lose(side)
-            elif health is not Health.FINE:
+            elif health is not Health.FINE and self._reopenings[side].is_due(time.monotonic()):
                 log.info("%s: the stream is %s: opening it again", self.call, health.value)  # nobody need do anything
                 self._wire(side)
         for side, when in list(self._retries.items()):

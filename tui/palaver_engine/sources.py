@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import numpy as np
 
 from palaver_media.paths import expanded
 
-from .mixer import BLOCK, RATE, Samples
+from .blocks import BLOCK, RATE, Samples
 from .specs import Kind, SoundError, Spec
 
 if TYPE_CHECKING:
@@ -174,7 +175,10 @@ def _open(path: Path) -> av.container.InputContainer:
     from av.error import FFmpegError
 
     try:
-        with expanded(path).open("rb") as file:
+        written = expanded(path)
+        if not stat.S_ISREG(written.stat().st_mode) and not written.is_dir():  # a pipe's opening waits for its writer
+            raise SoundError(f"{path}: it is no file", _NOT_READ)
+        with written.open("rb") as file:
             return av.open(file.name, mode="r", metadata_errors="ignore")
     except FileNotFoundError:
         raise SoundError(f"{path}: there is no such file", "check the path, or record the file first") from None

@@ -8,8 +8,8 @@ import numpy as np
 from attrs import define, field
 
 from . import stretch
+from .blocks import BLOCK, RATE, SILENCE, Samples
 from .frames import Frame, Frames
-from .mixer import BLOCK, RATE, SILENCE, Samples
 from .opus import FRAME, Decoder, OpusError
 
 DRY: Final = 10 * BLOCK  # samples guessed in a row before the voice is taken to have paused

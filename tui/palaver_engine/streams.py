@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from typing import ClassVar, Final, TypeVar
 
 from .backends import Found, Running
-from .mixer import BLOCK, RATE, SILENCE, Samples
+from .blocks import BLOCK, RATE, SILENCE, Samples
 from .specs import SoundError
 from .watch import Health, Watch
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from .mixer import Samples
+from .blocks import Samples
 
 SEAM: Final = 240  # samples that overlap: 5 ms
 SHORTEST: Final = 96  # samples: a piece of 2 ms, a period of 500 Hz

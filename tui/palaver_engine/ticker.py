@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from .mixer import BLOCK, RATE
+from .blocks import BLOCK, RATE
 
 TICK: Final = BLOCK / RATE  # s
 BEHIND: Final = 0.1  # s: a clock that is later than this does not catch up

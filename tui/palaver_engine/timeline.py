@@ -13,7 +13,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from .mixer import BLOCK, RATE, SILENCE, Samples
+from .blocks import BLOCK, RATE, SILENCE, Samples
 
 TICK: Final = BLOCK / RATE  # s
 SLACK: Final = 0.05  # s that one card may be ahead of or behind the other

@@ -16,7 +16,7 @@ from palaver_media.paths import expanded
 from palaver_media.sound_settings import RecordingForm
 
 from . import file_names
-from .mixer import BLOCK, SILENCE, Samples
+from .blocks import BLOCK, SILENCE, Samples
 from .mixing import Mixing
 from .ogg import OggFile
 from .timeline import Moment

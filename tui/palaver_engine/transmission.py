@@ -14,7 +14,7 @@ from attrs import define, field
 
 from palaver_media.sound_settings import Transmit
 
-from .mixer import BLOCK, SILENCE, Samples
+from .blocks import BLOCK, SILENCE, Samples
 
 PRE_ROLL: Final = 12  # blocks kept: 9 in 10 beginnings of speech are known by then, and the others are soft
 TAIL: Final = 10  # blocks sent after the key is up: people let go before the last syllable is over

@@ -14,8 +14,8 @@ from attrs import define
 from palaver_media.sound_settings import Capture
 
 from .activity import Activity
+from .blocks import Samples
 from .gain import Gain, melt
-from .mixer import Samples
 from .processing import Cleaner, Cleaning, Library
 
 ECHO_DELAY: Final = 0.009  # s

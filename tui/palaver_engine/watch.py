@@ -11,7 +11,7 @@ import enum
 import math
 from typing import Final
 
-from .mixer import BLOCK, RATE
+from .blocks import BLOCK, RATE
 
 PERIOD: Final = 0.25  # s between checks
 GONE: Final = 1.5  # s without a callback; a loaded sound server may pause for a moment
@@ -24,6 +24,10 @@ OPENING: Final = 8  # checks whose longest latency is the baseline: buffers fill
 CHECKS: Final = 4  # in a row before a verdict
 
 
+SOON: Final = 3.0  # s until a stream that is opened again may be so once more
+SELDOM: Final = 60.0  # s likewise, at the most: each time there is a gap, and it seems to help little
+
+
 class Health(enum.Enum):
     """What `Watch.check` finds."""
 
@@ -31,6 +35,23 @@ class Health(enum.Enum):
     DEAD = "dead"
     SPINNING = "spinning"
     DELAYED = "delayed"
+
+
+class Reopening:
+    """How often a stream that is not well may be opened again: the less it helps, the more seldom. Times in s."""
+
+    def __init__(self) -> None:
+        self._pause = SOON
+        self._next = -math.inf
+
+    def is_due(self, now: float) -> bool:
+        """Whether it may be done now; then it counts as done."""
+        if now < self._next:
+            return False
+        has_helped = now > self._next + SELDOM
+        self._pause = SOON if has_helped else min(SELDOM, 2 * self._pause)
+        self._next = now + self._pause
+        return True
 
 
 class Watch:

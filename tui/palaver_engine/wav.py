@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from .mixer import RATE, Samples
+from .blocks import RATE, Samples
 
 _HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
 

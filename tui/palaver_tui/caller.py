@@ -117,7 +117,7 @@ class Caller:
             case Reject():
                 self._rejected.add(wish.call_id)
             case Record(form=RecordingForm() as form):
-                self._sound(evolve(self.settings.now.sound, form=form))
+                self._sound(evolve(self.settings.now.sound, form=form, recordings=wish.recordings))
             case _:
                 return
 

@@ -36,6 +36,10 @@ VOICE_MARKS: Final = {
 }
 NOT_HEARD: Final = "Nothing of them arrives just now."
 TREATMENT: Final = "Your sound"
+ASK_RECORD: Final = (
+    "Record this call? Everybody in it is told and sees it as long as it lasts. There is a file for each person,"
+    " and one of all, in a new folder in this one:"
+)
 ECHO_TEST: Final = {False: "e Test the echo", True: "e End the test"}  # as long as each other
 KNOBS: Final = {
     Knob.TRANSMIT: "Your microphone is sent",
@@ -128,14 +132,6 @@ def heard(volume: PersonVolume) -> tuple[tuple[str, bool], ...]:
 def key_name(key: str) -> str:
     """A key for push-to-talk, as it is written on it."""
     return next(each.shown for each in TALK_KEYS if each.key == key)
-
-
-def ask_record(folder: object) -> str:
-    """The question before a call is recorded."""
-    return (
-        "Record this call? Everybody in it is told and sees it as long as it lasts. There is a file for each person,"
-        f" and one of all, in {folder}"
-    )
 
 
 def value_of(knob: Knob, choices: SoundSettings) -> str:

@@ -16,7 +16,6 @@ from .wishes import Deafen, Hush, Knob, Prefer, Tune, Turn, TurnPerson
 T = TypeVar("T")
 
 STEP: Final = 3.0  # dB
-PERSON_STEP: Final = 2.0  # dB
 BITRATE_STEP: Final = 8_000  # bit/s
 TALK_KEYS: Final = tuple(each.key for each in keys.TALK_KEYS)
 PARTS: Final[Mapping[Knob, str]] = {
@@ -39,7 +38,7 @@ def tuned(settings: SoundSettings, wish: Tune) -> SoundSettings:
             return _TURNS[wish.knob](settings, wish.step)
         case TurnPerson():
             old = settings.volume_of(wish.user_id)
-            louder = evolve(old, volume_db=between(old.volume_db + PERSON_STEP * wish.step, VOLUME_DB))
+            louder = evolve(old, volume_db=between(old.volume_db + STEP * wish.step, VOLUME_DB))
             return with_person(settings, wish.user_id, louder)
         case Hush():
             hushed = evolve(settings.volume_of(wish.user_id), is_muted=wish.is_muted)

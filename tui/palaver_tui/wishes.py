@@ -223,9 +223,10 @@ class TestEcho:
 
 @frozen
 class Record:
-    """Record the call into such files, from now on also the usual ones; with None no longer."""
+    """Record the call into such files in that folder, "" for the usual one, from now on always; with None no longer."""
 
     form: RecordingForm | None
+    recordings: str = ""
 
 
 Request: TypeAlias = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from palaver_client.state import ClientState
-from palaver_media.sound_settings import RecordingForm
 from palaver_protocol.models import User
 from palaver_tui import labels
 from palaver_tui.messages import Asked
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def ask_record(screen: Screen[None], state: ClientState) -> None:
-    """Record, once the form of the files is chosen."""
+    """Record, once form and folder of the files are chosen."""
     from .record import AskRecord
 
-    def record(form: RecordingForm | None) -> None:
-        if form is not None:
-            screen.post_message(Asked(Record(form)))
+    def record(wish: Record | None) -> None:
+        if wish is not None:
+            screen.post_message(Asked(wish))
 
     screen.app.push_screen(AskRecord(state.choices), record)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from palaver_engine.blocks import BLOCK, SILENCE
 from palaver_engine.gains import HANGOVER, RELEASE
 from palaver_engine.limiter import CEILING, Limiter
-from palaver_engine.mixer import BLOCK, SILENCE
 from palaver_engine.mixing import Mixing
 from palaver_media.sound_settings import PersonVolume, Volume
 from sound.voices import rms, speech, tone
@@ -173,3 +173,12 @@ def test_the_others_are_as_loud_as_before_when_one_with_priority_has_left():
     other = tone(1000, 1, -20)
     heard(mixing, chair=tone(300, 1), other=other)
     assert rms(heard(mixing, other=other)[-BLOCK:]) == pytest.approx(-20, abs=0.1)
+
+
+def test_whoever_is_gone_leaves_no_volume_behind():
+    volumes = Mixing().volumes
+    kept = volumes.with_person("a", PersonVolume(-10, is_priority=True))
+    assert (
+        kept.with_person("b", PersonVolume(is_muted=True)).with_person("c", PersonVolume(3)).without("b", "c") == kept
+    )
+    assert kept.without("a") == volumes

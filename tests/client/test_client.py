@@ -13,6 +13,7 @@ from palaver_client import (
     CallEnded,
     Changes,
     Client,
+    ClientState,
     ConnectFailed,
     Disconnected,
     EndReason,
@@ -21,6 +22,9 @@ from palaver_client import (
     NewMessage,
     ParticipantMediaStateUpdated,
     Refusal,
+    Side,
+    SideState,
+    Sound,
     UserJoined,
     UserLeft,
     connect,
@@ -48,6 +52,11 @@ async def until_state(client: Client, is_it: object) -> None:
         async with client.changes() as changes:
             while not is_it(client.state):  # type: ignore[operator] # a predicate
                 await anext(changes)
+
+
+def is_heard(state: ClientState) -> bool:
+    """Whether our microphone is, as loud as a tone."""
+    return bool(state.sound.source.name) and -13 < state.sound.input_dbfs < -11
 
 
 @pytest.mark.trio
@@ -151,6 +160,33 @@ async def test_what_the_block_raises_comes_out_as_it_is(url: str) -> None:
     with pytest.raises(ZeroDivisionError):
         async with connect(url, "Ann") as ann, ann.call("lobby", source="null", sink="null"):
             raise ZeroDivisionError
+
+
+@pytest.mark.trio
+async def test_a_microphone_is_seen_before_a_call_which_takes_it_over(url: str) -> None:
+    async with connect(url, "Ann", source="tone:440", sink="null") as ann:
+        async with ann.auditioning():
+            await until_state(ann, is_heard)
+            assert ann.state.room is None
+            with pytest.raises(RuntimeError):
+                async with ann.auditioning():
+                    pytest.fail("not reached")
+            async with ann.call("lobby", source=None, sink=None):
+                await until_state(ann, is_heard)
+            ann.use(Side.SOURCE, "tone:330")
+            await ann.list_devices()  # the engine has done by then whatever it was told before
+            assert ann.state.sound.source == SideState("tone:330")
+        async with ann.auditioning():
+            await until_state(ann, is_heard)
+        assert ann.state.sound == Sound(SideState("tone:330"), SideState("null"))
+
+
+@pytest.mark.trio
+async def test_in_a_call_there_is_nothing_to_audition(url: str) -> None:
+    async with connect(url, "Ann", source="tone:440", sink="null") as ann, ann.call("lobby", source=None, sink=None):
+        async with ann.auditioning():
+            await until_state(ann, is_heard)
+        assert is_heard(ann.state)
 
 
 @pytest.mark.trio

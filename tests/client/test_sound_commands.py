@@ -18,7 +18,7 @@ import pytest_trio
 import trio
 
 from client.json_schema import check
-from palaver_client import RecordingForm, Settings, SoundSettings, Transmit
+from palaver_client import SILENCE, RecordingForm, Settings, SoundSettings, Transmit
 from running import Program, running, serving
 from sound_server import virtual_sound
 
@@ -79,6 +79,11 @@ def engine_of(program: Program) -> int:
     threads = Path(f"/proc/{program.process.pid}/task").iterdir()
     (child,) = [child for thread in threads for child in (thread / "children").read_text().split()]
     return int(child)
+
+
+def level(line: str) -> float:
+    """What a line of /levels says, in dBFS; of other lines silence."""
+    return float(line.split()[-2]) if line.startswith("microphone [") else SILENCE
 
 
 def seconds(path: Path) -> float:
@@ -259,9 +264,13 @@ async def test_without_a_call_the_next_one_is_chosen_for(url: str, env: dict[str
     async with running("call", url, "--name", "Ann", *SILENT, env=env) as ann:
         await see(ann, "waiting for calls")
         await asked(ann, "/devices", "")
-        await asked(ann, "/mic tone:330", "in your next call you speak into tone:330")
-        for line in ("/levels", "/echotest", "/record"):
+        await asked(ann, "/mic tone:330", "in your next call you speak into tone:330; /levels shows")
+        for line in ("/echotest", "/record"):
             await asked(ann, line, "there is no call; join a room first")
+        before = len(ann.lines)
+        await ann.say("/levels")
+        await ann.wait_line(lambda line: -13 < level(line) < -11, after=before)
+        assert "microphone: tone:330" in ann.lines[before:]
         await asked(ann, "/transmit push", "your microphone is sent from one /talk to the next")
         await asked(ann, "/talk", "there is no call")
         await asked(ann, "/stats", "there are no figures yet")

@@ -18,6 +18,7 @@ from palaver_protocol.converter import read_name
 from palaver_protocol.models import RoomId, RoomView, UserId
 from palaver_protocol.table import Refusal
 
+from .audition import Audition
 from .call import Call
 from .connecting import Connecting
 from .engine import NO_DEVICES, Engine
@@ -40,6 +41,7 @@ class Client(Sounding):
     _nursery: trio.Nursery
     _engine: Engine | None = None
     _call: Call | None = None
+    _audition: Audition | None = None
     _listed: trio.Event = field(factory=trio.Event)
 
     @asynccontextmanager
@@ -94,6 +96,8 @@ class Client(Sounding):
         chosen = self.state.sound
         source = source or chosen.source.spec or "device"
         sink = sink or chosen.sink.spec or "device"
+        if self._audition is not None:
+            self._audition.close()
         call = self._call = Call(self._session, self._running_engine(), source, sink)
         try:
             async with call.running():
@@ -105,6 +109,24 @@ class Client(Sounding):
             self._call = None
             with trio.move_on_after(LEAVE, shield=True), contextlib.suppress(Refusal):
                 await self.leave_room()
+
+    @asynccontextmanager
+    async def auditioning(self) -> AsyncIterator[None]:
+        """See in the state how loud the chosen microphone is, before there is a call; nobody is sent anything.
+
+        A call that begins takes the microphone over, and leaves it closed. While one runs there is nothing to do.
+        """
+        if self._audition is not None:
+            raise RuntimeError("one audition at a time")
+        if self._call is not None:
+            yield
+            return
+        self._audition = Audition(self._session, self._running_engine())
+        try:
+            async with self._audition.running():
+                yield
+        finally:
+            self._audition = None
 
     def use(self, side: Side, spec: str) -> None:
         """Speak into something else, or hear with it: now, or in the next call that leaves it to us."""
@@ -124,7 +146,10 @@ class Client(Sounding):
         engine = self._running_engine()
         with trio.move_on_after(START):
             await engine.wait_up()
-            engine.tell(ListDevices())
+            if self._audition is None:
+                engine.tell(ListDevices())
+            else:
+                self._audition.list_devices()
             await self._listed.wait()
         return self.state.devices or NO_DEVICES
 
@@ -144,6 +169,8 @@ class Client(Sounding):
             self._call.on_report(report)
             if isinstance(report, engine_messages.RecordingStopped) and report.problem:
                 self._nursery.start_soon(self._stop_broken_recording)
+        elif self._audition is not None:
+            self._audition.on_report(report)
 
     async def _stop_broken_recording(self) -> None:
         """Nobody is recorded any more, and all shall know."""

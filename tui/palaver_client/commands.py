@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final, TypeAlias
 
 from attrs import frozen
@@ -18,7 +19,7 @@ from .state import ClientState
 
 PAGE: Final = 20  # messages
 
-Answer: TypeAlias = str | Listing | AsyncIterator[str] | None
+Answer: TypeAlias = str | Listing | AbstractAsyncContextManager[AsyncIterator[str]] | None
 
 
 @frozen
@@ -125,7 +126,7 @@ COMMANDS: Final = {
     "/devices": Command("", "what there is to speak into and to hear with", device_commands.devices),
     "/mic": Command("[PART OF NAME]", "speak into another device, also in the next call", device_commands.microphone),
     "/speaker": Command("[PART OF NAME]", "hear with another device; likewise", device_commands.speaker),
-    "/levels": Command("", "how loud your microphone hears you, for 5 seconds", device_commands.levels),
+    "/levels": Command("", "how loud your microphone hears you, for 5 seconds; needs no call", device_commands.levels),
     "/transmit": Command("[open|voice|push]", "send always, by voice, or between two /talk", sending_commands.transmit),
     "/talk": Command("", "push-to-talk: begin, or end", sending_commands.talk),
     "/talkkey": Command("[KEY]", "which key that is on the full screen", sending_commands.talk_key),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 import trio
@@ -13,7 +14,6 @@ from palaver_protocol.table import Code, refusal
 
 from . import arguments, sound_words
 from .client import Client
-from .sounding import no_call
 
 LEVELS: Final = 5  # lines of /levels, one each second
 
@@ -29,7 +29,7 @@ async def microphone(rest: str, client: Client) -> str:
     client.use(Side.SOURCE, spec)
     if client.state.is_talking_possible:
         return "/levels shows how loud it hears you"
-    return f"in your next call you speak into {sound_words.spec(spec)}"
+    return f"in your next call you speak into {sound_words.spec(spec)}; /levels shows how loud it hears you"
 
 
 async def speaker(rest: str, client: Client) -> str | None:
@@ -77,14 +77,18 @@ def chosen(wanted: str, there: tuple[Device, ...]) -> Device:
     raise refusal(Code.NOT_FOUND, f"no device has {wanted[:40]} in its name; there are: {names}")
 
 
-async def levels(rest: str, client: Client) -> AsyncIterator[str]:
-    """How loud our microphone hears us: a line each second, for some seconds."""
-    if not client.state.is_talking_possible:
-        raise no_call()
+async def levels(rest: str, client: Client) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+    """How loud our microphone hears us: a line each second, for some seconds; without a call it is opened for them."""
     return _levels(client)
 
 
-async def _levels(client: Client) -> AsyncIterator[str]:
+@asynccontextmanager
+async def _levels(client: Client) -> AsyncIterator[AsyncIterator[str]]:
+    async with client.auditioning():
+        yield _each_second(client)
+
+
+async def _each_second(client: Client) -> AsyncIterator[str]:
     for _ in range(LEVELS):
         await trio.sleep(1)
         yield sound_words.meter(client.state.sound.input_dbfs)

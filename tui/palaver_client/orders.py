@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Final, Protocol
 
 import trio
@@ -111,9 +110,10 @@ class Orders:
     async def _answer(self, answer: Answer) -> None:
         if isinstance(answer, Listing):
             await self.answers.listing(answer)
-        elif isinstance(answer, AsyncIterator):
-            async for line in answer:
-                await self.answers.help(line)
+        elif isinstance(answer, AbstractAsyncContextManager):
+            async with answer as lines:
+                async for line in lines:
+                    await self.answers.help(line)
         elif answer is not None:
             await self.answers.help(answer)
 

@@ -9,11 +9,26 @@ import pytest
 import trio
 from attrs import evolve
 
-from palaver_client import ClientState, MediaState, Settings
+from palaver_client import SILENCE, ClientState, MediaState, Settings, Side, SideState, Sound
 from palaver_client.sound_choices import SoundSettings
 from palaver_media.sound_settings import PersonVolume, RecordingForm
+from palaver_tui.knobs import Knob
 from palaver_tui.messages import Happened, Trouble
-from palaver_tui.wishes import Deafen, Knob, Open, Prefer, Record, SetMuted, Talk, TestEcho, Turn, TurnPerson
+from palaver_tui.wishes import (
+    Audition,
+    Choose,
+    Deafen,
+    Leave,
+    ListDevices,
+    Open,
+    Prefer,
+    Record,
+    SetMuted,
+    Talk,
+    TestEcho,
+    Turn,
+    TurnPerson,
+)
 from running import serving
 from tui.callers import Person, calling, with_people
 
@@ -29,6 +44,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def sends(is_sending: bool) -> Callable[[ClientState], bool]:
     """Whether the microphone is sent, as the engine says it."""
     return lambda state: state.doing.is_sending is is_sending
+
+
+def is_heard(source: str) -> Callable[[ClientState], bool]:
+    """Whether that source is open, and as loud as a tone."""
+    return lambda state: state.sound.source == SideState(source, source) and -13 < state.sound.input_dbfs < -11
+
+
+def nothing_heard(source: str) -> Sound:
+    """The sound of one who has chosen that source, and has it not open."""
+    return Sound(SideState(source), SideState("null"))
 
 
 def talks(state: ClientState) -> bool:
@@ -128,6 +153,40 @@ async def test_the_echo_test_and_its_end() -> None:
         await ann.until(lambda state: state.doing.is_echo_test and state.stats and state.stats.out_kbps == 0)
         ann.wants(TestEcho(False))
         await ann.until(lambda state: not state.doing.is_echo_test and state.stats and state.stats.out_kbps > 0)
+
+
+async def test_the_microphone_is_heard_before_a_call_while_one_looks() -> None:
+    async with calling("http://127.0.0.1:1", "eve") as eve:
+        eve.wants(Audition(True))
+        eve.wants(Choose(Side.SOURCE, "null"))
+        await eve.until(lambda state: state.sound.source.spec == "null")
+        assert not eve.state.sound.source.name
+    async with serving() as (url, _), calling(url, "ann") as ann:
+        ann.wants(Audition(True))  # before there is a connection
+        await ann.until(is_heard("tone:440"))
+        assert ann.state.room is None
+        ann.wants(Choose(Side.SOURCE, "null"))
+        await ann.until(lambda state: state.sound.source.name == "null" and state.sound.input_dbfs == SILENCE)
+        ann.wants(Choose(Side.SOURCE, "tone:330"))
+        await ann.until(is_heard("tone:330"))
+        ann.wants(Audition(False))
+        await ann.until(lambda state: state.sound == nothing_heard("tone:330"))
+        ann.wants(Audition(True))
+        await ann.until(is_heard("tone:330"))
+
+
+async def test_a_call_takes_the_microphone_over_from_whoever_looks_at_it() -> None:
+    async with serving() as (url, _), calling(url, "ann") as ann:
+        ann.wants(Audition(True))
+        await ann.until(is_heard("tone:440"))
+        ann.wants(Open("lobby"))
+        await ann.until(lambda state: talks(state) and is_heard("tone:440")(state))
+        ann.wants(Leave())
+        await ann.until(lambda state: state.room is None and state.sound == nothing_heard("tone:440"))
+        ann.wants(Choose(Side.SOURCE, "tone:330"))
+        ann.wants(ListDevices())  # and when they are listed, the engine has done all that it was told before
+        await ann.until(lambda state: state.devices)
+        assert ann.state.sound == nothing_heard("tone:330")
 
 
 async def test_without_a_call_nothing_is_recorded() -> None:

@@ -18,7 +18,7 @@ from palaver_tui import labels
 from palaver_tui.keys import SECTIONS
 from palaver_tui.messages import Happened, Offline, StateChanged, Trouble
 from palaver_tui.widgets.chat_input import ChatInput
-from palaver_tui.wishes import Choose, Connect, End, Join, Leave, ListDevices, Open, Retry, Say, SetMuted
+from palaver_tui.wishes import Audition, Choose, Connect, End, Join, Leave, ListDevices, Open, Retry, Say, SetMuted
 from tui.scenes import (
     LOBBY,
     ONLINE,
@@ -298,15 +298,15 @@ DEVICES = Devices((Device("USB mic", True), Device("Line [in]", False)), (Device
 async def test_devices_are_chosen_by_key_and_by_click(size: tuple[int, int]) -> None:
     async with screen(TALKING, size) as shown:
         await shown.press("s")
-        assert shown.wishes == [ListDevices()]
+        assert shown.wishes == [ListDevices(), Audition(True)]
         assert "Looking for devices" in shown.text()
         await shown.show(evolve(TALKING, devices=DEVICES))
         assert "● System default (USB mic)" in shown.text()
         await shown.press("down", "down", "enter")
         await shown.pilot.click("#sink", offset=(5, 2))
-        assert shown.wishes[1:] == [Choose(Side.SOURCE, "device:Line [in]"), Choose(Side.SINK, "device:Headset")]
+        assert shown.wishes[2:] == [Choose(Side.SOURCE, "device:Line [in]"), Choose(Side.SINK, "device:Headset")]
         await shown.press("r", "escape", "m")
-        assert shown.wishes[3:] == [ListDevices(), SetMuted(True)]
+        assert shown.wishes[4:] == [ListDevices(), Audition(False), SetMuted(True)]
 
 
 async def test_what_is_in_use_but_no_device_can_be_kept() -> None:

@@ -7,21 +7,23 @@ from attrs import evolve
 from textual.events import AppBlur
 from textual.widgets import Input
 
-from palaver_client import Change, ConnectionState, MediaLost, MediaState
+from palaver_client import SILENCE, Change, ConnectionState, MediaLost, MediaState
 from palaver_client.sound_choices import SoundSettings
-from palaver_client.state import CallStats, ClientState, Doing
+from palaver_client.state import CallStats, ClientState, Doing, SideState, Sound
 from palaver_media.engine_messages import ConsumerStats, SendingStats
 from palaver_media.sound_settings import Capture, Encoding, PersonVolume, RecordingForm, Transmit, Volume
 from palaver_tui.happenings import told
 from palaver_tui.keyboard import KeyUp
+from palaver_tui.knobs import Knob
 from palaver_tui.messages import Happened
 from palaver_tui.screens.devices import Knobs
-from palaver_tui.sound_labels import KNOBS, value_of
+from palaver_tui.sound_labels import KNOBS, LEVEL, LEVEL_LATER, value_of
 from palaver_tui.tuning import TALK_KEYS, talk_key, tuned
+from palaver_tui.widgets.meter import bar
 from palaver_tui.wishes import (
+    Audition,
     Deafen,
     Hush,
-    Knob,
     ListDevices,
     Prefer,
     Record,
@@ -37,6 +39,7 @@ pytestmark = pytest.mark.asyncio
 both_sizes = pytest.mark.parametrize("size", [SMALL, WIDE, (60, 24)], ids=["80x24", "200x60", "60x24"])
 BOB = user_id("bob")
 HERE = evolve(TALKING, doing=Doing(is_open=True, is_sending=True))
+OPENED = [ListDevices(), Audition(True)]  # what the window for the sound wants
 
 
 def by(transmit: Transmit, state: ClientState = HERE) -> ClientState:
@@ -91,24 +94,42 @@ async def test_what_is_turned_by_key_and_by_click(size: tuple[int, int]) -> None
         assert "e Test the echo" in shown.text()
         await shown.press("enter", "right", "left", "down", "down", "down", "left")
         turns = [Turn(Knob.TRANSMIT), Turn(Knob.TRANSMIT), Turn(Knob.TRANSMIT, -1), Turn(Knob.ECHO, -1)]
-        assert shown.wishes == [ListDevices(), *turns]
+        assert shown.wishes == [*OPENED, *turns]
         await shown.pilot.click("#knobs", offset=(5, 3))  # the third line, below the frame
         assert shown.wishes[-1] == Turn(Knob.HEADSET)
         await shown.show(evolve(HERE, choices=SoundSettings(is_headset=True)))
         assert "off with a headset" in shown.line(KNOBS[Knob.ECHO])
 
 
+@both_sizes
+async def test_the_level_is_seen_before_a_call_while_the_window_is_open(size: tuple[int, int]) -> None:
+    async with screen(ONLINE, size) as shown:
+        await shown.press("s")
+        assert shown.wishes == OPENED
+        assert LEVEL_LATER in shown.text()
+        heard = Sound(SideState("tone:440", "tone:440"), SideState("null"), -30.0)
+        await shown.show(evolve(ONLINE, sound=heard))
+        assert bar(-30.0, 24).strip() in shown.line(LEVEL)
+        assert LEVEL_LATER not in shown.text()
+        await shown.show(evolve(ONLINE, sound=evolve(heard, input_dbfs=SILENCE)))  # a dead microphone is seen, too
+        assert shown.line(LEVEL).partition(LEVEL)[2].strip(" │") == ""
+        await shown.show(ONLINE)
+        assert LEVEL_LATER in shown.text()
+        await shown.press("escape", "s", "s")
+        assert shown.wishes[2:] == [Audition(False), *OPENED, Audition(False)]
+
+
 async def test_the_echo_test_is_for_calls_and_has_a_mark() -> None:
     async with screen(ONLINE) as shown:
         await shown.press("s", "e")
-        assert shown.wishes == [ListDevices()]
+        assert shown.wishes == OPENED
         await shown.show(HERE)
         await shown.press("e")
         await shown.show(evolve(HERE, doing=evolve(HERE.doing, is_echo_test=True)))
         await shown.until(lambda: "e End the test" in shown.text())
         assert "ECHO TEST" in shown.lines()[0]
         await shown.press("e")
-        assert shown.wishes[1:] == [TestEcho(True), TestEcho(False)]
+        assert shown.wishes[2:] == [TestEcho(True), TestEcho(False)]
 
 
 # -- sending and hearing -----------------------------------------------------------------------------------------------
@@ -136,7 +157,7 @@ async def test_the_key_is_held_where_the_terminal_tells_of_its_release() -> None
         assert shown.wishes == [Talk(True), Talk(False)]
         await shown.press("space", "s")
         await shown.show(KeyUp("space"))  # above another window too
-        assert shown.wishes == [Talk(True), Talk(False), Talk(True), ListDevices(), Talk(False)]
+        assert shown.wishes == [Talk(True), Talk(False), Talk(True), *OPENED, Talk(False)]
 
 
 async def test_without_a_release_it_is_talked_from_press_to_press() -> None:
@@ -194,7 +215,7 @@ async def test_above_every_window_one_can_mute_and_talk(key: str) -> None:
         window = shown.app.screen
         await shown.press("ctrl+t", "f8")
         await shown.until(lambda: shown.wishes[-1] == Talk(False))
-        assert [wish for wish in shown.wishes if wish != ListDevices()] == [Talk(True), SetMuted(True), Talk(False)]
+        assert [wish for wish in shown.wishes if wish not in OPENED] == [Talk(True), SetMuted(True), Talk(False)]
         assert shown.app.screen is window
 
 
@@ -213,7 +234,7 @@ async def test_above_a_window_space_pushes_but_where_one_writes() -> None:
 async def test_out_of_a_room_a_window_has_no_keys_for_the_microphone() -> None:
     async with screen(by(Transmit.PUSH, ONLINE)) as shown:
         await shown.press("s", "ctrl+t", "space")
-        assert shown.wishes == [ListDevices()]
+        assert shown.wishes == OPENED
 
 
 async def test_why_there_is_no_sound_is_told_unless_the_connection_is_what_was_lost() -> None:

@@ -33,6 +33,7 @@ from palaver_protocol.notices import CallCancelled
 
 from . import chat_labels, labels
 from .asking import ask, attempt
+from .auditions import Auditions
 from .clock import on_clock_of_the_screen
 from .happenings import told
 from .kept_settings import KeptSettings
@@ -41,6 +42,7 @@ from .seating import Seating
 from .seats import again
 from .tuning import tuned
 from .wishes import (
+    Audition,
     Choose,
     Connect,
     Deafen,
@@ -80,6 +82,7 @@ class Caller:
     _tasks: trio.Nursery = field(init=False)
     _named: trio.Event = field(factory=trio.Event)
     _retry: trio.Event = field(factory=trio.Event)
+    _auditions: Auditions = field(factory=Auditions)
     _rejected: set[CallId] = field(factory=set[CallId])
     _said: tuple[trio.MemorySendChannel[Say], trio.MemoryReceiveChannel[Say]] = field(
         factory=lambda: trio.open_memory_channel[Say](MAX_SAID)
@@ -102,7 +105,11 @@ class Caller:
             case Say():
                 self._say(wish)
             case Choose():
-                self._choose(wish)
+                self.seating.choose(wish, self._client)
+                if self._client is None:
+                    self._show(self.state)
+            case Audition():
+                self._auditions.want(wish.is_on)
             case Turn() | TurnPerson() | Hush() | Prefer() | Deafen():
                 self._sound(tuned(self.settings.now.sound, wish))
             case Talk() | TestEcho():
@@ -133,11 +140,6 @@ class Caller:
             self._said[0].send_nowait(said)
         except trio.WouldBlock:
             self.tell(Trouble(chat_labels.TOO_MUCH_SAID, said.text))
-
-    def _choose(self, choice: Choose) -> None:
-        self.seating.choose(choice)
-        if self.seating.call is None:
-            self._show(self.state)
 
     def _sound(self, chosen: SoundSettings) -> None:
         """Have our sound, and that of others, like this from now on."""
@@ -207,8 +209,10 @@ class Caller:
             async with trio.open_nursery() as self._tasks:
                 self._client = client
                 client.choose(self.settings.now.sound)  # which may have changed while it connected
+                self.seating.equip(client)
                 self._tasks.start_soon(self._relay, client)
                 self._tasks.start_soon(self.seating.keep, client)
+                self._tasks.start_soon(self._auditions.keep, client)
                 self._tasks.start_soon(self._send, client)
                 await self._retry.wait()
                 self._tasks.cancel_scope.cancel()
@@ -233,7 +237,7 @@ class Caller:
             self.tell(message)
 
     def _show(self, state: ClientState) -> None:
-        if self.seating.call is None:  # the client knows of specs in a call only
+        if self._client is None:  # nobody else knows of specs
             sound = evolve(state.sound, source=SideState(self.seating.source), sink=SideState(self.seating.sink))
             state = evolve(state, sound=sound)
         self.state = state

@@ -35,7 +35,7 @@ class Seating:
         self.wanted = seat
         self._moved.set()
 
-    def choose(self, choice: Choose) -> None:
+    def choose(self, choice: Choose, client: Client | None) -> None:
         """Use a device from now on, in this call and later ones."""
         if choice.side is Side.SOURCE:
             self.source = choice.spec
@@ -43,8 +43,13 @@ class Seating:
         else:
             self.sink = choice.spec
             self.settings.keep(evolve(self.settings.now, sink=choice.spec))
-        if self.call is not None:
-            (self.call.set_source if choice.side is Side.SOURCE else self.call.set_sink)(choice.spec)
+        if client is not None:
+            client.use(choice.side, choice.spec)
+
+    def equip(self, client: Client) -> None:
+        """Tell a new client what is used."""
+        client.use(Side.SOURCE, self.source)
+        client.use(Side.SINK, self.sink)
 
     def joined(self, client: Client, room: RoomView) -> None:
         """Where we sit is where we want to sit, also when another one's yes or a call that we took brought us there."""

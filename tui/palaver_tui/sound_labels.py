@@ -11,9 +11,9 @@ from palaver_media.engine_messages import Side
 from palaver_media.sound_settings import PersonVolume, RecordingForm, Transmit
 
 from .keys import TALK_KEYS
+from .knobs import Knob
 from .labels import sentence
 from .tuning import PARTS, talk_key
-from .wishes import Knob
 
 MEND_OR_CLOSE: Final = "s Sound · Esc"
 NO_DEVICES_YET: Final = "  Looking for devices…"

@@ -11,7 +11,8 @@ from palaver_client.sound_choices import SoundSettings, with_person, with_transm
 from palaver_media.sound_settings import BITRATES, FRAMES, MICROPHONE_DB, VOLUME_DB, RecordingForm, Transmit
 
 from . import keys
-from .wishes import Deafen, Hush, Knob, Prefer, Tune, Turn, TurnPerson
+from .knobs import Knob
+from .wishes import Deafen, Hush, Prefer, Tune, Turn, TurnPerson
 
 T = TypeVar("T")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from typing import TypeAlias
 
 from attrs import frozen
@@ -10,6 +9,8 @@ from attrs import frozen
 from palaver_media.engine_messages import Side
 from palaver_media.sound_settings import RecordingForm
 from palaver_protocol.models import CallId, MessageId, RoomId, UserId
+
+from .knobs import Knob
 
 
 @frozen
@@ -146,26 +147,9 @@ class ListDevices:
     """Look which devices there are."""
 
 
-class Knob(enum.Enum):
-    """What can be turned in one's own sound."""
-
-    TRANSMIT = "transmit"
-    TALK_KEY = "talk key"
-    HEADSET = "headset"
-    ECHO = "echo"
-    NOISE = "noise"
-    GAIN = "gain"
-    HIGH_PASS = "high-pass"
-    MICROPHONE = "microphone"
-    VOLUME = "volume"
-    FRAME = "frame"
-    BITRATE = "bitrate"
-    FORM = "form"
-
-
 @frozen
 class Turn:
-    """Turn one of them by a step, 1 or -1: of switches it is the other way, of several ways the next one.
+    """Turn a knob by a step, 1 or -1: of switches it is the other way, of several ways the next one.
 
     A step and no value, so that keys that come faster than the screen is drawn add up.
     """
@@ -213,6 +197,13 @@ class Talk:
 
 
 @frozen
+class Audition:
+    """See how loud the microphone is, before a call too; or no longer."""
+
+    is_on: bool
+
+
+@frozen
 class TestEcho:
     """Hear ourselves as others would, or no longer."""
 
@@ -246,4 +237,4 @@ Request: TypeAlias = (
     | Record
 )
 Tune: TypeAlias = Turn | TurnPerson | Hush | Prefer | Deafen
-Wish: TypeAlias = Connect | Retry | Join | Open | Leave | Say | Choose | Talk | TestEcho | Tune | Request
+Wish: TypeAlias = Connect | Retry | Join | Open | Leave | Say | Choose | Talk | TestEcho | Audition | Tune | Request

@@ -14,17 +14,19 @@ from palaver_client.sound_choices import SoundSettings
 from palaver_client.state import ClientState, SideState
 from palaver_media.engine_messages import Device, Devices, Side
 from palaver_tui import labels, sound_labels
+from palaver_tui.knobs import Knob
 from palaver_tui.messages import Asked
 from palaver_tui.widgets.cells import plain, spread
 from palaver_tui.widgets.choices import Choices
 from palaver_tui.widgets.follow import follow
 from palaver_tui.widgets.meter import meter
-from palaver_tui.wishes import Choose, Knob, ListDevices, TestEcho, Turn
+from palaver_tui.wishes import Audition, Choose, ListDevices, TestEcho, Turn
 
 from .window import Window
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.await_complete import AwaitComplete
 
 DEVICE = "device"  # the spec of the system's default
 NONE = "null"
@@ -51,8 +53,9 @@ class ChooseSound(Window[None]):
                 yield Button("Close", id="close", compact=True)
 
     def on_mount(self) -> None:
-        """Ask the engine which devices there are."""
+        """Ask the engine which devices there are, and let the level be seen."""
         self.action_look_again()
+        self.post_message(Asked(Audition(True)))
         follow(self, echo_test, self.show_echo_test)
 
     def show_echo_test(self, seen: tuple[bool, bool]) -> None:
@@ -69,6 +72,12 @@ class ChooseSound(Window[None]):
             self.action_test_echo()
         else:
             self.dismiss()
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Close, and look at the level no longer."""
+        if self.is_active:
+            self.app.post_message(Asked(Audition(False)))  # this window may get nothing through any more
+        return super().dismiss(result)
 
     def action_test_echo(self) -> None:
         """Hear ourselves as others would, or no longer."""
@@ -147,8 +156,8 @@ class Level(Static):
     """One's own level, to see that the microphone works."""
 
     def on_mount(self) -> None:
-        """Watch the level, and whether there is any: outside of a room no microphone is open."""
-        follow(self, lambda state: state.sound.input_dbfs if state.room is not None else None, self.show)
+        """Watch the level, and whether there is any."""
+        follow(self, level, self.show)
 
     def show(self, dbfs: float | None) -> None:
         """Show the level."""
@@ -183,6 +192,12 @@ def offered(there: tuple[Device, ...], used: str, side: Side) -> list[tuple[str,
 def line_of_knob(knob: Knob, value: str, width: int) -> Content:
     """What can be turned, and its value."""
     return spread(Content(f" {sound_labels.KNOBS[knob]}"), Content.styled(f"{value} ", "bold"), width)
+
+
+def level(state: ClientState) -> float | None:
+    """Our level; None where no microphone is open, nor was tried."""
+    source = state.sound.source
+    return state.sound.input_dbfs if state.room is not None or source.name or source.problem else None
 
 
 def echo_test(state: ClientState) -> tuple[bool, bool]:

@@ -15,7 +15,7 @@ from palaver_media.worker_messages import (
     TransportFailed,
 )
 
-from .ice_lite import IceLite
+from .ice_lite import CHECKS, IceLite
 from .rate import Rate
 from .sockaddr import Sockaddr
 from .transport import Transport
@@ -41,7 +41,7 @@ class ClientTransport(Transport):
 
     def __init__(self, sfu: Sfu, command: OpenTransport) -> None:
         super().__init__(sfu, command.transport, command.router, command.seat)
-        self.ice = IceLite(command.ufrag, command.password)
+        self.ice = IceLite(command.ufrag, command.password, self.client.checked)
         self.dtls = DtlsSrtp(sfu.certificate)
         self._rtp_rate, self._rtcp_rate = Rate(RTP_RATE), Rate(RTCP_RATE)
         self.client.limit(VOICE_PACKETS, VOICE_OCTETS)
@@ -85,6 +85,8 @@ class ClientTransport(Transport):
         if holder is not None and holder is not self and holder.keeps(source, self.ice.since(source, now), now):
             raise ValueError("somebody else's address")
         self.port.send(self.ice.answer(check, source, now), source)
+        if self.ice.is_settled and holder is self:
+            return
         self.port.admit(source, self)
         if self.ice.selected is not None:
             self.set_destination(self.ice.selected)
@@ -92,13 +94,19 @@ class ClientTransport(Transport):
         self._list_ufrags(self.ice.ufrags)
         self._start_dtls()
 
+    def set_destination(self, destination: Sockaddr) -> None:
+        """Send there from now on."""
+        super().set_destination(destination)
+        self.client.select(destination)
+
     def keeps(self, address: Sockaddr, since: float, now: float) -> bool:
         """Whether he is connected, was there first, and still is.
 
         A check may claim to come from anywhere, and a client of ours could take others' addresses by it. Who came first
         has it back with his next check even where another one got it while he connected, or was silent.
         """
-        return self.is_connected and self.ice.since(address, now) < since and now - self.ice.last(address) < KEPT
+        last = self.ice.last(address)
+        return self.is_connected and self.ice.since(address, now) < since and now - last < KEPT
 
     def take_dtls(self, data: bytes) -> None:
         """A DTLS datagram from a validated address."""
@@ -154,6 +162,8 @@ class ClientTransport(Transport):
         for ufrag in ufrags:
             self.port.by_ufrag[ufrag] = self
         self._ufrags = ufrags
+        known = self.ice.only if ufrags else None  # while there are two, which one is used tells something
+        self.client.know("" if known is None else known.ufrag, "" if known is None else known.password, CHECKS)
 
     def _forget(self, addresses: Iterable[Sockaddr]) -> None:
         for address in addresses:

@@ -141,6 +141,18 @@ class Client(abc.ABC):
         """Unprotect with these keys; with None nothing is heard."""
 
     @abc.abstractmethod
+    def know(self, ufrag: str, password: str, checks: int) -> None:
+        """Answer his checks that change nothing, so many a second; "" is none."""
+
+    @abc.abstractmethod
+    def select(self, address: Sockaddr) -> None:
+        """He is sent to there: a check that nominates another address changes that, and is left."""
+
+    @abc.abstractmethod
+    def checked(self, address: Sockaddr) -> float:
+        """When the core last answered a check from there, in s; 0 is never."""
+
+    @abc.abstractmethod
     def track(self, command: AddProducer, begin: Callable[[], None]) -> Track:
         """Take the packets of this producer of audio; `begin` is called when somebody begins to speak."""
 

@@ -1,4 +1,4 @@
-"""Builds the core in C (`fanout.c`, `track.c`, `pump.c`) where there is a compiler.
+"""Builds the core in C (`SOURCES`, in this order) where there is a compiler.
 
 The installation does it; by hand: ``python -m palaver_worker.fanout_build``.
 """
@@ -15,7 +15,7 @@ import cffi
 
 HERE: Final = Path(__file__).parent
 NAME: Final = "_fanout"
-SOURCES: Final = ("fanout.c", "track.c", "pump.c")
+SOURCES: Final = ("fanout.c", "track.c", "check.c", "client.c", "pump.c")
 DECLARATIONS: Final = """
 #define OPUS ...
 #define RED ...
@@ -43,14 +43,18 @@ int forward(struct block *block, struct leg **legs, int at, int count, int first
 struct track { uint32_t ssrc; int number; unsigned char payload_types[128], extensions[256];
                struct leg **legs; int count; double clock_rate; int64_t first, highest, received, octets;
                double jitter, transit; int told, level, run, is_speaking, is_paused; double loudness, heard; ...; };
-struct client { void *keys; struct track **tracks; int count; double per_packet, per_byte, due; };
-struct door { unsigned char name[28]; struct client *client; ...; };
+struct credentials { ...; };
+struct door { unsigned char name[28]; struct client *client; double checked; ...; };
+struct client { void *keys; struct credentials credentials; struct door *selected; double per_check, check_due;
+                struct track **tracks; int count; double per_packet, per_byte, due; };
 struct pump { int udp, others, name_size; uint32_t seed; struct mmsghdr *incoming; struct block *outgoing;
               int (*unprotect)(void *keys, void *packet, int *size); int received; int leftovers[128], left;
               int onsets[128], begun; int loud, onset; double smoothing; int64_t broken, forged, excess, refused;
               int refusal; ...; };
 struct track *new_track(void);
 void forget(struct track *track);
+int set_credentials(struct credentials *credentials, const unsigned char *ufrag, int ufrag_size,
+                    const unsigned char *key, int key_size);
 void admit(struct pump *pump, struct door *door);
 void dismiss(struct pump *pump, struct door *door);
 int receive(struct pump *pump);

@@ -1,4 +1,4 @@
-"""The core in C (`fanout.c`, `track.c`, `pump.c`), given libsrtp's own functions, so that it needs no headers of it."""
+"""The core in C (`fanout_build.SOURCES`), given libsrtp's own functions, so that it needs no headers of it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,14 @@ class CFanout(Fanout):
     def dismiss(self, address: Sockaddr) -> None:
         """Hear nobody there."""
         if (found := self._doors.pop(address, None)) is not None:
-            lib.dismiss(self.pump, found[0])
+            door, client = found
+            lib.dismiss(self.pump, door)
+            if client.struct.selected == door:
+                client.struct.selected = ffi.NULL
+
+    def door(self, address: Sockaddr) -> Any:
+        """C's door of an address; NULL where nobody is heard."""
+        return self._doors[address][0] if address in self._doors else ffi.NULL
 
     def remember(self, begin: Callable[[], None]) -> int:
         """The number of a track, by which C tells that somebody began to speak."""

@@ -11,6 +11,7 @@ from palaver_media.worker_messages import AddProducer
 
 from .fanout import Client
 from .fanout_c_legs import Group, address_of, ffi, group_of, lib
+from .sockaddr import Sockaddr
 
 if TYPE_CHECKING:
     from .fanout_c import CFanout
@@ -104,6 +105,22 @@ class CClient(Client):
         """Unprotect with these keys."""
         self._keys = keys  # lives as long as the pointer is used
         self.struct.keys = ffi.NULL if keys is None else ffi.cast("void *", address_of(keys.pointer))
+
+    def know(self, ufrag: str, password: str, checks: int) -> None:
+        """Answer his checks that change nothing."""
+        name, key = ufrag.encode(), password.encode()
+        credentials = ffi.addressof(self.struct, "credentials")
+        lib.set_credentials(credentials, name, len(name), key, len(key))  # what is too long for it is left
+        self.struct.per_check = 1 / checks
+
+    def select(self, address: Sockaddr) -> None:
+        """He is sent to there."""
+        self.struct.selected = self._fanout.door(address)
+
+    def checked(self, address: Sockaddr) -> float:
+        """When a check from there was last answered in C."""
+        door = self._fanout.door(address)
+        return float(door.checked) if door != ffi.NULL and door.client == self.struct else 0.0
 
     def track(self, command: AddProducer, begin: Callable[[], None]) -> CTrack:
         """Take this producer's packets."""

@@ -16,8 +16,9 @@ from palaver_media.srtp import FFI, LIBRARY, TRAILER
 
 from .datagrams import SLOT, Incoming, Outgoing
 from .fanout import FARTHEST, Client, Fanout, mid_element
+from .fanout_python_clients import PythonClient
 from .fanout_python_legs import Group, PythonLeg, PythonPath, group_of
-from .fanout_python_tracks import PythonClient, PythonTrack
+from .fanout_python_tracks import PythonTrack
 from .packet import MARKER, RTP_HEADER, Packet
 from .sockaddr import Sockaddr
 
@@ -47,11 +48,13 @@ class PythonFanout(Fanout):
     def admit(self, address: Sockaddr, client: Client) -> None:
         """Hear this client, and no other, at an address."""
         assert isinstance(client, PythonClient)
+        self.dismiss(address)
         self._doors[address] = client
 
     def dismiss(self, address: Sockaddr) -> None:
         """Hear nobody there."""
-        self._doors.pop(address, None)
+        if (client := self._doors.pop(address, None)) is not None:
+            client.forget(address)
 
     def receive(self, dropped: Counter[str]) -> None:
         """Take what has arrived."""
@@ -104,13 +107,16 @@ class PythonFanout(Fanout):
         for slot in range(received):
             if incoming.arrived[slot] >= RTP_HEADER:
                 head = unpack(incoming.views[slot])
-                client = self._doors.get(incoming.names[incoming.places[slot]].tobytes())
+                address = incoming.names[incoming.places[slot]].tobytes()
+                client = self._doors.get(address)
                 is_rtp = head[0] >> 6 == 2 and not 192 <= head[1] <= 223
                 if is_rtp and client is not None and client.pointer is not None:
                     track = client.tracks.get(head[4])
                     if track is not None:
                         track.take(client.pointer, slot, head, now)
                         continue
+                elif head[0] == 0 and client is not None and client.answer(incoming.data(slot), address, now):
+                    continue
             self._left.append(slot)
 
     def path(self) -> PythonPath:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from palaver_media import redundancy
 from palaver_media.rtcp import Reception
 from palaver_media.rtp import OPUS, RED, write_send_time
-from palaver_media.srtp import LIBRARY, Session
+from palaver_media.srtp import LIBRARY
 from palaver_media.worker_messages import AddProducer
 
-from .fanout import KEPT, Client
+from .fanout import KEPT
 from .fanout_python_legs import Group
 from .layout import Layout, layout_of
 from .packet import MARKER, Packet
@@ -20,6 +19,7 @@ from .speakers import LOUD, ONSET, SMOOTHING
 
 if TYPE_CHECKING:
     from .fanout_python import PythonFanout
+    from .fanout_python_clients import PythonClient
 
 Head: TypeAlias = tuple[int, int, int, int, int]  # first byte, second, sequence number, timestamp, SSRC
 
@@ -193,33 +193,3 @@ class PythonTrack:
         packet.index, packet.primary = index, kept[3]
         packet.second = packet.second & MARKER | self._payload_types[packet.second & ~MARKER]
         return packet
-
-
-class PythonClient(Client):
-    """Who may be heard on a transport's addresses."""
-
-    def __init__(self, fanout: PythonFanout) -> None:
-        self.pointer: Any = None
-        self.tracks: dict[int, PythonTrack] = {}  # by SSRC
-        self._fanout = fanout
-        self._keys: Session | None = None
-        self.per_packet = self.per_byte = 0.0  # s that they take of his budget
-        self.due = -math.inf  # when the next packet would come, were they as many as may come
-
-    def limit(self, packets: int, octets: int) -> None:
-        """No more than this of all tracks together."""
-        self.per_packet, self.per_byte = 1 / packets, 1 / octets
-
-    def set_keys(self, keys: Session | None) -> None:
-        """Unprotect with these keys."""
-        self._keys = keys  # lives as long as the pointer is used
-        self.pointer = None if keys is None else keys.pointer
-
-    def track(self, command: AddProducer, begin: Callable[[], None]) -> PythonTrack:
-        """Take this producer's packets."""
-        track = self.tracks[command.ssrc] = PythonTrack(self._fanout, self, command, begin)
-        return track
-
-    def remove(self, track: PythonTrack) -> None:
-        """Take no more of it."""
-        del self.tracks[track.ssrc]

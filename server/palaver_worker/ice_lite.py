@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from attrs import define, frozen
@@ -38,12 +39,20 @@ class IceLite:
     moves between pairs, and what it sent over the old one still counts.
     """
 
-    def __init__(self, ufrag: str, password: str) -> None:
+    def __init__(self, ufrag: str, password: str, checked: Callable[[Sockaddr], float] = lambda _: 0.0) -> None:
+        """`checked` tells when somebody else last answered a check from an address (s)."""
+        self.is_settled = False  # nothing was changed by the last check
+        self._checked = checked
         self.selected: Sockaddr | None = None
         self.validated: dict[Sockaddr, Presence] = {}
         self._rate = Rate(CHECKS)
         self._former: Credentials | None = None  # those from before a restart, until they are given up
         self._newest = Credentials(ufrag, password)
+
+    @property
+    def only(self) -> Credentials | None:
+        """The credentials, if there are only those."""
+        return self._newest if self._former is None else None
 
     @property
     def ufrags(self) -> list[str]:
@@ -69,11 +78,13 @@ class IceLite:
             raise ValueError("no binding request with our password")
         if not self._rate.admits(now):  # asked here, or strangers could use his share up
             raise ValueError("too many checks")
+        was = self.selected, self._former, len(self.validated)
         if credentials is self._newest:
             self._former = None
         self.validated.setdefault(source, Presence(now)).last = now
         if self.selected is None or request.nominates:
             self.selected = source
+        self.is_settled = was == (self.selected, self._former, len(self.validated))
         return stun.make_answer(request, unmapped(source), credentials.password)
 
     def surplus(self) -> list[Sockaddr]:
@@ -102,7 +113,10 @@ class IceLite:
 
     def last(self, address: Sockaddr) -> float:
         """When he was there last; 0 is never."""
-        return self.validated[address].last if address in self.validated else 0.0
+        if (presence := self.validated.get(address)) is None:
+            return 0.0
+        presence.last = max(presence.last, self._checked(address))  # kept, for another one may soon be heard there
+        return presence.last
 
     def _find(self, username: str) -> Credentials:
         ours, _, _ = username.partition(":")

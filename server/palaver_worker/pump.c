@@ -1,28 +1,12 @@
-/* A voice's way through the worker without a word of Python: from the socket to all who listen. After `track.c`.
+/* A voice's way through the worker without a word of Python: from the socket to all who listen. After `client.c`.
 
-   What this file does not know (checks, handshakes, RTCP, video, strangers) it leaves in its slot for Python. */
+   What this file does not know (first checks, handshakes, RTCP, video, strangers) it leaves in its slot for Python. */
 
 #include <errno.h>
 #include <poll.h>
 #include <time.h>
 
 enum { BATCH = 128, BUCKETS = 4096 };
-
-/* A client who may be heard: his keys, and the tracks that he sends. */
-struct client {
-    void *keys;
-    struct track **tracks; /* sorted by SSRC */
-    int count;
-    double per_packet, per_byte; /* s that they take of his budget; see `fanout.Client.limit` */
-    double due;                  /* when the next packet would come, were they as many as may come */
-};
-
-/* An address that passed a client's check. */
-struct door {
-    unsigned char name[28];
-    struct client *client;
-    struct door *next; /* in its bucket */
-};
 
 typedef int (*unprotect_function)(void *keys, void *packet, int *size);
 
@@ -69,22 +53,10 @@ void dismiss(struct pump *pump, struct door *door) {
     if (*at != NULL) *at = door->next;
 }
 
-static struct client *client_at(struct pump *pump, const unsigned char *name) {
+static struct door *door_at(struct pump *pump, const unsigned char *name) {
     struct door *door = *bucket_of(pump, name);
     while (door != NULL && memcmp(door->name, name, pump->name_size)) door = door->next;
-    return door == NULL ? NULL : door->client;
-}
-
-static struct track *track_of(struct client *client, uint32_t ssrc) {
-    int from = 0, to = client->count;
-    while (from < to) {
-        int middle = (from + to) / 2;
-        if (client->tracks[middle]->ssrc < ssrc)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return from < client->count && client->tracks[from]->ssrc == ssrc ? client->tracks[from] : NULL;
+    return door;
 }
 
 /* --- one packet --------------------------------------------------------------------------------------------------- */
@@ -119,14 +91,6 @@ void flush(struct pump *pump) {
         at += sent;
     }
     block->used = 0;
-}
-
-/* Whether a packet of this size may come; then it counts. */
-static int may_come(struct client *client, int size, double now) {
-    double due = fmax(client->due, now - 1);
-    if (due > now) return 0;
-    client->due = due + client->per_packet + size * client->per_byte;
-    return 1;
 }
 
 static void spread(struct pump *pump, const struct packet *packet, struct leg **legs, int count) {
@@ -176,6 +140,28 @@ static void take(struct pump *pump, struct client *client, struct track *track, 
     hear(pump, track, now);
 }
 
+/* Answer a check that changes nothing; whether it was one. To nominate another address is Python's affair. */
+static int answer(struct pump *pump, struct door *door, const unsigned char *data, int size, double now) {
+    struct client *client = door->client;
+    struct block *block = pump->outgoing;
+    int nominates;
+    if (!read_check(&client->credentials, data, size, &nominates)) return 0;
+    if (nominates && client->selected != door) return 0;
+    double due = fmax(client->check_due, now - 1);
+    if (due > now) {
+        pump->excess++;
+        return 1;
+    }
+    client->check_due = due + client->per_check;
+    if (block->used == block->slots) flush(pump);
+    struct msghdr *header = &block->headers[block->used++].msg_hdr;
+    header->msg_iov->iov_len =
+        write_answer(&client->credentials, data, door->name, pump->name_size, header->msg_iov->iov_base);
+    memcpy(header->msg_name, door->name, pump->name_size);
+    door->checked = now;
+    return 1;
+}
+
 /* Send a packet again on these legs, if it is still kept; whether it is. */
 int resend(struct pump *pump, struct track *track, int64_t index, struct leg **legs, int count) {
     struct kept *kept = find(track, index);
@@ -201,14 +187,14 @@ void process(struct pump *pump, double now) {
     for (int slot = 0; slot < received; slot++) {
         struct mmsghdr *header = &pump->incoming[slot];
         unsigned char *data = header->msg_hdr.msg_iov->iov_base;
-        struct client *client = NULL;
+        struct door *door = door_at(pump, header->msg_hdr.msg_name);
         struct track *track = NULL;
-        int is_rtp = header->msg_len >= RTP_HEADER && data[0] >> 6 == 2 && (data[1] < 192 || data[1] > 223);
-        if (is_rtp && (client = client_at(pump, header->msg_hdr.msg_name)) != NULL && client->keys != NULL)
-            track = track_of(client, get32(data + 8));
+        int size = header->msg_len;
+        int is_rtp = size >= RTP_HEADER && data[0] >> 6 == 2 && (data[1] < 192 || data[1] > 223);
+        if (is_rtp && door != NULL && door->client->keys != NULL) track = track_of(door->client, get32(data + 8));
         if (track != NULL)
-            take(pump, client, track, data, header->msg_len, now);
-        else
+            take(pump, door->client, track, data, size, now);
+        else if (is_rtp || door == NULL || !answer(pump, door, data, size, now))
             pump->leftovers[pump->left++] = slot;
     }
 }

@@ -87,7 +87,9 @@ def test_checks_beyond_their_rate_are_not_answered_and_strangers_use_up_nobodys(
         began = inside.loop.time()
         assert not any(client.send(forged) for _ in range(2 * CHECKS))
         answered = sum(len(client.send(request)) for _ in range(3 * CHECKS))
-        assert CHECKS <= answered <= CHECKS * (1 + inside.loop.time() - began) + 1
+        assert (
+            CHECKS <= answered <= CHECKS * (1 + inside.loop.time() - began) + 2
+        )  # a core and Python count for themselves
         await inside.pass_time(1)
         assert client.send(request)
 

@@ -1,0 +1,43 @@
+/* Who may be heard, at which addresses, and how much of him. After `check.c`. */
+
+struct door;
+
+/* A client who may be heard: his keys, and the tracks that he sends; and how he is known, and where he is sent to. */
+struct client {
+    void *keys;
+    struct credentials credentials;
+    struct door *selected;
+    double per_check, check_due; /* s, likewise of his budget of checks */
+    struct track **tracks; /* sorted by SSRC */
+    int count;
+    double per_packet, per_byte; /* s that they take of his budget; see `fanout.Client.limit` */
+    double due;                  /* when the next packet would come, were they as many as may come */
+};
+
+/* An address that passed a client's check. */
+struct door {
+    unsigned char name[28];
+    struct client *client;
+    double checked;    /* when a check from there was answered here, s */
+    struct door *next; /* in its bucket */
+};
+
+static struct track *track_of(struct client *client, uint32_t ssrc) {
+    int from = 0, to = client->count;
+    while (from < to) {
+        int middle = (from + to) / 2;
+        if (client->tracks[middle]->ssrc < ssrc)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < client->count && client->tracks[from]->ssrc == ssrc ? client->tracks[from] : NULL;
+}
+
+/* Whether a packet of this size may come; then it counts. */
+static int may_come(struct client *client, int size, double now) {
+    double due = fmax(client->due, now - 1);
+    if (due > now) return 0;
+    client->due = due + client->per_packet + size * client->per_byte;
+    return 1;
+}

@@ -1,0 +1,88 @@
+"""Who may be heard by the core in Python, and how much of him; his checks that change nothing are answered here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from palaver_media import stun
+from palaver_media.srtp import Session
+from palaver_media.worker_messages import AddProducer
+
+from .fanout import Client
+from .fanout_python_tracks import PythonTrack
+from .rate import Rate
+from .sockaddr import Sockaddr, unmapped
+
+if TYPE_CHECKING:
+    from .fanout_python import PythonFanout
+
+
+class PythonClient(Client):
+    """Who may be heard on a transport's addresses."""
+
+    def __init__(self, fanout: PythonFanout) -> None:
+        self.pointer: Any = None
+        self.tracks: dict[int, PythonTrack] = {}  # by SSRC
+        self._fanout = fanout
+        self._keys: Session | None = None
+        self._known = "", ""  # ufrag and password
+        self._check_rate = Rate(math.inf)
+        self._selected: Sockaddr = b""
+        self._checked: dict[Sockaddr, float] = {}  # when a check from there was answered here, s
+        self.per_packet = self.per_byte = 0.0  # s that they take of his budget
+        self.due = -math.inf  # when the next packet would come, were they as many as may come
+
+    def limit(self, packets: int, octets: int) -> None:
+        """No more than this of all tracks together."""
+        self.per_packet, self.per_byte = 1 / packets, 1 / octets
+
+    def set_keys(self, keys: Session | None) -> None:
+        """Unprotect with these keys."""
+        self._keys = keys  # lives as long as the pointer is used
+        self.pointer = None if keys is None else keys.pointer
+
+    def know(self, ufrag: str, password: str, checks: int) -> None:
+        """Answer his checks that change nothing."""
+        self._known, self._check_rate = (ufrag, password), Rate(checks)
+
+    def select(self, address: Sockaddr) -> None:
+        """He is sent to there."""
+        self._selected = address
+
+    def checked(self, address: Sockaddr) -> float:
+        """When a check from there was last answered here."""
+        return self._checked.get(address, 0.0)
+
+    def forget(self, address: Sockaddr) -> None:
+        """He is heard there no more."""
+        self._checked.pop(address, None)
+        self._selected = b"" if self._selected == address else self._selected
+
+    def answer(self, data: bytes, address: Sockaddr, now: float) -> bool:
+        """Answer a check that changes nothing; whether it was one. To nominate another address is not ours."""
+        ufrag, password = self._known
+        try:
+            check = stun.parse(data)
+        except ValueError:
+            return False
+        is_his = ufrag != "" and check.attributes.get(stun.USERNAME, b"").startswith(f"{ufrag}:".encode())
+        if not is_his or not check.is_request(password) or (check.nominates and self._selected != address):
+            return False
+        outgoing = self._fanout.outgoing
+        if self._check_rate.admits(now):
+            outgoing.put(stun.make_answer(check, unmapped(address), password), address)
+            self._checked[address] = now
+        else:
+            outgoing.dropped["excess"] += 1
+        return True
+
+    def track(self, command: AddProducer, begin: Callable[[], None]) -> PythonTrack:
+        """Take this producer's packets."""
+        track = self.tracks[command.ssrc] = PythonTrack(self._fanout, self, command, begin)
+        return track
+
+    def remove(self, track: PythonTrack) -> None:
+        """Take no more of it."""
+        del self.tracks[track.ssrc]

@@ -23,11 +23,13 @@ from aiortc.rtp import (
 )
 from attrs import define, field, frozen
 
+MOST_LOST: Final = 256  # numbers that the NACKs of a compound may name: nobody mends more at once, 2 kB can name 8,000
 MOST_BITRATE: Final = 1 << 40  # bit/s: nobody's path takes more, and a message must be able to tell it
 FEEDBACK_SSRC: Final = 1  # of one who sends no media
 NTP_EPOCH: Final = 2_208_988_800  # s from 1900 to 1970
 _HEADER: Final = struct.Struct("!BBH")
 _NACK_ENTRY: Final = struct.Struct("!HH")
+_NACK_HEADER: Final = 12  # bytes
 _FIR_ENTRY: Final = struct.Struct("!IB3x")
 _CNAME: Final = 1
 
@@ -67,7 +69,13 @@ def parse(compound: bytes) -> list[RtcpPacket]:
     if len(compound) < _HEADER.size or compound[0] >> 6 != 2:
         raise ValueError("no RTCP packet")
     packets: list[RtcpPacket] = []
+    left = MOST_LOST
     for data in _split(compound):
+        if data[0] & 0x1F == rtp.RTCP_RTPFB_NACK and data[1] == rtp.RTCP_RTPFB:
+            if (nack := _read_nack(data, left)) is not None:
+                packets.append(nack)
+                left -= len(nack.lost)
+            continue
         try:
             for packet in rtp.RtcpPacket.parse(data):
                 packets += _read(packet)
@@ -85,10 +93,21 @@ def _split(compound: bytes) -> Iterator[bytes]:
         position = end
 
 
+def _read_nack(data: bytes, most: int) -> Nack | None:
+    """A generic NACK (RFC 4585, 6.2.1) with at most so many numbers, the first ones; None if it is broken."""
+    if len(data) < _NACK_HEADER or len(data) != 4 * (int.from_bytes(data[2:4], "big") + 1):
+        return None
+    lost: list[int] = []
+    for first, others in _NACK_ENTRY.iter_unpack(data[_NACK_HEADER:]):
+        lost.append(first)
+        lost += [(first + bit) & 0xFFFF for bit in range(1, 17) if others >> (bit - 1) & 1]
+        if len(lost) >= most:
+            break
+    return Nack(int.from_bytes(data[8:12], "big"), tuple(lost[: max(0, most)]))
+
+
 def _read(packet: rtp.AnyRtcpPacket) -> list[RtcpPacket]:
     match packet:
-        case RtcpRtpfbPacket(fmt=rtp.RTCP_RTPFB_NACK):
-            return [Nack(packet.media_ssrc, tuple(each & 0xFFFF for each in packet.lost))]
         case RtcpPsfbPacket(fmt=rtp.RTCP_PSFB_PLI):
             return [KeyframeRequest(packet.media_ssrc)]
         case RtcpPsfbPacket(fmt=rtp.RTCP_PSFB_FIR):

@@ -1,5 +1,7 @@
 /* Who may be heard, at which addresses, and how much of him. After `check.c`. */
 
+enum { SEEN = 1024 }; /* checks: 40 minutes of a browser's */
+
 struct door;
 
 /* A client who may be heard: his keys, and the tracks that he sends; and how he is known, and where he is sent to. */
@@ -7,7 +9,9 @@ struct client {
     void *keys;
     struct credentials credentials;
     struct door *selected;
-    double per_check, check_due; /* s, likewise of his budget of checks */
+    double per_check;     /* s that one takes of an address' budget of checks */
+    uint32_t seen[SEEN];  /* transactions of the last checks, as far as they tell them apart */
+    int next_seen;
     struct track **tracks; /* sorted by SSRC */
     int count;
     double per_packet, per_byte; /* s that they take of his budget; see `fanout.Client.limit` */
@@ -18,7 +22,7 @@ struct client {
 struct door {
     unsigned char name[28];
     struct client *client;
-    double checked;    /* when a check from there was answered here, s */
+    double checked, due; /* when a check from there was answered here, and when the next would come, s */
     struct door *next; /* in its bucket */
 };
 
@@ -40,4 +44,13 @@ static int may_come(struct client *client, int size, double now) {
     if (due > now) return 0;
     client->due = due + client->per_packet + size * client->per_byte;
     return 1;
+}
+
+/* Note a check's transaction; whether it was noted before. */
+int note_check(struct client *client, uint32_t transaction) {
+    for (int at = 0; at < SEEN; at++)
+        if (client->seen[at] == transaction) return 1;
+    client->seen[client->next_seen] = transaction;
+    client->next_seen = (client->next_seen + 1) % SEEN;
+    return 0;
 }

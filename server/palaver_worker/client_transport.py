@@ -28,7 +28,9 @@ CONSENT: Final = 30.0  # s without a check from where we send to: he is there no
 VOICE_PACKETS: Final = 1000  # a second of all his voices: of one there are 400 with the shortest frames of Opus
 VOICE_OCTETS: Final = 400_000  # bytes a second, likewise: one at Opus' best is 64,000
 RTP_RATE: Final = 2000  # packets a second of all his video: 1.5 Mbit/s are 160
+TOLERANCE: Final = 4  # times the bitrate that his video is asked to keep to: several pictures, and what mends losses
 RTCP_RATE: Final = 500  # compounds a second; 500 consumers are reported on in 17, the rest is for asking again
+RTCP_OCTETS: Final = 100_000  # bytes of them, for what they cost is in what they name: 500 consumers are 12,000
 KEPT: Final = 15.0  # s without one for which an address stays his: checks are 4 to 6 s apart, and one may be lost
 
 
@@ -41,9 +43,10 @@ class ClientTransport(Transport):
 
     def __init__(self, sfu: Sfu, command: OpenTransport) -> None:
         super().__init__(sfu, command.transport, command.router, command.seat)
-        self.ice = IceLite(command.ufrag, command.password, self.client.checked)
+        self.ice = IceLite(command.ufrag, command.password, self.client.checked, self.client.note_check)
         self.dtls = DtlsSrtp(sfu.certificate)
-        self._rtp_rate, self._rtcp_rate = Rate(RTP_RATE), Rate(RTCP_RATE)
+        self._rtp_rate = Rate(RTP_RATE, TOLERANCE * sfu.video_bitrate / 8)
+        self._rtcp_rate = Rate(RTCP_RATE, RTCP_OCTETS)
         self.client.limit(VOICE_PACKETS, VOICE_OCTETS)
         self._command: ConnectTransport | None = None
         self._connecting = sfu.alarm(self._give_up)

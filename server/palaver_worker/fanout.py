@@ -23,6 +23,7 @@ from .datagrams import Incoming, Outgoing
 from .packet import Packet
 from .sockaddr import Sockaddr
 
+SEEN: Final = 1024  # checks of a client that are remembered: 40 minutes of a browser's
 FARTHEST: Final = 0x7FFF  # numbers ahead; what is farther SRTP would count to the cycle before
 KEPT: Final = 64  # packets of a voice that are kept for resends: 1.3 s
 CHOICE: Final = "PALAVER_FANOUT"  # the environment's word on which core to use: `c` or `python`
@@ -143,6 +144,10 @@ class Client(abc.ABC):
     @abc.abstractmethod
     def know(self, ufrag: str, password: str, checks: int) -> None:
         """Answer his checks that change nothing, so many a second; "" is none."""
+
+    @abc.abstractmethod
+    def note_check(self, transaction: bytes) -> bool:
+        """Note a check that is not the core's; whether it was noted, or answered by the core, among the last `SEEN`."""
 
     @abc.abstractmethod
     def select(self, address: Sockaddr) -> None:

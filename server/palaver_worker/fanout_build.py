@@ -26,6 +26,7 @@ DECLARATIONS: Final = """
 #define FARTHEST ...
 #define BATCH ...
 #define KEPT ...
+#define SEEN ...
 #define MID ...
 #define SEND_TIME ...
 #define AUDIO_LEVEL ...
@@ -45,14 +46,16 @@ struct track { uint32_t ssrc; int number; unsigned char payload_types[128], exte
                double jitter, transit; int told, level, run, is_speaking, is_paused; double loudness, heard; ...; };
 struct credentials { ...; };
 struct door { unsigned char name[28]; struct client *client; double checked; ...; };
-struct client { void *keys; struct credentials credentials; struct door *selected; double per_check, check_due;
-                struct track **tracks; int count; double per_packet, per_byte, due; };
+struct client { void *keys; struct credentials credentials; struct door *selected; double per_check;
+                uint32_t seen[1024]; int next_seen; struct track **tracks; int count;
+                double per_packet, per_byte, due; };
 struct pump { int udp, others, name_size; uint32_t seed; struct mmsghdr *incoming; struct block *outgoing;
               int (*unprotect)(void *keys, void *packet, int *size); int received; int leftovers[128], left;
               int onsets[128], begun; int loud, onset; double smoothing; int64_t broken, forged, excess, refused;
               int refusal; ...; };
 struct track *new_track(void);
 void forget(struct track *track);
+int note_check(struct client *client, uint32_t transaction);
 int set_credentials(struct credentials *credentials, const unsigned char *ufrag, int ufrag_size,
                     const unsigned char *key, int key_size);
 void admit(struct pump *pump, struct door *door);

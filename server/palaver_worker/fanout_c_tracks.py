@@ -113,6 +113,10 @@ class CClient(Client):
         lib.set_credentials(credentials, name, len(name), key, len(key))  # what is too long for it is left
         self.struct.per_check = 1 / checks
 
+    def note_check(self, transaction: bytes) -> bool:
+        """Note a check that is not C's; whether it was noted, or answered in C."""
+        return bool(lib.note_check(self.struct, int.from_bytes(transaction[:4], "big")))
+
     def select(self, address: Sockaddr) -> None:
         """He is sent to there."""
         self.struct.selected = self._fanout.door(address)

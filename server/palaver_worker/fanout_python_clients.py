@@ -10,7 +10,7 @@ from palaver_media import stun
 from palaver_media.srtp import Session
 from palaver_media.worker_messages import AddProducer
 
-from .fanout import Client
+from .fanout import SEEN, Client
 from .fanout_python_tracks import PythonTrack
 from .rate import Rate
 from .sockaddr import Sockaddr, unmapped
@@ -28,9 +28,10 @@ class PythonClient(Client):
         self._fanout = fanout
         self._keys: Session | None = None
         self._known = "", ""  # ufrag and password
-        self._check_rate = Rate(math.inf)
+        self._checks = 1  # a second from one address
+        self._seen: dict[bytes, None] = {}  # the last transactions
         self._selected: Sockaddr = b""
-        self._checked: dict[Sockaddr, float] = {}  # when a check from there was answered here, s
+        self._checked: dict[Sockaddr, tuple[float, Rate]] = {}  # when a check from there was answered here, s
         self.per_packet = self.per_byte = 0.0  # s that they take of his budget
         self.due = -math.inf  # when the next packet would come, were they as many as may come
 
@@ -45,7 +46,15 @@ class PythonClient(Client):
 
     def know(self, ufrag: str, password: str, checks: int) -> None:
         """Answer his checks that change nothing."""
-        self._known, self._check_rate = (ufrag, password), Rate(checks)
+        self._known, self._checks = (ufrag, password), checks
+
+    def note_check(self, transaction: bytes) -> bool:
+        """Note a check that is not answered here; whether it was noted, or was."""
+        was_seen = transaction in self._seen
+        self._seen[transaction] = None
+        if len(self._seen) > SEEN:
+            del self._seen[next(iter(self._seen))]
+        return was_seen
 
     def select(self, address: Sockaddr) -> None:
         """He is sent to there."""
@@ -53,7 +62,7 @@ class PythonClient(Client):
 
     def checked(self, address: Sockaddr) -> float:
         """When a check from there was last answered here."""
-        return self._checked.get(address, 0.0)
+        return self._checked[address][0] if address in self._checked else 0.0
 
     def forget(self, address: Sockaddr) -> None:
         """He is heard there no more."""
@@ -71,9 +80,11 @@ class PythonClient(Client):
         if not is_his or not check.is_request(password) or (check.nominates and self._selected != address):
             return False
         outgoing = self._fanout.outgoing
-        if self._check_rate.admits(now):
+        _, rate = self._checked.get(address) or (0.0, Rate(self._checks))
+        if rate.admits(now):
             outgoing.put(stun.make_answer(check, unmapped(address), password), address)
-            self._checked[address] = now
+            self._checked[address] = now, rate
+            self.note_check(check.transaction)
         else:
             outgoing.dropped["excess"] += 1
         return True

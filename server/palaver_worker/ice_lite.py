@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from palaver_media import stun
 
@@ -13,7 +13,7 @@ from .rate import Rate
 from .sockaddr import Sockaddr, unmapped
 
 MAX_ADDRESSES: Final = 16  # of one client: interfaces, NAT rebindings, pairs it moved away from
-CHECKS: Final = 100  # a second from one client: a full agent paces its own to 50 (RFC 8445, section 14.2)
+CHECKS: Final = 100  # a second from one address: a full agent paces all its own to 50 (RFC 8445, section 14.2)
 
 
 @frozen
@@ -26,10 +26,11 @@ class Credentials:
 
 @define
 class Presence:
-    """When a client's first and last check came from an address, in s."""
+    """When a client's first and last check came from an address, in s, and how many may."""
 
     first: float
     last: float = 0.0
+    rate: Rate = field(factory=lambda: Rate(CHECKS))
 
 
 class IceLite:
@@ -39,13 +40,19 @@ class IceLite:
     moves between pairs, and what it sent over the old one still counts.
     """
 
-    def __init__(self, ufrag: str, password: str, checked: Callable[[Sockaddr], float] = lambda _: 0.0) -> None:
-        """`checked` tells when somebody else last answered a check from an address (s)."""
+    def __init__(
+        self,
+        ufrag: str,
+        password: str,
+        checked: Callable[[Sockaddr], float],
+        note: Callable[[bytes], bool],
+    ) -> None:
+        """`checked` and `note` are `Client.checked` and `Client.note_check` of the core, which answers checks, too."""
         self.is_settled = False  # nothing was changed by the last check
-        self._checked = checked
+        self._checked, self._note = checked, note
         self.selected: Sockaddr | None = None
         self.validated: dict[Sockaddr, Presence] = {}
-        self._rate = Rate(CHECKS)
+        self._rate = Rate(CHECKS)  # of those from new addresses
         self._former: Credentials | None = None  # those from before a restart, until they are given up
         self._newest = Credentials(ufrag, password)
 
@@ -71,17 +78,23 @@ class IceLite:
         """The answer to a check from `source`, which is validated by it.
 
         Raises:
-            ValueError: it is no binding request of someone who knows the password, or one too many of his.
+            ValueError: it is no binding request of someone who knows the password, or one that somebody overheard and
+                sends again from elsewhere, or one too many.
         """
         credentials = self._find(request.username)
         if not request.is_request(credentials.password):
             raise ValueError("no binding request with our password")
-        if not self._rate.admits(now):  # asked here, or strangers could use his share up
+        presence = self.validated.get(source)
+        moves = presence is None or (request.nominates and self.selected not in (None, source))
+        if self._note(request.transaction) and moves:
+            raise ValueError("an old check from another address")
+        if not (self._rate if presence is None else presence.rate).admits(now):
             raise ValueError("too many checks")
         was = self.selected, self._former, len(self.validated)
         if credentials is self._newest:
             self._former = None
-        self.validated.setdefault(source, Presence(now)).last = now
+        presence = self.validated.setdefault(source, Presence(now))
+        presence.last = now
         if self.selected is None or request.nominates:
             self.selected = source
         self.is_settled = was == (self.selected, self._former, len(self.validated))

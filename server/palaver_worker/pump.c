@@ -147,12 +147,13 @@ static int answer(struct pump *pump, struct door *door, const unsigned char *dat
     int nominates;
     if (!read_check(&client->credentials, data, size, &nominates)) return 0;
     if (nominates && client->selected != door) return 0;
-    double due = fmax(client->check_due, now - 1);
+    double due = fmax(door->due, now - 1);
     if (due > now) {
         pump->excess++;
         return 1;
     }
-    client->check_due = due + client->per_check;
+    door->due = due + client->per_check;
+    note_check(client, get32(data + 8));
     if (block->used == block->slots) flush(pump);
     struct msghdr *header = &block->headers[block->used++].msg_hdr;
     header->msg_iov->iov_len =

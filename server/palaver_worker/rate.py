@@ -9,16 +9,19 @@ BURST: Final = 1.0  # s without anything, after which as many may come at once
 
 
 class Rate:
-    """So many a second. A bucket that leaks, written as the time when the next one would come if they were as many."""
+    """So many a second, or so many bytes, or part of each.
 
-    def __init__(self, per_second: float) -> None:
-        self._interval = 1 / per_second
+    A bucket that leaks, written as the time when the next one would come if they were as many.
+    """
+
+    def __init__(self, per_second: float, octets: float = math.inf) -> None:
+        self._interval, self._per_octet = 1 / per_second, 1 / octets
         self._due = -math.inf
 
-    def admits(self, now: float) -> bool:
-        """Whether one may come now (s); if so, it counts."""
+    def admits(self, now: float, octets: int = 0) -> bool:
+        """Whether one of this size may come now (s); if so, it counts."""
         due = max(self._due, now - BURST)
         if due > now:
             return False
-        self._due = due + self._interval
+        self._due = due + self._interval + octets * self._per_octet
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from . import feedback
@@ -11,52 +12,59 @@ if TYPE_CHECKING:
     from .transport import Transport
 
 REPORT: Final = 1.0  # s between the RTCP reports to one client
-TURNS: Final = 10  # in which all have theirs, so that nobody's packets wait for the reports to everybody
-FEW: Final = 20  # transports have theirs in one turn before there is another: some 0.5 ms of work
+TURNS: Final = 10  # in which all have theirs at the most, so that nobody's packets wait for the reports to everybody
+FEW: Final = 50  # transports and tracks that are reported on in one turn before there is another: some 0.5 ms of work
 STEP: Final = REPORT / TURNS
+EARLY: Final = 0.001  # s that an alarm may ring before its time
 
 
 class Reports:
-    """All transports that are told something, in turns of about the same size."""
+    """All transports that are told something, in turns of about the same work, which begin anew with each round."""
 
     def __init__(self, sfu: Sfu) -> None:
         self._sfu = sfu
         self._alarm = sfu.alarm(self._tell)
-        self._turns: list[dict[Transport, None]] = [{} for _ in range(TURNS)]
-        self._told = [-REPORT] * TURNS  # when they last had theirs
-        self._number = 0  # of the last one, counted from the clock's 0
+        self._transports: dict[Transport, None] = {}
+        self._turns: list[list[Transport]] = []  # of this round, as far as they are to come
 
     def add(self, transport: Transport) -> None:
-        """Tell this client from now on, for the first time within `REPORT`."""
-        some = [turn for turn in self._turns if len(turn) < FEW]
-        (some[0] if some else min(self._turns, key=len))[transport] = None
+        """Tell this client from the next round on, which begins within `REPORT`."""
+        self._transports[transport] = None
         if not self._alarm.is_set:
-            self._number = int(self._sfu.port.now() / STEP)
-        self._set_alarm()
+            self._alarm.set(following(self._sfu.port.now(), REPORT))
 
     def remove(self, transport: Transport) -> None:
         """Tell him no more."""
-        for turn in self._turns:
-            turn.pop(transport, None)
-        self._set_alarm()
+        self._transports.pop(transport, None)
+        if not self._transports:
+            self._turns = []
+            self._alarm.set(None)
 
     def _tell(self) -> None:
-        """Whose turn has come; after a hold-up that is everybody's, but only once."""
+        """A turn; after a hold-up the others wait for theirs, and rounds that were missed are."""
         now = self._sfu.port.now()
-        first, self._number = self._number + 1, int(now / STEP)
-        self._set_alarm()
-        for number in range(max(first, self._number - TURNS + 1), self._number + 1):
-            self._tell_turn(number % TURNS, now)
+        if not self._turns:
+            self._turns = split(list(self._transports))
+        turn = self._turns.pop(0)
+        self._alarm.set(following(now + EARLY, STEP if self._turns else REPORT))
+        for transport in turn:
+            if transport in self._transports:  # not gone since
+                feedback.report(transport, now, self._sfu.video_bitrate)
 
-    def _set_alarm(self) -> None:
-        """Ring at the next turn in which there is somebody."""
-        ahead = range(self._number + 1, self._number + 1 + TURNS)
-        following = next((number for number in ahead if self._turns[number % TURNS]), None)
-        self._alarm.set(None if following is None else following * STEP)
 
-    def _tell_turn(self, turn: int, now: float) -> None:
-        if now < self._told[turn] + REPORT / 2:
-            return
-        self._told[turn] = now
-        for transport in self._turns[turn]:
-            feedback.report(transport, now, self._sfu.video_bitrate)
+def following(now: float, period: float) -> float:
+    """The next whole multiple of a period (s)."""
+    return (math.floor(now / period) + 1) * period
+
+
+def split(transports: list[Transport]) -> list[list[Transport]]:
+    """The transports in turns: as few as have little to tell, and never more than `TURNS`."""
+    works = [1 + len(each.producers) + len(each.consumers) for each in transports]
+    count = min(TURNS, math.ceil(sum(works) / FEW))
+    share = sum(works) / count
+    turns: list[list[Transport]] = [[] for _ in range(count)]
+    done = 0
+    for transport, work in zip(transports, works, strict=True):
+        turns[min(int(done / share), count - 1)].append(transport)
+        done += work
+    return [turn for turn in turns if turn]

@@ -99,7 +99,7 @@ class Transport:
         if keys is None or take is None:
             raise ValueError("no producer of this SSRC")
         size = keys.unprotect_in_place(pointer, size)
-        if self._rtp_rate.admits(now):  # asked after unprotecting, or strangers could use his share up
+        if self._rtp_rate.admits(now, size):  # asked after unprotecting, or strangers could use his share up
             take(view[:size], now)
         else:
             self.port.dropped["excess"] += 1
@@ -118,7 +118,7 @@ class Transport:
             raise ValueError("too many SSRCs")
         compound = self.inbound.unprotect_rtcp(data)
         self._contexts.note(reporter)
-        if self._rtcp_rate.admits(now):
+        if self._rtcp_rate.admits(now, len(compound)):
             feedback.take(self, compound, now)
         else:
             self.port.dropped["excess"] += 1

@@ -107,11 +107,15 @@ class Client:
             return heard
 
     def check(self, through: socket.socket | None = None, nominates: bool = True) -> None:
+        self.send(self.make_check(nominates), through=through)
+
+    def make_check(self, nominates: bool = True) -> bytes:
+        """A check that was not there before."""
         request = parse_message(stun.make_request(f"{self.id}:us", "password", 1)[0])
         if not nominates:
             del request.attributes["USE-CANDIDATE"]
             request.add_message_integrity(b"password")
-        self.send(bytes(request), through=through)
+        return bytes(request)
 
     def accept(self, role: DtlsRole) -> None:
         expected = Fingerprint("sha-256", CERTIFICATE.fingerprint)

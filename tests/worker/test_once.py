@@ -128,6 +128,7 @@ def test_a_track_is_told_once_that_all_its_listeners_have_gone(monkeypatch):
 def test_both_cores_know_the_same_numbers():
     assert (lib.SLOT, lib.BATCH) == (datagrams.SLOT, datagrams.BATCH)
     assert (lib.FARTHEST, lib.KEPT, lib.TRAILER) == (fanout.FARTHEST, fanout.KEPT, TRAILER)
+    assert lib.SEEN == fanout.SEEN
     assert (lib.OPUS, lib.RED, lib.COPIES) == (rtp.OPUS, rtp.RED, redundancy.MOST)
     assert (lib.RTP_HEADER, lib.SEND_TIME) == (packet.RTP_HEADER, rtp.ABS_SEND_TIME)
     assert (lib.MID, lib.AUDIO_LEVEL) == (rtp.MID, rtp.AUDIO_LEVEL)

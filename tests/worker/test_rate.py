@@ -1,24 +1,38 @@
 """Who sends more than a voice, a picture or its reports ever need loses what is too much, and nobody else does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from media.inside import Client, Inside, connected, hear, run
 from media_peer import audio, write_nack
 from palaver_media import rtp
-from palaver_media.worker_messages import MediaKind
-from palaver_worker.client_transport import RTCP_RATE, RTP_RATE, VOICE_OCTETS, VOICE_PACKETS
+from palaver_media.worker_messages import VIDEO_BITRATE, MediaKind
+from palaver_worker.client_transport import (
+    RTCP_OCTETS,
+    RTCP_RATE,
+    RTP_RATE,
+    TOLERANCE,
+    VOICE_OCTETS,
+    VOICE_PACKETS,
+)
 from palaver_worker.rate import Rate
 
 FAR_TOO_MANY = 3  # times what is let through
 
 
-VOICE_RATE = 1 / (1 / VOICE_PACKETS + len(audio(1, 1).write()) / VOICE_OCTETS)  # of the small packets sent here
+SMALL, LARGE = b"sound", bytes(1000)  # bodies of packets
+VIDEO_OCTETS = TOLERANCE * VIDEO_BITRATE / 8
+VOICE, PICTURE = (VOICE_PACKETS, VOICE_OCTETS), (RTP_RATE, VIDEO_OCTETS)
+
+
+def per_second(limits: tuple[float, float], size: int) -> int:
+    """How many of this size have room in limits of packets and of bytes a second."""
+    return int(1 / (1 / limits[0] + size / limits[1]))
 
 
 def flood(
-    inside: Inside, speaker: Client, listener: Client, ssrc: int, numbers: range, body: bytes = b"sound"
+    inside: Inside, speaker: Client, listener: Client, ssrc: int, numbers: range, body: bytes = SMALL
 ) -> tuple[int, float]:
     """Send these packets as fast as can be: how many were heard, and how long it took (s)."""
     began = inside.loop.time()
@@ -29,30 +43,23 @@ def flood(
     return heard, inside.loop.time() - began
 
 
-@pytest.mark.parametrize(("media", "rate"), [(MediaKind.AUDIO, round(VOICE_RATE)), (MediaKind.VIDEO, RTP_RATE)])
-def test_what_a_track_sends_beyond_its_rate_is_dropped_and_counted(media: MediaKind, rate: int):
+@pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize(("media", "limits"), [(MediaKind.AUDIO, VOICE), (MediaKind.VIDEO, PICTURE)])
+def test_what_a_track_sends_beyond_its_rate_is_dropped_and_counted(
+    media: MediaKind, limits: tuple[float, float], body: bytes
+):
+    rate = per_second(limits, len(audio(1, 1, body).write()))
+
     async def scenario(inside: Inside) -> None:
         speaker, listener = connected(inside)
         hear(inside, speaker, listener, 1, media, types={111: 100})
         total = FAR_TOO_MANY * rate
-        heard, seconds = flood(inside, speaker, listener, 1, range(total))
-        assert rate <= heard <= rate * (1 + seconds) + 1
+        heard, seconds = flood(inside, speaker, listener, 1, range(total), body)
+        assert rate <= heard <= rate * (1 + seconds) + 2
         assert inside.port.dropped["excess"] == total - heard
         inside.loop.ahead += 1.0
-        heard, seconds = flood(inside, speaker, listener, 1, range(total, total + rate))
+        heard, seconds = flood(inside, speaker, listener, 1, range(total, total + rate), body)
         assert heard == rate
-
-    run(scenario)
-
-
-def test_large_packets_of_a_voice_are_let_through_by_their_bytes():
-    async def scenario(inside: Inside) -> None:
-        speaker, listener = connected(inside)
-        hear(inside, speaker, listener, 1)
-        body = bytes(1000)
-        cost = 1 / VOICE_PACKETS + len(audio(1, 1, body).write()) / VOICE_OCTETS
-        heard, seconds = flood(inside, speaker, listener, 1, range(VOICE_PACKETS), body)
-        assert 1 / cost <= heard <= (1 + seconds) / cost + 1
 
     run(scenario)
 
@@ -65,7 +72,7 @@ def test_all_voices_of_a_client_share_one_budget_and_another_client_loses_nothin
         hear(inside, other, listener, 3)
         flood(inside, speaker, listener, 1, range(2 * VOICE_PACKETS))
         heard, seconds = flood(inside, speaker, listener, 2, range(500))
-        assert heard <= seconds * VOICE_RATE + 1
+        assert heard <= seconds * VOICE_PACKETS + 1
         assert flood(inside, other, listener, 3, range(500))[0] == 500
 
     run(scenario)
@@ -83,14 +90,18 @@ def test_strangers_use_up_nobodys_share():
     run(scenario)
 
 
-def test_reports_beyond_their_rate_are_not_looked_at():
+@pytest.mark.parametrize("lost", [[1], range(0, 8000, 20)], ids=["short", "long"])
+def test_reports_beyond_their_rate_are_not_looked_at(lost: Sequence[int]):
+    compound = write_nack(11, lost)
+    rate = per_second((RTCP_RATE, RTCP_OCTETS), len(compound))
+
     async def scenario(inside: Inside) -> None:
         (listener,) = connected(inside, 1)
         began = inside.loop.time()
-        for _ in range(FAR_TOO_MANY * RTCP_RATE):
-            listener.send(listener.dtls.protect_rtcp(write_nack(11, [1])))
-        most = RTCP_RATE * (1 + inside.loop.time() - began) + 1
-        assert FAR_TOO_MANY * RTCP_RATE - most <= inside.port.dropped["excess"] <= (FAR_TOO_MANY - 1) * RTCP_RATE
+        for _ in range(FAR_TOO_MANY * rate):
+            listener.send(listener.dtls.protect_rtcp(compound))
+        most = rate * (1 + inside.loop.time() - began) + 2
+        assert FAR_TOO_MANY * rate - most <= inside.port.dropped["excess"] <= (FAR_TOO_MANY - 1) * rate
 
     run(scenario)
 

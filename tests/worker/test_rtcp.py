@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from media_peer import write_nack
 from palaver_media import rtcp
-from palaver_media.rtcp import KeyframeRequest, Nack, Reception, Remb
+from palaver_media.rtcp import MOST_LOST, KeyframeRequest, Nack, Reception, Remb
 
 INFO = RtcpSenderInfo(ntp_timestamp=0x83AA7E8012345678, rtp_timestamp=5, packet_count=6, octet_count=7)
 BLOCK = RtcpReceiverInfo(ssrc=9, fraction_lost=1, packets_lost=-2, highest_sequence=3, jitter=4, lsr=5, dlsr=6)
@@ -67,6 +67,19 @@ def test_mutations_raise_only_value_errors(packets, data):
         rtcp.parse(bytes(compound))
     except ValueError:
         return
+
+
+def test_of_all_that_the_nacks_of_a_compound_name_the_first_are_read():
+    every = write_nack(8, range(1000))
+    assert rtcp.parse(every) == [Nack(8, tuple(range(MOST_LOST)))]
+    [*nacks, request] = rtcp.parse(every + write_nack(9, [5]) + write_nack(8, range(100)) + rtcp.write_pli(1, 2))
+    assert sum(len(each.lost) for each in nacks) == MOST_LOST
+    assert request == KeyframeRequest(2)
+
+
+@pytest.mark.parametrize("data", [bytes.fromhex("81cd0001"), bytes.fromhex("81cd0002") + bytes(5)])
+def test_a_nack_that_is_cut_off_is_none(data):
+    assert rtcp.parse(data + bytes(2)) == []
 
 
 @given(st.integers(0, 0xFFFF), st.lists(st.integers(1, 40), max_size=30))

@@ -1,5 +1,6 @@
 """The forwarding unit in this process: its deadlines on a clock that can be put forward, and its numbering."""
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,28 @@ def test_consent_for_one_address_is_none_for_another():
         assert client.transport.is_connected
         await inside.pass_time(1.1)
         assert inside.reports[-1] == TransportFailed("room", client.id, "consent")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("nominates", [False, True])
+def test_a_check_that_was_overheard_moves_nobody_and_uses_nobodys_share_up(nominates: bool):
+    async def scenario(inside: Inside) -> None:
+        client = Client(inside)
+        client.connect()
+        own = pack(client.socket.getsockname())
+        overheard = [client.make_check(nominates) for _ in range(3)]
+        for check in overheard:
+            assert client.send(check)
+        replayer = client.new_socket()
+        for _ in range(2 * CHECKS):
+            for check in overheard:
+                client.send(check, through=replayer)
+        assert client.transport.destination == own
+        assert list(client.transport.ice.validated) == [own]
+        assert all(client.send(client.make_check(nominates)) for _ in range(10))
+        client.check(through=replayer)  # which he may have moved to, for all that one knows
+        assert client.transport.destination == pack(replayer.getsockname())
 
     run(scenario)
 

@@ -115,20 +115,20 @@ async def test_the_level_and_how_the_microphone_does_are_seen_until_it_is_closed
     world.audition.on_report(SoundProblem(call, Side.SOURCE, "it has stopped", "connect it again"))
     assert world.session.state.sound.source == SideState("tone:330", "", "it has stopped", "connect it again")
     world.engine.told.clear()
-    world.audition.close()
+    world.audition.rest()
     assert world.session.state.sound == TONE
     assert world.session.state.sound.input_dbfs == SILENCE
     world.audition.on_report(Levels(call, -12.0, {}))  # was under way
     assert world.session.state.sound == TONE
-    world.audition.close()
+    world.audition.rest()
     world.session.happen(SoundChosen(Side.SOURCE, "null"))
     assert world.engine.told == [CloseCall(call)]
 
 
-async def test_once_closed_it_is_opened_in_no_engine(world: World) -> None:
+async def test_while_it_rests_it_is_opened_in_no_engine(world: World) -> None:
     world.engine.rise("FP")
     await settle()
-    world.audition.close()
+    world.audition.rest()
     world.engine.told.clear()
     world.engine.die()
     await settle()
@@ -137,10 +137,10 @@ async def test_once_closed_it_is_opened_in_no_engine(world: World) -> None:
     assert world.engine.told == []
 
 
-async def test_one_that_is_closed_just_as_the_engine_comes_up_is_not_opened(world: World) -> None:
+async def test_one_that_rests_just_as_the_engine_comes_up_is_not_opened(world: World) -> None:
     await settle()
     world.engine.rise("FP")
-    world.audition.close()
+    world.audition.rest()
     await settle()
     assert world.engine.noted(OpenCall) == []
 
@@ -156,6 +156,23 @@ async def test_it_lets_go_of_the_microphone_while_devices_are_looked_for(world: 
     world.audition.list_devices()
     assert world.engine.told == [CloseCall(world.call), ListDevices(), *opened]
     world.engine.told.clear()
-    world.audition.close()
+    world.audition.rest()
     world.audition.list_devices()
     assert [type(each) for each in world.engine.told] == [CloseCall, ListDevices]
+
+
+async def test_after_a_call_it_has_the_microphone_again(world: World) -> None:
+    world.audition.rest()
+    world.audition.resume()
+    assert world.engine.noted(OpenCall) == []  # there is no engine yet
+    world.engine.rise("FP")
+    await settle()
+    opened = world.opened("tone:330")
+    assert world.engine.told[-2:] == opened
+    world.audition.rest()
+    world.session.happen(SoundChosen(Side.SOURCE, "tone:500"))  # in the call
+    world.engine.told.clear()
+    world.audition.resume()
+    assert world.engine.told == world.opened("tone:500")
+    world.audition.on_report(Levels(world.call, -12.0, {}))
+    assert world.session.state.sound.input_dbfs == -12.0

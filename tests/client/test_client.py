@@ -173,9 +173,10 @@ async def test_a_microphone_is_seen_before_a_call_which_takes_it_over(url: str) 
                     pytest.fail("not reached")
             async with ann.call("lobby", source=None, sink=None):
                 await until_state(ann, is_heard)
+            await until_state(ann, lambda state: not is_heard(state))
+            await until_state(ann, is_heard)  # again, after the call
             ann.use(Side.SOURCE, "tone:330")
-            await ann.list_devices()  # the engine has done by then whatever it was told before
-            assert ann.state.sound.source == SideState("tone:330")
+            await until_state(ann, lambda state: state.sound.source.name == "tone:330")
         async with ann.auditioning():
             await until_state(ann, is_heard)
         assert ann.state.sound == Sound(SideState("tone:330"), SideState("null"))

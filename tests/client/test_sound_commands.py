@@ -255,8 +255,23 @@ async def test_what_was_chosen_is_told_when_asked_for_and_at_the_next_start(url:
         await see(
             ann,
             "your sound: your microphone is sent from one /talk to the next; your microphone has +6 dB; headset on; "
-            "noise off; you hear all at -4 dB",
+            "noise off; at most 32 kbit/s; you hear all at -4 dB",
         )
+
+
+@pytest.mark.trio
+async def test_the_level_is_told_until_the_next_line(url: str, env: dict[str, str]) -> None:
+    async with running("call", url, "--name", "Ann", *SILENT, env=env) as ann:
+        await see(ann, "waiting for calls")
+        await asked(ann, "/mic tone:330", "in your next call")
+        for _ in range(2):
+            await asked(ann, "/levels", "microphone [")
+        before = len(ann.lines)
+        await asked(ann, "/headset", "headset off")
+        await ann.say("/quit")
+        assert await ann.wait() == 0
+        assert not any(line.startswith("microphone [") for line in ann.lines[before:])
+        assert ann.errors == []
 
 
 @pytest.mark.trio

@@ -141,6 +141,16 @@ async def test_a_recording_is_told_to_all_and_its_files_are_where_it_says(home: 
         assert (await saved("ann", lambda sound: sound.form is RecordingForm.WAV)).recordings == str(home / "kept")
 
 
+async def test_a_folder_that_cannot_be_is_neither_recorded_into_nor_kept(home: Path) -> None:
+    async with serving() as (url, _), calling(url, "ann") as ann:
+        ann.wants(Open("lobby"))
+        await ann.until(with_people(1))
+        ann.wants(Record(RecordingForm.WAV, "/proc/nowhere"))
+        await ann.hears(Trouble, "you cannot record into /proc/nowhere (no such file or directory); name another one")
+        assert ann.state.recorders == ()
+        assert ann.state.choices == SoundSettings()
+
+
 async def test_the_echo_test_and_its_end() -> None:
     async with serving() as (url, _), calling(url, "ann") as ann:
         await ann.until(lambda state: state.users)
@@ -182,8 +192,10 @@ async def test_a_call_takes_the_microphone_over_from_whoever_looks_at_it() -> No
         ann.wants(Open("lobby"))
         await ann.until(lambda state: talks(state) and is_heard("tone:440")(state))
         ann.wants(Leave())
-        await ann.until(lambda state: state.room is None and state.sound == nothing_heard("tone:440"))
+        await ann.until(lambda state: state.room is None and not state.doing.is_open and is_heard("tone:440")(state))
         ann.wants(Choose(Side.SOURCE, "tone:330"))
+        await ann.until(is_heard("tone:330"))
+        ann.wants(Audition(False))
         ann.wants(ListDevices())  # and when they are listed, the engine has done all that it was told before
         await ann.until(lambda state: state.devices)
         assert ann.state.sound == nothing_heard("tone:330")

@@ -25,30 +25,36 @@ class Audition:
 
     _session: Session
     _engine: Engine
+    _is_resting: bool = False  # a call has the microphone
     _id: str = field(factory=lambda: secrets.token_hex(8))
-    _is_open: bool = False  # in the engine that lives
-    _is_over: bool = False
+    _lives: bool = False  # the engine
+    _is_open: bool = False  # there
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the state's source and its level up to date, until the block ends or `close` is called."""
-        try:
-            with self._session.followed(self._on_event):
-                async with helpers() as nursery:
-                    nursery.start_soon(self._open_in_each_engine)
+        """Keep the state's source and its level up to date until the block ends, but for the time of a call."""
+        with self._session.followed(self._on_event):
+            async with helpers() as nursery:
+                nursery.start_soon(self._open_in_each_engine)
+                try:
                     yield
-        finally:
-            self.close()
+                finally:
+                    self.rest()
 
-    def close(self) -> None:
-        """Let go of the microphone, for good: nobody looks any more, or a call is about to take it."""
-        if self._is_over:
+    def rest(self) -> None:
+        """Let go of the microphone: nobody looks any more, or a call is about to take it."""
+        if self._is_resting:
             return
-        self._is_open, self._is_over = False, True
+        self._is_open, self._is_resting = False, True
         self._engine.tell(CloseCall(self._id))
         sound = self._session.state.sound
         self._session.happen(LevelsChanged(SILENCE, sound.levels))
         self._session.happen(SoundChosen(Side.SOURCE, sound.source.spec))  # which works no more, nor has a problem
+
+    def resume(self) -> None:
+        """The call is over, and the microphone is free again."""
+        self._is_resting = False
+        self._open()
 
     def list_devices(self) -> None:
         """Have the engine look which devices there are; those that came or went it sees only while none is open."""
@@ -60,7 +66,7 @@ class Audition:
 
     def on_report(self, report: EngineReport) -> None:
         """Take in what the engine says."""
-        if self._is_over or getattr(report, "call", None) != self._id:
+        if self._is_resting or getattr(report, "call", None) != self._id:
             return
         match report:
             case reports.Levels():
@@ -76,19 +82,20 @@ class Audition:
         """Open the microphone, and again in each engine that takes a dead one's place."""
         while True:
             await self._engine.wait_up()
-            if self._is_over:  # since that engine came up
-                return
+            self._lives = True
             self._open()
             await self._engine.wait_dead()
-            self._is_open = False
+            self._lives = self._is_open = False
 
     def _open(self) -> None:
+        if self._is_resting or not self._lives:
+            return
         self._engine.tell(OpenCall(self._id, self._source, "null", is_muted=True))
         self._tell_capture()
         self._is_open = True
 
     def _on_event(self, event: AnyEvent) -> None:
-        if self._is_over:
+        if self._is_resting:
             return
         match event:
             case SoundChosen(side=Side.SOURCE):

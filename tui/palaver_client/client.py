@@ -97,7 +97,7 @@ class Client(Sounding):
         source = source or chosen.source.spec or "device"
         sink = sink or chosen.sink.spec or "device"
         if self._audition is not None:
-            self._audition.close()
+            self._audition.rest()
         call = self._call = Call(self._session, self._running_engine(), source, sink)
         try:
             async with call.running():
@@ -109,19 +109,18 @@ class Client(Sounding):
             self._call = None
             with trio.move_on_after(LEAVE, shield=True), contextlib.suppress(Refusal):
                 await self.leave_room()
+            if self._audition is not None and self._call is None:  # nor another one by now
+                self._audition.resume()
 
     @asynccontextmanager
     async def auditioning(self) -> AsyncIterator[None]:
         """See in the state how loud the chosen microphone is, before there is a call; nobody is sent anything.
 
-        A call that begins takes the microphone over, and leaves it closed. While one runs there is nothing to do.
+        A call has the microphone, and shows its level, for as long as it runs.
         """
         if self._audition is not None:
             raise RuntimeError("one audition at a time")
-        if self._call is not None:
-            yield
-            return
-        self._audition = Audition(self._session, self._running_engine())
+        self._audition = Audition(self._session, self._running_engine(), is_resting=self._call is not None)
         try:
             async with self._audition.running():
                 yield

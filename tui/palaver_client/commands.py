@@ -157,7 +157,7 @@ HELP: Final = "\n".join(
         "/mute, /unmute: your microphone",
         "/quit: end the program",
         "/help: this text",
-        "without what is in [], commands about the sound say what is set",
+        "without what is in [], /record begins, /mic and /speaker take the default, others about sound say what is set",
         "a NAME may be cut short while it is clear who is meant",
     ]
 )

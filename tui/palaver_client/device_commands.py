@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Final
 
 import trio
@@ -84,11 +84,11 @@ async def levels(rest: str, client: Client) -> AbstractAsyncContextManager[Async
 
 @asynccontextmanager
 async def _levels(client: Client) -> AsyncIterator[AsyncIterator[str]]:
-    async with client.auditioning():
-        yield _each_second(client)
+    async with client.auditioning(), aclosing(_each_second(client)) as lines:
+        yield lines
 
 
-async def _each_second(client: Client) -> AsyncIterator[str]:
+async def _each_second(client: Client) -> AsyncGenerator[str, None]:
     for _ in range(LEVELS):
         await trio.sleep(1)
         yield sound_words.meter(client.state.sound.input_dbfs)

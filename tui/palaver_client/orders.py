@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Final, Protocol
 
@@ -57,6 +58,7 @@ class Orders:
 
     client: Client
     answers: Answers
+    _telling: tuple[trio.CancelScope, trio.Event] | None = None  # what is told beside, and when it is over
 
     async def run(self) -> None:
         """Read, and beside it carry out; /quit does not wait for what cannot be said now."""
@@ -75,17 +77,23 @@ class Orders:
                     await put.send(order)
 
     async def _carry_out(self, orders: trio.MemoryReceiveChannel[TypedLine]) -> None:
-        async for order in orders:
-            try:
-                await (self._say(order.text) if order.is_pasted else self._obey(order.text))
-            except Refusal as no:
-                await self.answers.error(words.of_refusal(no), no)
-            except Unanswered as why:
-                await self.answers.error(str(why))
-            except Disconnected as why:
-                await self.answers.error(f"not done: {why}")
+        """One after the other; what takes its time in telling ends with the next line."""
+        async with trio.open_nursery() as nursery:
+            async for order in orders:
+                await self._end_telling()
+                await self._try(order, nursery)
 
-    async def _obey(self, line: str) -> None:
+    async def _try(self, order: TypedLine, nursery: trio.Nursery) -> None:
+        try:
+            await (self._say(order.text) if order.is_pasted else self._obey(order.text, nursery))
+        except Refusal as no:
+            await self.answers.error(words.of_refusal(no), no)
+        except Unanswered as why:
+            await self.answers.error(str(why))
+        except Disconnected as why:
+            await self.answers.error(f"not done: {why}")
+
+    async def _obey(self, line: str, nursery: trio.Nursery) -> None:
         """Do what a line says. Raises Refusal or Disconnected."""
         word, _, rest = line.partition(" ")
         command = word.casefold()
@@ -101,21 +109,37 @@ class Orders:
         elif command == "/help":
             await self.answers.help(HELP)
         elif command in COMMANDS:
-            await self._answer(await COMMANDS[command].run(rest.strip(), self.client))
+            await self._answer(await COMMANDS[command].run(rest.strip(), self.client), nursery)
         elif command.startswith("/") and not command.startswith("//"):
             await self.answers.error(f"there is no command {word[:40]}; /help lists them")
         else:
             await self._say(line.removeprefix("/") if line.startswith("//") else line)
 
-    async def _answer(self, answer: Answer) -> None:
+    async def _answer(self, answer: Answer, nursery: trio.Nursery) -> None:
         if isinstance(answer, Listing):
             await self.answers.listing(answer)
         elif isinstance(answer, AbstractAsyncContextManager):
-            async with answer as lines:
-                async for line in lines:
-                    await self.answers.help(line)
+            self._telling = trio.CancelScope(), trio.Event()
+            nursery.start_soon(self._tell, answer, *self._telling)
         elif answer is not None:
             await self.answers.help(answer)
+
+    async def _tell(
+        self, answer: AbstractAsyncContextManager[AsyncIterator[str]], scope: trio.CancelScope, told: trio.Event
+    ) -> None:
+        try:
+            with scope:
+                async with answer as lines:
+                    async for line in lines:
+                        await self.answers.help(line)
+        finally:
+            told.set()
+
+    async def _end_telling(self) -> None:
+        if self._telling is not None:
+            scope, told = self._telling
+            scope.cancel()
+            await told.wait()
 
     async def _say(self, content: str) -> None:
         """Write it to the room, in pieces. Raises Refusal or Disconnected."""

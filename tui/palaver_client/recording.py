@@ -1,8 +1,10 @@
-"""Telling a room that we record it, where what we hear goes into a file."""
+"""Telling a room that we record it, where what we hear goes into a file; and the folder of recordings."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,7 +12,8 @@ from typing import Final
 
 import trio
 
-from palaver_protocol.table import Refusal
+from palaver_media.paths import expanded
+from palaver_protocol.table import Code, Refusal, refusal
 
 from .client import Client
 from .errors import Disconnected
@@ -53,3 +56,17 @@ async def insisted(begin: Callable[[], Awaitable[None]]) -> None:
             if not no.can_retry:
                 raise
             await trio.sleep(no.retry_after or PAUSE)
+
+
+def usable_folder(written: str) -> str:
+    """The folder of that name, which is made: during a call it is late to learn that it cannot be. Raises Refusal."""
+    try:
+        folder = expanded(written).absolute()
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise refusal(Code.INVALID_PAYLOAD, f"{folder} is no folder; name one, or write /recordings default")
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as why:
+        reason = (why.strerror or str(why)).lower().rstrip(".")
+        raise refusal(Code.INVALID_PAYLOAD, f"you cannot record into {written} ({reason}); name another one") from None
+    return str(folder)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from typing import Final
 
 import trio
 from attrs import evolve
 
-from palaver_media.paths import expanded
 from palaver_media.sound_settings import VOLUME_DB, RecordingForm
 from palaver_protocol.models import UserId
 from palaver_protocol.table import Code, Refusal, refusal
@@ -18,6 +15,7 @@ from palaver_protocol.table import Code, Refusal, refusal
 from . import sound_words
 from .client import Client
 from .names import Candidate, find
+from .recording import usable_folder
 
 STEP: Final = 3.0  # dB
 
@@ -115,22 +113,8 @@ async def recordings(rest: str, client: Client) -> str:
     if rest.casefold() == "default":
         client.set_recordings("")
     elif rest:
-        client.set_recordings(await trio.to_thread.run_sync(_folder, rest))
+        client.set_recordings(await trio.to_thread.run_sync(usable_folder, rest))
     return f"recordings go to {client.state.choices.folder}, as {client.state.choices.form.value}"
-
-
-def _folder(written: str) -> str:
-    """The folder of that name, which is made, for during a call it is late to learn that it cannot be."""
-    try:
-        folder = expanded(written).absolute()
-        if os.path.exists(folder) and not os.path.isdir(folder):
-            raise refusal(Code.INVALID_PAYLOAD, f"{folder} is no folder; name one, or write /recordings default")
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as why:
-        reason = (why.strerror or str(why)).lower().rstrip(".")
-        raise refusal(Code.INVALID_PAYLOAD, f"you cannot record into {written} ({reason}); name another one") from None
-    return str(folder)
 
 
 async def echo_test(rest: str, client: Client) -> None:

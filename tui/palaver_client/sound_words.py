@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from palaver_media.engine_messages import ConsumerStats, Devices, SendingStats
-from palaver_media.sound_settings import PersonVolume, Transmit, Volume
+from palaver_media.sound_settings import Encoding, PersonVolume, Transmit, Volume
 from palaver_protocol.models import RoomView, UserId
 
 from . import words
@@ -89,7 +89,7 @@ def of_priority(room: RoomView, state: ClientState) -> str:
 
 def of_unusual(settings: SoundSettings) -> str | None:
     """What may surprise one who has forgotten what was chosen, in a line; None where all is as usual."""
-    capture, volume = settings.capture, settings.volume
+    capture, volume, encoding, usual = settings.capture, settings.volume, settings.encoding, Encoding()
     # a headset has no echo cancellation anyway
     parts = {"echo": capture.echo or settings.is_headset, "noise": capture.noise, "agc": capture.gain}
     off = [part for part, is_on in {**parts, "highpass": capture.high_pass}.items() if not is_on]
@@ -98,6 +98,8 @@ def of_unusual(settings: SoundSettings) -> str | None:
         *([f"your microphone has {capture.microphone_db:+g} dB"] if capture.microphone_db else []),
         *(["headset on"] if settings.is_headset else []),
         *([f"{', '.join(off)} off"] if off else []),
+        *([f"frames of {encoding.frame_ms} ms"] if encoding.frame_ms != usual.frame_ms else []),
+        *([f"at most {encoding.bitrate // 1000} kbit/s"] if encoding.bitrate != usual.bitrate else []),
         *([of_volume(volume)] if volume != Volume() else []),
     ]
     return f"your sound: {'; '.join(unusual)}" if unusual else None

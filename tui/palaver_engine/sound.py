@@ -82,6 +82,7 @@ class Sound:
         """Take another source or sink; what is wrong with it is reported."""
         self._problems.pop(side, None)
         self._told.pop(side, None)
+        self._reopenings[side] = Reopening()
         try:
             self._specs[side] = parse(text, side)
         except SoundError as why:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, assert_never
 
+import trio
+
 from palaver_client import Client, ClientError, Refusal, words
+from palaver_client.recording import usable_folder
+from palaver_media.sound_settings import RecordingForm
 
 from .messages import Trouble
 from .wishes import (
@@ -30,8 +34,11 @@ if TYPE_CHECKING:
     from textual.message import Message
 
 
-async def ask(client: Client, wish: Request) -> None:
-    """Do what was asked. Raises Refusal or Disconnected."""
+async def ask(client: Client, wish: Request, keep: Callable[[RecordingForm, str], None]) -> None:
+    """Do what was asked; `keep` is given form and folder of a recording, once it is known that the folder will do.
+
+    Raises Refusal or Disconnected.
+    """
     match wish:
         case End():
             await client.end_room()
@@ -59,12 +66,19 @@ async def ask(client: Client, wish: Request) -> None:
             await client.reject(wish.call_id, wish.reason or None)
         case Invite():
             await client.invite([wish.user_id])
-        case Record(form=None):
-            await client.stop_recording()
         case Record():
-            await client.start_recording(wish.form)
+            await _record(client, wish, keep)
         case _:
             assert_never(wish)
+
+
+async def _record(client: Client, wish: Record, keep: Callable[[RecordingForm, str], None]) -> None:
+    if wish.form is None:
+        await client.stop_recording()
+        return
+    folder = await trio.to_thread.run_sync(usable_folder, wish.recordings) if wish.recordings else ""
+    keep(wish.form, folder)
+    await client.start_recording(wish.form)
 
 
 async def attempt(

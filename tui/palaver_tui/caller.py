@@ -52,7 +52,6 @@ from .wishes import (
     Leave,
     Open,
     Prefer,
-    Record,
     Reject,
     Request,
     Retry,
@@ -114,19 +113,14 @@ class Caller:
                 self._sound(tuned(self.settings.now.sound, wish))
             case Talk() | TestEcho():
                 self._do(wish)
-            case _:
-                self._note(wish)
-                self._ask(wish)
-
-    def _note(self, wish: Request) -> None:
-        """Remember what a request means for later."""
-        match wish:
             case Reject():
                 self._rejected.add(wish.call_id)
-            case Record(form=RecordingForm() as form):
-                self._sound(evolve(self.settings.now.sound, form=form, recordings=wish.recordings))
+                self._ask(wish)
             case _:
-                return
+                self._ask(wish)
+
+    def _keep_recordings(self, form: RecordingForm, folder: str) -> None:
+        self._sound(evolve(self.settings.now.sound, form=form, recordings=folder))
 
     def _hurry(self) -> None:
         """Try to connect now; a client that does so by itself gets our seat back, a new one would not."""
@@ -167,7 +161,9 @@ class Caller:
         if self._client is None:
             self.tell(Trouble(labels.NOT_CONNECTED, unsaid))
         else:
-            self._tasks.start_soon(attempt, partial(ask, wish=wish), self._client, self.tell, unsaid)
+            self._tasks.start_soon(
+                attempt, partial(ask, wish=wish, keep=self._keep_recordings), self._client, self.tell, unsaid
+            )
 
     # -- the connection ------------------------------------------------------------------------------------------------
     async def run(self) -> None:

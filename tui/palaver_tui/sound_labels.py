@@ -18,7 +18,7 @@ from .tuning import PARTS, talk_key
 MEND_OR_CLOSE: Final = "s Sound · Esc"
 NO_DEVICES_YET: Final = "  Looking for devices…"
 LEVEL: Final = "Your level"
-LEVEL_LATER: Final = "Your level shows once you are in a room."
+LEVEL_LATER: Final = "Your level shows once your microphone is open."
 NO_WAY_FOR_SOUND: Final = (
     "Sound does not get through to the server. Are its UDP ports open? It is tried again after a reconnection."
 )

@@ -65,7 +65,7 @@ class AskRecord(Window[Record | None]):
 
     def action_write_folder(self) -> None:
         """Let another folder be written."""
-        self.query_one(Line).focus()
+        self.set_focus(self.query_one(Line))  # at once: the next key is the folder's
 
     def action_record(self, form: str) -> None:
         """Answer by a key."""

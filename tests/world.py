@@ -215,11 +215,15 @@ class RecordingRouter:
     def carry(self, track: Carry) -> None:
         raise AssertionError(f"there is one part only: {track}")
 
-    def spread(self) -> Place | None:
+    def spread(self) -> tuple[int, Place] | None:
         return None
 
-    async def wait_dead(self) -> None:
+    def close_part(self, part: int) -> None:
+        raise AssertionError(f"there is one part only, which is not given back: {part}")
+
+    async def wait_dead(self) -> frozenset[int]:
         await self.dead.wait()
+        return frozenset({0})
 
     def told(self, kind: type[Any]) -> list[Any]:
         """The commands of one kind."""

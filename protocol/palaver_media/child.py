@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 BEAT: Final = 1.0  # s between beats
 NICE: Final = -10
+BACKLOG: Final = 8 * 1024 * 1024  # bytes of reports not yet taken: the owner does not read
 
 
 class Channel(Generic[C, R]):
@@ -71,13 +72,16 @@ class Channel(Generic[C, R]):
             log.exception("a command failed")
 
     def report(self, report: R) -> None:
-        """Tell the owner something. Never blocks."""
+        """Tell the owner something. Never blocks; an owner that does not read loses its child."""
         if self.closed.is_set():
             return
         was_idle = not self._unsent
         self._unsent += self._codec.write_report(report)
         if was_idle:
             self._flush()
+        if len(self._unsent) > BACKLOG:
+            log.warning("the owner takes no reports: closing the channel")
+            self.close()
 
     def close(self) -> None:
         """Stop reading and writing."""

@@ -24,7 +24,7 @@ from palaver_media.worker_messages import (
 from palaver_protocol.models import RoomId
 from palaver_protocol.negotiate import MID, RED_PAYLOAD_TYPE, ROUTER
 
-from .room_effects import Carry
+from .room_effects import Carry, carrier_id
 
 Process: TypeAlias = MediaProcess[WorkerCommand, WorkerReport]
 
@@ -68,7 +68,7 @@ class Pipes:
     def carry(self, router: RoomId, here: End, there: End, track: Carry) -> None:
         """Have a track that arrives here as a producer there, too; the far end first, so that it misses nothing."""
         pipe, plan = self.between(here, there), track.plan
-        ssrc, consumer = next(pipe.ssrcs), f"{track.producer}>{track.to}"
+        ssrc, consumer = next(pipe.ssrcs), carrier_id(track.producer, track.to)
         red = (RED_PAYLOAD_TYPE,) if plan.has_red else ()
         payload_types = {each: each for each in plan.payload_types.values()}
         ids = tuple(x.preferred_id for x in ROUTER.header_extensions if x.kind is plan.kind and x.uri != MID)

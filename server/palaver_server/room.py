@@ -48,12 +48,16 @@ class Router(Protocol):
     def carry(self, track: Carry) -> None:
         """Have a track on another part, too; never blocks."""
 
-    def spread(self) -> Place | None:
-        """One more part, on another worker; None where there is none to be had."""
+    def spread(self) -> tuple[int, Place] | None:
+        """One more part, on another worker, and where it is; None where there is none to be had."""
         ...
 
-    async def wait_dead(self) -> None:
-        """Wait until one of the workers is gone."""
+    async def wait_dead(self) -> frozenset[int]:
+        """Wait until some of the workers are gone; the parts on them."""
+        ...
+
+    def close_part(self, part: int) -> None:
+        """Give one part back; never blocks."""
 
 
 class Routers(Protocol):
@@ -153,7 +157,7 @@ class Room:
         match report:
             case TransportFailed():
                 self.happen(partial(self.state.transport_failed, TransportId(report.transport), report.reason))
-            case SpeakersChanged() if part == 0:
+            case SpeakersChanged() if part == self.state.media.parts.first:
                 self.happen(partial(self.state.speakers_changed, report.speakers))
             case SpeakersChanged() | TransportConnected() | Ready() | Beat() | Draining() | StatisticsTaken():
                 pass
@@ -190,8 +194,20 @@ class Room:
 
     def spread(self) -> None:
         """Have one more part, if it is to be had."""
-        if self.router is not None and (place := self.router.spread()) is not None:
-            self.happen(partial(self.state.spread_media, place))
+        if self.router is not None and (another := self.router.spread()) is not None:
+            self.happen(partial(self.state.spread_media, *another))
+
+    def does_without(self, router: Router, dead: frozenset[int]) -> bool:
+        """Give dead parts back, if nobody is on them; whether that is so.
+
+        A worker that was asked to end does so as soon as its last client has gone, whoever is on the other parts.
+        """
+        if not self.state.media.parts.are_empty(dead):
+            return False
+        self.happen(partial(self.state.media.parts.leave, dead))
+        for part in dead:
+            router.close_part(part)
+        return True
 
 
 def not_allowed(standing: Standing, needed: Standing) -> Refusal:
@@ -221,11 +237,12 @@ async def keep_time(room: Room) -> None:
 
 
 async def keep_media(room: Room, routers: Routers) -> None:
-    """Hold a place on a worker, or on several; when one of them dies, begin anew and have everybody negotiate again."""
+    """Hold a place on a worker, or on several; when one in use dies, begin anew and have everybody negotiate again."""
     while True:
         async with routers.router(room) as router:
             if room.router is not router:
                 room.take_router(router)
-            await router.wait_dead()
+            while room.does_without(router, await router.wait_dead()):
+                pass
             room.router = None
             room.happen(room.state.lose_media)

@@ -60,6 +60,11 @@ class Carry:
     cname: str
 
 
+def carrier_id(producer: ProducerId, to: int) -> str:
+    """The consumer that carries a track to a part."""
+    return f"{producer}>{to}"
+
+
 @frozen
 class Spread:
     """The room is large for the workers that it has: one more would be welcome."""

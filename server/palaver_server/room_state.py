@@ -244,17 +244,17 @@ class RoomState:
 
     def place_media(self, place: Place) -> None:
         """The room has a router. If it is not the first one, everybody must negotiate again."""
-        self.media.parts.add(place)
+        self.media.parts.add(0, place)
         self.placing_ends = math.inf
         if self.has_lost_media:
             self.tell(MediaReset(self.room_id, Reason("the media worker was replaced")))
 
-    def spread_media(self, place: Place) -> None:
+    def spread_media(self, part: int, place: Place) -> None:
         """The room's router has another part."""
-        self.media.parts.add(place)
+        self.media.parts.add(part, place)
 
     def lose_media(self) -> None:
-        """The router died, or a part of it, and everything it carried."""
+        """The router died, or a part of it that was in use, and everything it carried."""
         self.has_lost_media = True
         self.talk.forget_all()
 

@@ -6,8 +6,9 @@ successor takes its port, and is the spare from then on. A large room has parts 
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -117,6 +118,11 @@ class Share:
     place: Place
     end: End
 
+    @property
+    def is_dead(self) -> trio.Event:
+        """Set once that process is gone."""
+        return self.end.process.dead
+
 
 @define(eq=False)
 class Router:
@@ -124,12 +130,13 @@ class Router:
 
     room: Room
     pool: Pool
-    shares: list[Share]
+    shares: dict[int, Share]  # by part; no number stands for two of them
+    _numbers: Iterator[int] = field(factory=partial(itertools.count, 1))  # of parts that come later
     _changed: trio.Event = field(factory=trio.Event)
 
     @property
     def place(self) -> Place:
-        """Where the first part is."""
+        """Where the first part is, at the beginning."""
         return self.shares[0].place
 
     def tell(self, order: Order) -> None:
@@ -141,32 +148,33 @@ class Router:
         here, there = self.shares[track.part].end, self.shares[track.to].end
         self.pool.pipes.carry(self.room.state.room_id, here, there, track)
 
-    def spread(self) -> Place | None:
-        """One more part, on another worker; None where there is none to be had."""
-        taken = [share.worker for share in self.shares]
+    def spread(self) -> tuple[int, Place] | None:
+        """One more part, on another worker, and where it is; None where there is none to be had."""
+        taken = [share.worker for share in self.shares.values()]
         if self.pool.in_use == 1 or (worker := self.pool.choose(taken)) is None:
             return None
-        share = worker.open_share(self.room, len(self.shares))
-        self.shares.append(share)
+        part = next(self._numbers)
+        share = self.shares[part] = worker.open_share(self.room, part)
         self._changed.set()
         self._changed = trio.Event()
-        return share.place
+        return part, share.place
 
-    async def wait_dead(self) -> None:
-        """Wait until one of the workers is gone, which may be one that came later."""
-        while not any(death.is_set() for death in self._deaths):
-            await wait_any(self._changed, *self._deaths)
+    async def wait_dead(self) -> frozenset[int]:
+        """Wait until some of the workers are gone, which may be such that came later; the parts on them."""
+        while not (dead := frozenset(part for part, share in self.shares.items() if share.is_dead.is_set())):
+            await wait_any(self._changed, *(share.is_dead for share in self.shares.values()))
+        return dead
 
-    @property
-    def _deaths(self) -> list[trio.Event]:
-        return [share.end.process.dead for share in self.shares]
+    def close_part(self, part: int) -> None:
+        """Give one part back."""
+        room_id, share = self.room.state.room_id, self.shares.pop(part)
+        share.worker.close_share(room_id)
+        share.end.process.tell(CloseRouter(room_id))
 
     def close(self) -> None:
         """Give all parts back."""
-        room_id = self.room.state.room_id
-        for share in self.shares:
-            share.worker.close_share(room_id)
-            share.end.process.tell(CloseRouter(room_id))
+        for part in list(self.shares):
+            self.close_part(part)
 
 
 async def wait_any(*events: trio.Event) -> None:
@@ -217,7 +225,7 @@ class Pool:
         """A router on the least loaded worker, for whoever enters `router` next; None while no worker is up."""
         if (worker := self.choose()) is None:
             return None
-        router = self._reserved[room.state.room_id] = Router(room, self, [worker.open_share(room, 0)])
+        router = self._reserved[room.state.room_id] = Router(room, self, {0: worker.open_share(room, 0)})
         return router
 
     def choose(self, taken: Sequence[Worker] = ()) -> Worker | None:

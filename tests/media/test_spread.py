@@ -24,9 +24,10 @@ VP8 = {"mimeType": "video/VP8", "payloadType": 96, "clockRate": 90_000}
 
 def places(everybody):
     """The addresses of the workers that they are on; nobody is on two."""
-    for each in everybody.people:
+    here = [each for each in everybody.people if each.legs]
+    for each in here:
         assert len({leg.address for leg in each.legs.values()}) == 1
-    return {leg.address for each in everybody.people for leg in each.legs.values()}
+    return {leg.address for each in here for leg in each.legs.values()}
 
 
 class Picture:
@@ -100,6 +101,38 @@ async def test_a_room_over_two_workers():
         await all_hear_each_other(everybody)
         assert not everybody.noise()
         assert server.errors == []
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_a_worker_that_was_asked_to_end_and_has_nobody_left_takes_nobody_with_it(which):
+    async with (
+        serving("--workers", "2", "--spread-above", "4") as (url, server),
+        crowd(url, rooms=1, people=3) as everybody,
+    ):
+        for number in range(3):
+            await everybody.enter(f"late{number}", "room 0")
+        await everybody.until(lambda: not everybody.missing())
+        first = everybody.people[0].legs["send"].address
+        parts = [[], []]
+        for each in everybody.people:
+            parts[each.legs["send"].address != first].append(each)
+        leaving, staying = parts[which], parts[1 - which]
+        assert len(leaving) != len(staying)
+        counted = {2 * len(part) for part in parts}
+        found = await workers_once(url, lambda up: counted <= {each["media"]["transports"] for each in up})
+        old = next(each["pid"] for each in found if each["media"]["transports"] == 2 * len(leaving))
+        os.kill(old, signal.SIGTERM)
+        await everybody.until(lambda: any("takes no more rooms" in line for line in server.errors))
+        for each in leaving:
+            each.scope.cancel()
+        await workers_once(url, lambda up: len(up) == 3 and old not in {each["pid"] for each in up})
+        await all_hear_each_other(everybody)
+        late = [await everybody.enter(f"later{number}", "room 0") for number in range(3)]
+        await everybody.until(lambda: not everybody.missing())
+        assert len(places(everybody)) == 2
+        await all_hear_each_other(everybody)
+        assert not any(each.resets or each.refused or each.broken for each in [*staying, *late])
+        assert len(server.errors) == 1
 
 
 async def test_the_speakers_of_a_room_over_two_workers_carry_whoever_speaks_at_either():

@@ -252,6 +252,27 @@ def test_every_transport_has_its_turn_once_in_a_period_and_a_large_room_in_parts
     run(scenario)
 
 
+def test_a_report_that_fails_costs_no_later_one(caplog):
+    async def scenario(inside: Inside) -> None:
+        statistics = Statistics(inside.sfu)
+        statistics.start()
+        for number in range(PART + 1):
+            name = f"t{number}"
+            inside.sfu.apply(OpenTransport("room", "seat", name, name, "password"))
+        inside.sfu.transports[f"t{PART}"].destination = b"no address"
+        for turn in range(2):
+            await inside.pass_time(PERIOD)  # the part of the last one, which fails
+            assert not inside.reports
+            await inside.pass_time(PERIOD / 2)
+            assert [len(report.rooms["room"]) for report in inside.reports] == [PART]
+            inside.reports.clear()
+            assert len(caplog.records) == turn + 1
+        caplog.clear()
+        statistics.close()
+
+    run(scenario)
+
+
 class Session:
     """Somebody talks and somebody listens; `loss` is the share that is lost on either way, `delay` (s) the way back's.
 
@@ -376,6 +397,23 @@ def test_a_sender_is_told_what_its_weakest_listener_can_take(
         remb = told(speaker, speaker.send(), Remb)
         assert remb == ([] if told_bitrate is None else [Remb(told_bitrate, (1,))])
         part(speaker, first, second)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("media", "of_nobody"), [(MediaKind.VIDEO, [VIDEO_BITRATE]), (MediaKind.AUDIO, [])])
+def test_what_a_listener_could_take_long_ago_holds_no_sender_down(media, of_nobody):
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = open_session(inside, media)
+        listener.send(listener.dtls.protect_rtcp(rtcp.write_remb(5, 300_000, [11])))
+
+        async def told_after(seconds: float) -> list[int]:
+            await inside.pass_time(seconds)
+            return [remb.bitrate for remb in told(speaker, speaker.send(), Remb)]
+
+        assert await told_after(FRESH_BITRATE - REPORT) == [300_000]
+        assert await told_after(REPORT) == of_nobody
+        part(speaker, listener)
 
     run(scenario)
 

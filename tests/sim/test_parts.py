@@ -172,7 +172,7 @@ async def test_slots_and_pictures_are_what_there_is_to_hear_in_a_big_room(autoju
         (sent,) = state.seats["cem"].transports
         await people[2].does("produce", roomId=room_id, transportId=sent, kind="video", rtpParameters=VP8)
         assert state.talk.to_hear() == 2
-        assert state.media.parts.load(state.talk.to_hear()) == [6]
+        assert state.media.parts.load(state.talk.to_hear()) == {0: 6}
 
 
 async def test_a_room_of_thirty_who_all_talk_and_show_themselves_is_on_one_worker(autojump_clock):
@@ -400,6 +400,55 @@ async def test_when_the_worker_of_any_part_dies_the_whole_room_begins_anew(autoj
         check(w, fleet)
 
 
+@pytest.mark.parametrize("has_been_used", [False, True])
+async def test_when_the_worker_of_a_part_without_people_dies_the_others_go_on(autojump_clock, has_been_used):
+    fleet = fleet_of(4)
+    async with world(policy=POLICY, pool=fleet.pool) as w:
+        ann, bob, eve = await w.people("ann", "bob", "eve")
+        room_id, _ = await spread(w, ann, bob, eve)
+        room = w.exchange.rooms.open[RoomId(room_id)]
+        room.do(partial(room.state.media.parts.tell_all, worker.AddSpeakers(room_id, ("s1",), 48_000)))
+        if has_been_used:
+            await fill(w, room_id, bob)
+            await bob.does("leaveRoom", roomId=room_id)
+        assert not fleet[1].transports
+        fleet.die(1)
+        await wait_all_tasks_blocked()
+        assert room_id not in fleet.pool.workers[1].rooms
+        assert not [each for each in fleet[0].consumers.values() if each.transport in fleet[0].pipes]
+        fleet.up(1)
+        assert await port_of(eve, room_id) == 40000  # with whom it is noticed that one part is not enough
+        assert list(room.state.media.parts.places) == [0, 2]
+        ida = await w.person("ida")
+        await ida.does("joinRoom", roomId=room_id)
+        assert await port_of(ida, room_id) in {40001, 40002}
+        assert {"s1"} == set(fleet[0].speakers) == set(fleet[room.router.shares[2].place.port - 40000].speakers)
+        room.do(partial(room.state.media.parts.tell_all, worker.CloseProducer("s1")))
+        await wait_all_tasks_blocked()
+        assert not any(person.heard("mediaReset") for person in (ann, eve, ida))
+        check(w, fleet)
+
+
+async def test_when_the_worker_of_the_first_part_has_gone_the_next_one_tells_who_speaks(autojump_clock):
+    fleet = fleet_of(3)
+    async with world(policy=POLICY, pool=fleet.pool) as w:
+        ann, bob = await w.people("ann", "bob")
+        room_id, _ = await spread(w, ann, bob)
+        voice = await talk(bob, room_id)
+        await ann.does("leaveRoom", roomId=room_id)
+        fleet.die(0)
+        await wait_all_tasks_blocked()
+        fleet.pool.workers[1].reported(worker.SpeakersChanged(room_id, (worker.Speaking(voice, 9),)))
+        await wait_all_tasks_blocked()
+        assert [told["speakers"][0]["level"] for told in bob.heard("activeSpeakers")] == [9]
+        assert not bob.heard("mediaReset")
+        check(w, fleet)
+        fleet.die(1)
+        await bob.expect("mediaReset")
+        await wait_all_tasks_blocked()
+        assert list(w.state(room_id).media.parts.places) == [0]
+
+
 async def test_a_successor_has_a_pipe_of_its_own(autojump_clock):
     fleet = fleet_of(3)
     async with world(policy=POLICY, pool=fleet.pool) as w:
@@ -439,17 +488,19 @@ def check(w, fleet):
     transports, producers, consumers, speakers, held = set(), set(), set(), set(), set()
     for room in w.exchange.rooms.open.values():
         parts = room.state.media.parts
-        numbers = [] if room.router is None else [share.place.port - 40000 for share in room.router.shares]
-        assert len(numbers) == len(set(numbers)) == len(parts.places)
+        shares = {} if room.router is None else room.router.shares
+        numbers = {part: share.place.port - 40000 for part, share in shares.items()}
+        assert len(numbers) == len(set(numbers.values()))
+        assert numbers.keys() == parts.places.keys()
         for seat in room.state.seats.values():
             here = numbers[seat.part] if seat.transports else None
             transports |= {(here, key) for key in seat.transports}
-            producers |= {(number, key) for key in seat.producers for number in numbers}
+            producers |= {(number, key) for key in seat.producers for number in numbers.values()}
             consumers |= {(here, key) for key in seat.consumers}
             held |= {(here, key) for key in seat.producers if seat.is_muted}
-            for part, number in enumerate(numbers):
+            for part, number in numbers.items():
                 consumers |= {(here, f"{key}>{part}") for key in seat.producers if number != here}
-        speakers |= {(number, key) for key in slots_of(room.state) for number in numbers}
+        speakers |= {(number, key) for key in slots_of(room.state) for number in numbers.values()}
     having = [(number, fleet[number]) for number in sorted(fleet.books)]
     assert {(number, key) for number, books in having for key in books.transports} == transports
     assert {(number, key) for number, books in having for key in books.producers} == producers

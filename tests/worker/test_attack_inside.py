@@ -289,7 +289,7 @@ def test_the_servers_own_names_give_every_consumer_a_new_ssrc(seed):
             inside.sfu.apply(effect.command)
 
         media = RoomMedia(RoomId("room"), {}, carry_out, spread_above=1)
-        media.parts.add(Place(("127.0.0.1",), 1, CERTIFICATE.fingerprint))
+        media.parts.add(0, Place(("127.0.0.1",), 1, CERTIFICATE.fingerprint))
         ann, bob = (Seat(UserId(name), Name(name), 1, name, "127.0.0.1", 0) for name in ("ann", "bob"))
         ann.transports[TransportId(speaker.id)] = Transport(Direction.SEND)
         bob.transports[TransportId(listener.id)] = Transport(Direction.RECEIVE)

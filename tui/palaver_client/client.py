@@ -120,7 +120,7 @@ class Client(Sounding):
         """
         if self._audition is not None:
             raise RuntimeError("one audition at a time")
-        self._audition = Audition(self._session, self._running_engine(), is_resting=self._call is not None)
+        self._audition = Audition(self._session, self._running_engine(), self._call is not None)
         try:
             async with self._audition.running():
                 yield

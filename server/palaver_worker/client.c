@@ -10,7 +10,7 @@ struct client {
     struct credentials credentials;
     struct door *selected;
     double per_check;     /* s that one takes of an address' budget of checks */
-    uint32_t seen[SEEN];  /* transactions of the last checks, as far as they tell them apart */
+    uint32_t *seen;       /* transactions of the last checks, as far as they tell them apart; NULL before there was one */
     int next_seen;
     struct track **tracks; /* sorted by SSRC */
     int count;

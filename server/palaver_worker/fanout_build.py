@@ -47,7 +47,7 @@ struct track { uint32_t ssrc; int number; unsigned char payload_types[128], exte
 struct credentials { ...; };
 struct door { unsigned char name[28]; struct client *client; double checked; ...; };
 struct client { void *keys; struct credentials credentials; struct door *selected; double per_check;
-                uint32_t seen[1024]; int next_seen; struct track **tracks; int count;
+                uint32_t *seen; int next_seen; struct track **tracks; int count;
                 double per_packet, per_byte, due; };
 struct pump { int udp, others, name_size; uint32_t seed; struct mmsghdr *incoming; struct block *outgoing;
               int (*unprotect)(void *keys, void *packet, int *size); int received; int leftovers[128], left;

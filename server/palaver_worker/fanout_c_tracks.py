@@ -96,6 +96,7 @@ class CClient(Client):
         self._keys: Session | None = None
         self._tracks: list[CTrack] = []
         self._array: Any = None  # lives as long as the pointer to it
+        self._seen: Any = None  # likewise
 
     def limit(self, packets: int, octets: int) -> None:
         """No more than this of all tracks together."""
@@ -115,6 +116,8 @@ class CClient(Client):
 
     def note_check(self, transaction: bytes) -> bool:
         """Note a check that is not C's; whether it was noted, or answered in C."""
+        if self._seen is None:  # who never comes costs nothing; and none is answered in C before this
+            self.struct.seen = self._seen = ffi.new("uint32_t[]", lib.SEEN)
         return bool(lib.note_check(self.struct, int.from_bytes(transaction[:4], "big")))
 
     def select(self, address: Sockaddr) -> None:

@@ -153,7 +153,7 @@ static int answer(struct pump *pump, struct door *door, const unsigned char *dat
         return 1;
     }
     door->due = due + client->per_check;
-    note_check(client, get32(data + 8));
+    if (client->seen != NULL) note_check(client, get32(data + 8));
     if (block->used == block->slots) flush(pump);
     struct msghdr *header = &block->headers[block->used++].msg_hdr;
     header->msg_iov->iov_len =

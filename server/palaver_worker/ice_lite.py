@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from palaver_media import stun
 
@@ -13,7 +13,7 @@ from .rate import Rate
 from .sockaddr import Sockaddr, unmapped
 
 MAX_ADDRESSES: Final = 16  # of one client: interfaces, NAT rebindings, pairs it moved away from
-CHECKS: Final = 100  # a second from one address: a full agent paces all its own to 50 (RFC 8445, section 14.2)
+CHECKS: Final = 100  # a second, of those that a core leaves or of one address: an agent paces its own to 50 (RFC 8445)
 
 
 @frozen
@@ -26,11 +26,10 @@ class Credentials:
 
 @define
 class Presence:
-    """When a client's first and last check came from an address, in s, and how many may."""
+    """When a client's first and last check came from an address, in s."""
 
     first: float
     last: float = 0.0
-    rate: Rate = field(factory=lambda: Rate(CHECKS))
 
 
 class IceLite:
@@ -52,7 +51,7 @@ class IceLite:
         self._checked, self._note = checked, note
         self.selected: Sockaddr | None = None
         self.validated: dict[Sockaddr, Presence] = {}
-        self._rate = Rate(CHECKS)  # of those from new addresses
+        self._rate = Rate(CHECKS)
         self._former: Credentials | None = None  # those from before a restart, until they are given up
         self._newest = Credentials(ufrag, password)
 
@@ -84,17 +83,15 @@ class IceLite:
         credentials = self._find(request.username)
         if not request.is_request(credentials.password):
             raise ValueError("no binding request with our password")
-        presence = self.validated.get(source)
-        moves = presence is None or (request.nominates and self.selected not in (None, source))
+        moves = source not in self.validated or (request.nominates and self.selected not in (None, source))
         if self._note(request.transaction) and moves:
             raise ValueError("an old check from another address")
-        if not (self._rate if presence is None else presence.rate).admits(now):
+        if not self._rate.admits(now):  # asked here, or who overhears him could use his share up
             raise ValueError("too many checks")
         was = self.selected, self._former, len(self.validated)
         if credentials is self._newest:
             self._former = None
-        presence = self.validated.setdefault(source, Presence(now))
-        presence.last = now
+        self.validated.setdefault(source, Presence(now)).last = now
         if self.selected is None or request.nominates:
             self.selected = source
         self.is_settled = was == (self.selected, self._former, len(self.validated))

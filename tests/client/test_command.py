@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +44,15 @@ def test_help_imports_nothing_heavy() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stderr == "[]\n"
+
+
+def test_ctrl_c_while_devices_are_looked_for_is_told_to_the_shell() -> None:
+    with subprocess.Popen([*PALAVER, "devices"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+        assert any(children.read_text() for _ in iter(lambda: program.poll() is None, False))  # its engine, not yet up
+        program.send_signal(signal.SIGINT)
+        assert program.wait(30) == 128 + signal.SIGINT
+        assert program.communicate() == ("", "")
 
 
 def test_version() -> None:

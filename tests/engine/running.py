@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
@@ -70,3 +71,8 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     with trio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 - it happens in another process, which sets no event
             await trio.sleep(0.01)
+
+
+def put_first(folder, monkeypatch) -> None:
+    """Let engines find a `sitecustomize` here."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import trio
 
 from engine.peer import PAYLOAD_TYPE, SSRC, Peer, peer
-from engine.running import Running, running_engine, until
+from engine.running import Running, put_first, running_engine, until
 from palaver_media import rtp
 from palaver_media.engine_messages import (
     AudioStarted,
@@ -337,11 +336,6 @@ def hide_portaudio(tmp_path, monkeypatch) -> None:
     """The library is hidden from the loader's search, so that sounddevice fails as it does where it is missing."""
     (tmp_path / "sitecustomize.py").write_text("import ctypes.util\nctypes.util.find_library = lambda name: None\n")
     put_first(tmp_path, monkeypatch)
-
-
-def put_first(folder, monkeypatch) -> None:
-    """Let engines find a `sitecustomize` here."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
 
 
 def streams(sound: VirtualSound) -> set[tuple[str, str]]:

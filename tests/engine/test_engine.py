@@ -14,7 +14,7 @@ import trio
 from attrs import evolve
 
 from engine.peer import PAYLOAD_TYPE, SSRC, Peer, peer
-from engine.running import Running, running_engine, until
+from engine.running import Running, put_first, running_engine, until
 from media_peer import read_audio_level
 from palaver_media import redundancy, rtp
 from palaver_media.codec import Pcm
@@ -136,6 +136,22 @@ async def test_an_opening_that_fails_as_nobody_foresaw_is_told_and_that_half_goe
         engine.tell(Receive(CALL, "down", "bob", SSRC, PAYLOAD_TYPE))
         await other.say(tone(660, 0.5))
         await engine.wait(AudioStarted)
+
+
+async def test_a_bug_ends_the_sound_of_its_call_alone_and_is_told(tmp_path, monkeypatch):
+    """No command is known that fails, so one is made to."""
+    fault = "from palaver_engine.call import Call\nCall.set_muted = property(lambda _: 1 / 0)\n"
+    (tmp_path / "sitecustomize.py").write_text(fault)
+    put_first(tmp_path, monkeypatch)
+    async with running_engine() as engine, peer(engine.fingerprint) as other:
+        engine.tell(OpenCall(CALL, "tone:440", "null", False))
+        await connect(engine, other, Direction.SEND, "up")
+        engine.tell(OpenCall("another", "null", "null", False), SetMuted("another", True))
+        problem = await engine.wait(SoundProblem)
+        assert (problem.call, problem.reason) == ("another", "the sound of this call has ended, as SetMuted failed")
+        assert problem.remedy == "leave the room and join it again"
+        engine.tell(send())
+        await until(lambda: len(other.packets) > 5)
 
 
 async def test_a_disk_that_fills_up_is_told_and_the_call_goes_on(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
@@ -75,7 +76,9 @@ async def one_sees_a_picture(everybody):
     assert len(picture.asked) > before
 
 
-async def test_a_room_over_two_workers():
+@asynccontextmanager
+async def six_on_two_workers():
+    """A room of six whose last ones are on another worker than the first ones."""
     async with (
         serving("--workers", "2", "--spread-above", "4") as (url, server),
         crowd(url, rooms=1, people=3) as everybody,
@@ -84,6 +87,11 @@ async def test_a_room_over_two_workers():
             await everybody.enter(f"late{number}", "room 0")
         await everybody.until(lambda: not everybody.missing())
         assert len(places(everybody)) == 2
+        yield url, server, everybody
+
+
+async def test_a_room_over_two_workers():
+    async with six_on_two_workers() as (url, server, everybody):
         await all_hear_each_other(everybody)
         found = await workers_once(url, lambda up: sum(each["media"]["transports"] for each in up) == 12)
         assert sorted(each["rooms"] for each in found) == [0, 1, 1]
@@ -105,13 +113,7 @@ async def test_a_room_over_two_workers():
 
 @pytest.mark.parametrize("which", [0, 1])
 async def test_a_worker_that_was_asked_to_end_and_has_nobody_left_takes_nobody_with_it(which):
-    async with (
-        serving("--workers", "2", "--spread-above", "4") as (url, server),
-        crowd(url, rooms=1, people=3) as everybody,
-    ):
-        for number in range(3):
-            await everybody.enter(f"late{number}", "room 0")
-        await everybody.until(lambda: not everybody.missing())
+    async with six_on_two_workers() as (url, server, everybody):
         first = everybody.people[0].legs["send"].address
         parts = [[], []]
         for each in everybody.people:

@@ -13,12 +13,17 @@ from pathlib import Path
 import pytest
 
 import palaver_command
+from world import children_of
 
 PALAVER = (sys.executable, "-m", "palaver_command")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*PALAVER, *arguments], capture_output=True, text=True, timeout=30, check=False)
+
+
+def is_engine(pid: int) -> bool:
+    return b"palaver_engine" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def test_help_teaches_each_command_with_an_example() -> None:
@@ -48,8 +53,8 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_ctrl_c_while_devices_are_looked_for_is_told_to_the_shell() -> None:
     with subprocess.Popen([*PALAVER, "devices"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
-        children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
-        assert any(children.read_text() for _ in iter(lambda: program.poll() is None, False))  # its engine, not yet up
+        while program.poll() is None and not any(is_engine(each) for each in children_of(program.pid)):
+            continue
         program.send_signal(signal.SIGINT)
         assert program.wait(30) == 128 + signal.SIGINT
         assert program.communicate() == ("", "")

@@ -110,10 +110,9 @@ async def beat(channel: Channel[C, R], make_beat: Callable[[], R | None]) -> Non
     """Report a beat each second until the channel closes, or until there is none because all is done."""
     while not channel.closed.is_set() and (report := make_beat()) is not None:
         channel.report(report)
-        try:
-            await asyncio.wait_for(channel.closed.wait(), BEAT)
-        except TimeoutError:
-            continue
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BEAT):
+                await channel.closed.wait()
 
 
 def take_precedence() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import struct
 from types import UnionType
 from typing import Any, Final, Generic, TypeVar, cast, get_args
@@ -41,12 +43,11 @@ class Codec(Generic[C, R]):
 
     def __init__(self, commands: UnionType, reports: UnionType) -> None:
         self._converter = cattrs.Converter(detailed_validation=False)
-        self._commands, self._reports = commands, reports
-        for union in (commands, reports):
-            plain = tuple(cls for cls in get_args(union) if cls is not Pcm)
-            for cls in plain:
+        self._commands, self._reports = _without_pcm(commands), _without_pcm(reports)
+        for union in (self._commands, self._reports):
+            for cls in get_args(union):
                 assert attrs.has(cls), cls
-            configure_tagged_union(_union(plain), self._converter, tag_name="kind")
+            configure_tagged_union(union, self._converter, tag_name="kind")
 
     def write_command(self, command: C) -> bytes:
         """The frame of a command, length included."""
@@ -64,19 +65,17 @@ class Codec(Generic[C, R]):
         """The report in a frame's body."""
         return cast(R, self._read(body, self._reports))
 
-    def _write(self, message: object, union: UnionType) -> bytes:
+    def _write(self, message: object, union: Any) -> bytes:
         if type(message) is Pcm:
             body = write_pcm(message)
         else:
-            plain = _union(tuple(cls for cls in get_args(union) if cls is not Pcm))
-            body = orjson.dumps(self._converter.unstructure(message, plain), option=orjson.OPT_NON_STR_KEYS)
+            body = orjson.dumps(self._converter.unstructure(message, union), option=orjson.OPT_NON_STR_KEYS)
         return _LENGTH.pack(len(body)) + body
 
-    def _read(self, body: bytes, union: UnionType) -> Any:
+    def _read(self, body: bytes, union: Any) -> Any:
         if body[:1] != b"{":
             return read_pcm(body)
-        plain = _union(tuple(cls for cls in get_args(union) if cls is not Pcm))
-        return self._converter.structure(orjson.loads(body), plain)
+        return self._converter.structure(orjson.loads(body), union)
 
 
 class Frames:
@@ -124,8 +123,6 @@ def read_pcm(body: bytes) -> Pcm:
     )
 
 
-def _union(classes: tuple[type, ...]) -> Any:
-    union: Any = classes[0]
-    for cls in classes[1:]:
-        union = union | cls
-    return union
+def _without_pcm(union: UnionType) -> Any:
+    """The union of all others, which are written as JSON."""
+    return functools.reduce(operator.or_, [cls for cls in get_args(union) if cls is not Pcm])

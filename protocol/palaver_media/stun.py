@@ -29,11 +29,12 @@ _USE_CANDIDATE: Final = 0x0025
 _FINGERPRINT: Final = 0x8028
 _CONTROLLING: Final = 0x802A
 _HEADER: Final = 20  # bytes
-_TRANSACTION: Final = slice(8, _HEADER)
+TRANSACTION: Final = slice(8, _HEADER)
 _COOKIE: Final = b"\x21\x12\xa4\x42"
 _ATTRIBUTE: Final = struct.Struct("!HH")
 _INTEGRITY_SIZE: Final = 4 + 20  # bytes, with its head
 _FINGERPRINT_SIZE: Final = 4 + 4
+_IPV4_RESULT_SIZE: Final = 4 + 8  # of a mapped address
 _FINGERPRINT_XOR: Final = 0x5354554E
 _FAMILIES: Final = {socket.AF_INET: 1, socket.AF_INET6: 2}
 
@@ -53,7 +54,7 @@ class Message:
     @property
     def transaction(self) -> bytes:
         """The id that an answer has in common with its request."""
-        return self.data[_TRANSACTION]
+        return self.data[TRANSACTION]
 
     @property
     def username(self) -> str:
@@ -129,7 +130,7 @@ def make_request(username: str, password: str, tie_breaker: int) -> tuple[bytes,
         + _attribute(_CONTROLLING, tie_breaker.to_bytes(8, "big"))
         + _attribute(_USE_CANDIDATE, b"")
     )
-    return _signed(REQUEST, transaction, body, password), transaction
+    return _signed(REQUEST, transaction, body, password.encode()), transaction
 
 
 def make_answer(request: Message, source: Address, password: str) -> bytes:
@@ -140,18 +141,57 @@ def make_answer(request: Message, source: Address, password: str) -> bytes:
     mask = _COOKIE[:2] + (_COOKIE + transaction)[: len(address) - 2]  # of the port, and of the address
     hidden = (int.from_bytes(address, "big") ^ int.from_bytes(mask, "big")).to_bytes(len(address), "big")
     body = _attribute(MAPPED_ADDRESS, bytes([0, _FAMILIES[family]]) + hidden)
-    return _signed(RESPONSE, transaction, body, password)
+    return _signed(RESPONSE, transaction, body, password.encode())
+
+
+class Repeated:
+    """A request that comes again and again, with nothing new but its transaction, and the answer to it.
+
+    Such are the checks of a client who has found his way. To read one takes a few comparisons, and the signatures.
+    """
+
+    __slots__ = ("_begin", "_end", "_key", "_middle", "_result", "_signed", "_signed_begin", "nominates")
+
+    def __init__(self, request: Message, answer: bytes, password: str) -> None:
+        """`answer` is that to `request`, which is signed with `password` and has a fingerprint."""
+        data, self._signed = request.data, request.signed + 4
+        self._key, self.nominates = password.encode(), request.nominates
+        self._begin, self._middle, self._end = data[:8], data[_HEADER : self._signed], data[self._signed + 20 : -4]
+        self._signed_begin = data[:2] + (request.signed - _HEADER + _INTEGRITY_SIZE).to_bytes(2, "big") + _COOKIE
+        self._result = answer[_HEADER : -_INTEGRITY_SIZE - _FINGERPRINT_SIZE]
+
+    @classmethod
+    def of(cls, request: Message, answer: bytes, password: str) -> Repeated | None:
+        """The same; None if it cannot be recognised, or the next answer would differ in more than the transaction.
+
+        That is so where the address is of IPv6: the transaction hides it (RFC 8489, section 14.2).
+        """
+        has_fingerprint = request.data[-_FINGERPRINT_SIZE:-4] == _ATTRIBUTE.pack(_FINGERPRINT, 4)
+        is_short = len(answer) == _HEADER + _IPV4_RESULT_SIZE + _INTEGRITY_SIZE + _FINGERPRINT_SIZE
+        return cls(request, answer, password) if request.signed and has_fingerprint and is_short else None
+
+    def answer(self, data: bytes) -> bytes | None:
+        """The answer to `data`, if it is the same request in whatever transaction, and signed as it should be."""
+        transaction, at = data[TRANSACTION], self._signed
+        if data[:8] != self._begin or data[_HEADER:at] != self._middle or data[at + 20 : -4] != self._end:
+            return None
+        signature = hmac.digest(self._key, self._signed_begin + transaction + self._middle[:-4], "sha1")
+        if not hmac.compare_digest(signature, data[at : at + 20]) or data[-4:] != _fingerprint(
+            data[:-_FINGERPRINT_SIZE]
+        ):
+            return None
+        return _signed(RESPONSE, transaction, self._result, self._key)
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
     return _ATTRIBUTE.pack(kind, len(value)) + value + bytes(-len(value) & 3)
 
 
-def _signed(type_: int, transaction: bytes, body: bytes, password: str) -> bytes:
+def _signed(type_: int, transaction: bytes, body: bytes, key: bytes) -> bytes:
     """A message with MESSAGE-INTEGRITY and FINGERPRINT, each over a header that says as much as is there by then."""
     rest = _COOKIE + transaction + body
     size = len(body) + _INTEGRITY_SIZE
-    signature = hmac.digest(password.encode(), _ATTRIBUTE.pack(type_, size) + rest, "sha1")
+    signature = hmac.digest(key, _ATTRIBUTE.pack(type_, size) + rest, "sha1")
     whole = _ATTRIBUTE.pack(type_, size + _FINGERPRINT_SIZE) + rest + _attribute(INTEGRITY, signature)
     return whole + _attribute(_FINGERPRINT, _fingerprint(whole))
 

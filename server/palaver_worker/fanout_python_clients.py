@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from .fanout_python import PythonFanout
 
 
+class Checked:
+    """How an address is checked: how often it may be, when it last was (s), and how it usually is."""
+
+    __slots__ = ("last", "rate", "usual")
+
+    def __init__(self, rate: Rate) -> None:
+        self.rate, self.last = rate, 0.0
+        self.usual: stun.Repeated | None = None
+
+
 class PythonClient(Client):
     """Who may be heard on a transport's addresses."""
 
@@ -31,7 +41,7 @@ class PythonClient(Client):
         self._checks = 1  # a second from one address
         self._seen: dict[bytes, None] = {}  # the last transactions
         self._selected: Sockaddr = b""
-        self._checked: dict[Sockaddr, tuple[float, Rate]] = {}  # when a check from there was answered here, s
+        self._checked: dict[Sockaddr, Checked] = {}
         self.per_packet = self.per_byte = 0.0  # s that they take of his budget
         self.due = -math.inf  # when the next packet would come, were they as many as may come
 
@@ -47,6 +57,8 @@ class PythonClient(Client):
     def know(self, ufrag: str, password: str, checks: int) -> None:
         """Answer his checks that change nothing."""
         self._known, self._checks = (ufrag, password), checks
+        for each in self._checked.values():
+            each.usual = None
 
     def note_check(self, transaction: bytes) -> bool:
         """Note a check that is not answered here; whether it was noted, or was."""
@@ -62,7 +74,7 @@ class PythonClient(Client):
 
     def checked(self, address: Sockaddr) -> float:
         """When a check from there was last answered here."""
-        return self._checked[address][0] if address in self._checked else 0.0
+        return self._checked[address].last if address in self._checked else 0.0
 
     def forget(self, address: Sockaddr) -> None:
         """He is heard there no more."""
@@ -71,22 +83,27 @@ class PythonClient(Client):
 
     def answer(self, data: bytes, address: Sockaddr, now: float) -> bool:
         """Answer a check that changes nothing; whether it was one. To nominate another address is not ours."""
-        ufrag, password = self._known
-        try:
-            check = stun.parse(data)
-        except ValueError:
-            return False
-        is_his = ufrag != "" and check.attributes.get(stun.USERNAME, b"").startswith(f"{ufrag}:".encode())
-        if not is_his or not check.is_request(password) or (check.nominates and self._selected != address):
-            return False
-        outgoing = self._fanout.outgoing
-        _, rate = self._checked.get(address) or (0.0, Rate(self._checks))
-        if rate.admits(now):
-            outgoing.put(stun.make_answer(check, unmapped(address), password), address)
-            self._checked[address] = now, rate
-            self.note_check(check.transaction)
+        checked = self._checked.get(address)
+        usual = None if checked is None else checked.usual
+        answer = None if usual is None or (usual.nominates and self._selected != address) else usual.answer(data)
+        if checked is None or answer is None:
+            ufrag, password = self._known
+            try:
+                check = stun.parse(data)
+            except ValueError:
+                return False
+            is_his = ufrag != "" and check.attributes.get(stun.USERNAME, b"").startswith(f"{ufrag}:".encode())
+            if not is_his or not check.is_request(password) or (check.nominates and self._selected != address):
+                return False
+            answer = stun.make_answer(check, unmapped(address), password)
+            checked = self._checked.setdefault(address, Checked(Rate(self._checks)))
+            checked.usual = stun.Repeated.of(check, answer, password)
+        if checked.rate.admits(now):
+            checked.last = now
+            self._fanout.outgoing.put(answer, address)
+            self.note_check(data[stun.TRANSACTION])
         else:
-            outgoing.dropped["excess"] += 1
+            self._fanout.outgoing.dropped["excess"] += 1
         return True
 
     def track(self, command: AddProducer, begin: Callable[[], None]) -> PythonTrack:

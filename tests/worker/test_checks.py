@@ -80,7 +80,7 @@ def known(request, hosts):
 def unnominating(username: str = "ours:theirs", password: str = PASSWORD) -> bytes:
     """A check without USE-CANDIDATE."""
     body = stun._attribute(stun.USERNAME, username.encode()) + stun._attribute(0x802A, bytes(8))
-    return stun._signed(stun.REQUEST, b"transaction!", body, password)
+    return stun._signed(stun.REQUEST, b"transaction!", body, password.encode())
 
 
 def test_a_known_clients_check_is_answered_as_python_does(known):
@@ -101,6 +101,18 @@ def test_a_check_may_nominate_the_address_that_is_selected_and_no_other(known):
     known.fanout.admit(known.address, known.client)
     assert known.client.checked(known.address) == 0.0
     assert known.send(check, 7.0) == (b"", [0])
+
+
+def test_what_was_answered_before_is_not_when_things_have_changed(known):
+    known.client.select(known.address)
+    check, _ = stun.make_request("ours:theirs", PASSWORD, 1)
+    for now in (5.0, 6.0):
+        assert known.send(check, now)[0]
+    known.client.select(pack(("192.0.2.1", 5)))
+    assert known.send(check, 8.0) == (b"", [0])  # it would change where he is sent to
+    assert known.send(unnominating(), 8.0)[0]
+    known.client.know("newer", PASSWORD, CHECKS)
+    assert known.send(unnominating(), 9.0) == (b"", [0])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +161,7 @@ def mutants(count: int) -> list[bytes]:
         body = mutant[20:-32]
         if number % 2 and len(mutant) > 52:
             body = body[: len(body) & ~3]
-            made.append(stun._signed(int.from_bytes(mutant[:2], "big"), mutant[8:20], body, PASSWORD))
+            made.append(stun._signed(int.from_bytes(mutant[:2], "big"), mutant[8:20], body, PASSWORD.encode()))
         else:
             made.append(mutant)
     return made

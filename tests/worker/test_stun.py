@@ -2,6 +2,7 @@
 
 import binascii
 import struct
+import zlib
 
 import pytest
 from aioice import stun as aioice
@@ -169,3 +170,41 @@ def test_attributes_of_any_shape_raise_only_value_errors(kind, value):
         stun.parse(struct.pack("!HHI12s", 1, len(body), 0x2112A442, bytes(12)) + body)
     except ValueError:
         return
+
+
+def usual_check(source=("192.0.2.1", 5)):
+    """A check that was answered, and the next one of the same client."""
+    first, _ = stun.make_request("ours:theirs", PASSWORD, 1)
+    second, _ = stun.make_request("ours:theirs", PASSWORD, 1)
+    request = stun.parse(first)
+    return stun.Repeated.of(request, stun.make_answer(request, source, PASSWORD), PASSWORD), second
+
+
+def test_a_repeated_check_is_answered_as_if_it_was_read():
+    usual, check = usual_check()
+    assert usual.nominates
+    assert usual.answer(check) == stun.make_answer(stun.parse(check), ("192.0.2.1", 5), PASSWORD)
+
+
+@given(st.data())
+def test_of_a_repeated_check_every_bit_counts(data):
+    usual, check = usual_check()
+    at = data.draw(st.integers(0, 8 * len(check) - 1))
+    changed = (int.from_bytes(check, "big") ^ 1 << at).to_bytes(len(check), "big")
+    assert usual.answer(changed) is None
+    size = data.draw(st.integers(0, len(check) - 1))
+    assert usual.answer(check[:size]) is None
+    assert usual.answer(check + bytes(4)) is None
+
+
+def test_what_is_not_the_same_again_is_not_recognised():
+    usual, _ = usual_check()
+    for other in (("ours:other", PASSWORD, 1), ("ours:theirs", "another", 1), ("ours:theirs", PASSWORD, 2)):
+        assert usual.answer(stun.make_request(*other)[0]) is None
+    _, check = usual_check()
+    indication = b"\x00\x11" + check[2:-8]  # no request, though its fingerprint is right, and nothing of it signed
+    assert usual.answer(indication + check[-8:-4] + (zlib.crc32(indication) ^ 0x5354554E).to_bytes(4, "big")) is None
+    assert usual_check(("2001:db8::1", 5))[0] is None  # its next answer differs in more
+    request, _ = stun.make_request("ours:theirs", PASSWORD, 1)
+    bare = stun.parse(request[:2] + (len(request) - 28).to_bytes(2, "big") + request[4:-8])
+    assert stun.Repeated.of(bare, stun.make_answer(bare, ("192.0.2.1", 5), PASSWORD), PASSWORD) is None

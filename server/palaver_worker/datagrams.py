@@ -34,12 +34,14 @@ int recvmmsg(int fd, struct mmsghdr *headers, unsigned int count, int flags, voi
 int sendmmsg(int fd, struct mmsghdr *headers, unsigned int count, int flags);
 """)
 _libc: Any = _ffi.dlopen(None) if HAS_MMSG else None
+_NULL: Final[Any] = _ffi.NULL
 
 
 class Block:
     """Slots for datagrams and their addresses, linked to the headers that the kernel reads.
 
-    `pointers[i]` is where slot i begins, as libsrtp takes it; `views[i]` is the same for Python.
+    `pointers[i]` is where slot i begins, as libsrtp takes it, and `sizes[i]` where its size is; `views[i]` is the same
+    for Python, `sources[i]` the address.
     """
 
     def __init__(self, udp: socket.socket, count: int) -> None:
@@ -63,6 +65,13 @@ class Block:
         at, step = _ffi.offsetof("struct mmsghdr", "msg_len") // 4, _ffi.sizeof("struct mmsghdr") // 4
         self.arrived = words[at::step]  # `msg_len` of each slot
         self.places = [slice(at, at + self.name_size) for at in range(0, count * self.name_size, self.name_size)]
+        self.sources = [self.names[place] for place in self.places]
+
+    def _sizes(self, memory: Any, structure: str, field: str, width: int) -> list[Any]:
+        """Where libsrtp finds each slot's size, as an int, and writes the new one: the low bytes of these fields."""
+        low = 0 if sys.byteorder == "little" else width - _ffi.sizeof("int")
+        begin = int(_ffi.cast("uintptr_t", memory)) + _ffi.offsetof(structure, field) + low
+        return [FFI.cast("int *", begin + index * _ffi.sizeof(structure)) for index in range(self.count)]
 
     def _link(self) -> None:
         slots = _ffi.cast("char *", int(FFI.cast("uintptr_t", self._memory)))
@@ -78,31 +87,31 @@ class Incoming(Block):
 
     def __init__(self, udp: socket.socket, *, has_mmsg: bool = HAS_MMSG) -> None:
         super().__init__(udp, BATCH)
-        self._has_mmsg = has_mmsg
+        self.sizes = self._sizes(self.headers, "struct mmsghdr", "msg_len", _ffi.sizeof("int"))
+        self._recvmmsg = _libc.recvmmsg if has_mmsg else None
 
     def receive(self, dropped: Counter[str]) -> int:
         """Take what has arrived, at most a batch; how many datagrams that are."""
         try:
-            return self._receive_batch() if self._has_mmsg else self._receive_each()
+            if self._recvmmsg is None:
+                return self._receive_each()
+            count: int = self._recvmmsg(self.fileno, self.headers, BATCH, 0, _NULL)
+            if count < 0:
+                raise OSError(_ffi.errno, os.strerror(_ffi.errno))
         except BlockingIOError:
             return 0
         except OSError as why:
             dropped[f"receive: {why.strerror}"] += 1
             return 0
+        return count
 
     def source(self, index: int) -> Sockaddr:
         """Who sent the datagram in this slot."""
-        return self.names[self.places[index]].tobytes()
+        return self.sources[index].tobytes()
 
     def data(self, index: int) -> bytes:
         """The datagram in this slot."""
         return bytes(self.views[index][: self.arrived[index]])
-
-    def _receive_batch(self) -> int:
-        count: int = _libc.recvmmsg(self.fileno, self.headers, BATCH, 0, _ffi.NULL)
-        if count < 0:
-            raise OSError(_ffi.errno, os.strerror(_ffi.errno))
-        return count
 
     def _receive_each(self) -> int:
         count = 0
@@ -124,7 +133,8 @@ class Outgoing(Block):
         super().__init__(udp, OUTGOING)
         self.used = 0
         self.dropped = dropped
-        self._has_mmsg = has_mmsg
+        self._sendmmsg = _libc.sendmmsg if has_mmsg else None
+        self.sizes = self._sizes(self.vectors, "struct iovec", "iov_len", _ffi.sizeof("size_t"))
 
     def put(self, data: bytes, destination: Sockaddr) -> None:
         """Send a datagram at the batch's end."""
@@ -132,13 +142,13 @@ class Outgoing(Block):
             self.dropped["too long"] += 1
             return
         self.views[self.used][: len(data)] = data
-        self.commit(len(data), destination)
+        self.lengths[self.used] = len(data)
+        self.commit(destination)
 
-    def commit(self, size: int, destination: Sockaddr) -> None:
-        """The slot `used` holds a datagram of this size for that address."""
+    def commit(self, destination: Sockaddr) -> None:
+        """The slot `used` holds a datagram, as long as `lengths` says, for this address."""
         index = self.used
         self.names[self.places[index]] = destination
-        self.lengths[index] = size
         self.used = index + 1
         if self.used == self.count:
             self.flush()
@@ -146,22 +156,27 @@ class Outgoing(Block):
     def flush(self) -> None:
         """Send it all; what the kernel refuses is lost, as UDP may be."""
         used, self.used = self.used, 0
+        if self._sendmmsg is None:
+            self._send_each(used)
+        elif used and (sent := self._sendmmsg(self.fileno, self.headers, used, 0)) < used:
+            self._send_rest(sent, used)
+
+    def _send_rest(self, sent: int, used: int) -> None:
+        """Go on after so many, or with the first, which was refused, left out."""
         start = 0
-        while start < used:
+        while True:
+            if sent < 0:
+                self.dropped[f"send: {os.strerror(_ffi.errno)}"] += 1
+            start += max(1, sent)
+            if start >= used:
+                return
+            assert self._sendmmsg is not None
+            sent = self._sendmmsg(self.fileno, self.headers + start, used - start, 0)
+
+    def _send_each(self, used: int) -> None:
+        for slot in range(used):
+            name = bytes(self.names[self.places[slot]])
             try:
-                start += self._send(start, used)
+                self._socket.sendto(self.views[slot][: self.lengths[slot]], sockaddr.unpack(name))
             except OSError as why:
                 self.dropped[f"send: {why.strerror}"] += 1
-                start += 1
-
-    def _send(self, start: int, end: int) -> int:
-        """Send some of these slots; how many. Raises OSError about the first of them."""
-        if not self._has_mmsg:
-            name = bytes(self.names[self.places[start]])
-            self._socket.sendto(self.views[start][: self.lengths[start]], sockaddr.unpack(name))
-            return 1
-        first = self.headers + start if start else self.headers
-        count: int = _libc.sendmmsg(self.fileno, first, end - start, 0)
-        if count < 0:
-            raise OSError(_ffi.errno, os.strerror(_ffi.errno))
-        return count

@@ -7,32 +7,32 @@ import select
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from palaver_media.rtp import OPUS, RED
-from palaver_media.srtp import FFI, LIBRARY, TRAILER
+from palaver_media.srtp import LIBRARY, TRAILER
 
 from .datagrams import SLOT, Incoming, Outgoing
 from .fanout import FARTHEST, Client, Fanout, mid_element
 from .fanout_python_clients import PythonClient
-from .fanout_python_legs import Group, PythonLeg, PythonPath, group_of
+from .fanout_python_groups import START, Alike, Group, Unison, group_of
+from .fanout_python_legs import PythonLeg, PythonPath
 from .fanout_python_tracks import PythonTrack
 from .packet import MARKER, RTP_HEADER, Packet
 from .sockaddr import Sockaddr
 
 _HEADER: Final = struct.Struct("!BBHII")
+_protect: Final[Any] = LIBRARY.srtp_protect
 
 
 class PythonFanout(Fanout):
-    """Forwarding by Python and libsrtp. `size` is for libsrtp's answers, `begun` are tracks on which somebody began."""
+    """Forwarding by Python and libsrtp. `begun` are tracks on which somebody began to speak."""
 
     name = "python"
 
     def __init__(self, incoming: Incoming, outgoing: Outgoing) -> None:
         super().__init__(incoming, outgoing)
-        self.size: Any = FFI.new("int *")
         self.begun: list[PythonTrack] = []
         self._doors: dict[Sockaddr, PythonClient] = {}
         self._received = 0  # datagrams in the incoming block that were not looked at yet
@@ -62,7 +62,8 @@ class PythonFanout(Fanout):
 
     def process(self, now: float, dropped: Counter[str]) -> list[int]:
         """Act on what was received, and tell who begins to speak; the slots of what is not a voice's."""
-        self._take(now)
+        received, self._received = self._received, 0
+        self._take(received, now)
         begun, self.begun = self.begun, []
         for track in begun:
             track.begin()
@@ -77,16 +78,16 @@ class PythonFanout(Fanout):
         now = 0.0 if timeout is None else time.monotonic()
         deadline = math.inf if timeout is None else now + max(0.0, timeout)
         while True:
-            found = self._sources.poll(None if timeout is None else math.ceil(max(0.0, deadline - now) * 1000))
-            are_others = len(found) == 2 or (len(found) == 1 and found[0][0] == others)
+            found = self._sources.poll(None if timeout is None else math.ceil((deadline - now) * 1000))
             if not found or found[0][0] == others:
-                return False, are_others
+                return False, bool(found)
             # Our socket is looked at first, so what was sent before the first datagram was seen. The others are newer.
-            self.receive(self.outgoing.dropped)
-            if are_others or (self._received > 1 and self._commands.poll(0)):
-                return self._received > 0, True
+            received = self.incoming.receive(self.outgoing.dropped)
+            if len(found) == 2 or (received > 1 and self._commands.poll(0)):
+                self._received = received
+                return received > 0, True
             now = time.monotonic()
-            self._take(now)
+            self._take(received, now)
             self.outgoing.flush()
             if self._left or self.begun:
                 return True, False
@@ -100,22 +101,19 @@ class PythonFanout(Fanout):
         self._commands.register(others, select.POLLIN)
         self._others = others
 
-    def _take(self, now: float) -> None:
+    def _take(self, received: int, now: float) -> None:
         """Take voices from the incoming block; what is not one is left."""
-        incoming, unpack = self.incoming, _HEADER.unpack_from
-        received, self._received = self._received, 0
+        incoming = self.incoming
         for slot in range(received):
-            if incoming.arrived[slot] >= RTP_HEADER:
-                head = unpack(incoming.views[slot])
-                address = incoming.names[incoming.places[slot]].tobytes()
-                client = self._doors.get(address)
-                is_rtp = head[0] >> 6 == 2 and not 192 <= head[1] <= 223
-                if is_rtp and client is not None and client.pointer is not None:
+            client = self._doors.get(address := incoming.sources[slot].tobytes())
+            if client is not None and incoming.arrived[slot] >= RTP_HEADER:
+                head = _HEADER.unpack_from(incoming.views[slot])
+                if head[0] >> 6 == 2 and not 192 <= head[1] <= 223:
                     track = client.tracks.get(head[4])
-                    if track is not None:
-                        track.take(client.pointer, slot, head, now)
+                    if track is not None and client.pointer is not None:
+                        track.take(slot, head, now)
                         continue
-                elif head[0] == 0 and client is not None and client.answer(incoming.data(slot), address, now):
+                elif head[0] == 0 and client.answer(incoming.data(slot), address, now):
                     continue
             self._left.append(slot)
 
@@ -140,59 +138,90 @@ class PythonFanout(Fanout):
             second, body = packet.second, packet.body
             if packet.primary and not alike.takes_red:
                 second, body = second & MARKER | OPUS, body[packet.primary :]
-            first, tail = alike.write(packet, body)
+            first, before, rest = alike.write(packet, body)
             octets = len(body) - packet.padding
-            self.send(alike.legs, packet.index, first, second, packet.timestamp, tail, octets)
+            self._send_each(alike.legs, packet.index, first, second, packet.timestamp, before, rest, octets)
 
-    def send(
-        self, legs: list[PythonLeg], index: int, first: int, second: int, timestamp: int, tail: bytes, octets: int
+    def send(self, alike: Alike, index: int, second: int, timestamp: int, rest: bytes, octets: int) -> None:
+        """Send a packet of the layout that they know on all these legs: `rest` follows the mid."""
+        unison = alike.unison
+        if unison is None or not unison.first < index <= unison.last + FARTHEST:
+            self._send_each(alike.legs, index, alike.first, second, timestamp, alike.frame, rest, octets)
+            alike.join()
+            return
+        outgoing, size = self.outgoing, unison.size + len(rest)
+        if size + TRAILER > SLOT:
+            self.failures += len(unison.legs)
+            return
+        if outgoing.used + len(unison.legs) >= outgoing.count:
+            outgoing.flush()
+        memory, pointers, lengths, sizes = outgoing.bytes, outgoing.pointers, outgoing.lengths, outgoing.sizes
+        write = unison.writers[len(rest)]
+        common = START.pack(alike.first, second, index - unison.offset & 0xFFFF, timestamp + unison.shift & 0xFFFF_FFFF)
+        slot = begin = outgoing.used
+        for keys, start in unison.rows:  # the innermost loop
+            write(memory, slot * SLOT, common, start, rest)
+            lengths[slot] = size
+            if _protect(keys, pointers[slot], sizes[slot]):
+                break
+            slot += 1
+        else:
+            outgoing.names[begin * outgoing.name_size : slot * outgoing.name_size] = unison.destinations
+            outgoing.used = slot
+            unison.packets += 1
+            unison.octets += octets
+            if index > unison.last:
+                unison.last = index
+            return
+        self._go_on(unison, slot - begin, index, octets)
+        legs = alike.legs[slot - begin + 1 :]
+        self._send_each(legs, index, alike.first, second, timestamp, alike.frame, rest, octets)
+
+    def _go_on(self, unison: Unison, done: int, index: int, octets: int) -> None:
+        """After a leg whose packet could not be protected: those before it have theirs."""
+        self.failures += 1
+        for at, leg in enumerate(unison.legs[: done + 1]):
+            leg.use(index - leg.offset)
+            if at < done:
+                leg.count(octets)
+                self.outgoing.commit(leg.path.destination)
+
+    def _send_each(
+        self,
+        legs: list[PythonLeg],
+        index: int,
+        first: int,
+        second: int,
+        timestamp: int,
+        before: bytes,
+        rest: bytes,
+        octets: int,
     ) -> None:
-        """The innermost loop: no call, tuple or look-up in it that can be outside. `tail` follows the fixed header."""
-        outgoing, size, protect = self.outgoing, self.size, LIBRARY.srtp_protect
-        memory, pointers, lengths, names, places = (
-            outgoing.bytes, outgoing.pointers, outgoing.lengths, outgoing.names, outgoing.places,
-        )  # fmt: skip
-        write, length = writer(len(tail)), RTP_HEADER + len(tail)
-        if length + TRAILER > SLOT:
+        """Send any packet: `before` follows the SSRC, and `rest` the mid."""
+        if not legs:
+            return
+        outgoing, mid_size = self.outgoing, len(legs[0].mid)
+        size = RTP_HEADER + len(before) + mid_size + len(rest)
+        if size + TRAILER > SLOT:
             self.failures += len(legs)
             return
-        slot = outgoing.used
         for leg in legs:
-            number = index - leg.offset
-            if leg.first >= 0 and 0 < number - leg.highest <= FARTHEST:
-                leg.highest = number
-            elif (found := leg.number_of(index)) is not None:
-                number = found
-            else:
+            leg.settle()
+            number, path = leg.number_of(index), leg.path
+            if number is None:
                 continue
-            path = leg.path
-            pointer = path.pointer
-            if pointer is None:
+            if path.pointer is None:
                 self.failures += 1
                 continue
-            if leg.is_marked:  # the same whenever a packet is sent, for it may be sent again
-                marked = second | MARKER if index == leg.first else second
-                later = (timestamp + leg.shift) & 0xFFFF_FFFF
-                write(memory, slot * SLOT, first, marked, number & 0xFFFF, later, leg.ssrc, tail)
-            else:
-                write(memory, slot * SLOT, first, second, number & 0xFFFF, timestamp, leg.ssrc, tail)
-            size[0] = length
-            if protect(pointer, pointers[slot], size):
+            leg.use(number)
+            # The same whenever a packet is sent, for it may be sent again:
+            marked = second | MARKER if leg.is_marked and index == leg.first else second
+            start = START.pack(first, marked, number & 0xFFFF, timestamp + leg.shift & 0xFFFF_FFFF)
+            slot = outgoing.used
+            outgoing.views[slot][:size] = b"".join((start, leg.ssrc, before, leg.mid, rest))
+            outgoing.lengths[slot] = size
+            if _protect(path.pointer, outgoing.pointers[slot], outgoing.sizes[slot]):
                 self.failures += 1
                 continue
-            names[places[slot]] = path.destination
-            lengths[slot] = size[0]
-            leg.packets += 1
-            leg.octets += octets
-            slot += 1
-            if slot == outgoing.count:
-                outgoing.used = slot
-                outgoing.flush()
-                slot = 0
-        outgoing.used = slot
-
-
-@cache
-def writer(size: int) -> Callable[..., None]:
-    """What writes a packet with so many bytes after the fixed header: at most as many as a slot has are asked for."""
-    return struct.Struct(f"!BBHII{size}s").pack_into
+            leg.count(octets)
+            outgoing.commit(path.destination)

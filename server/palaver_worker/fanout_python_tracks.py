@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from palaver_media import redundancy
 from palaver_media.rtcp import Reception
@@ -12,7 +12,7 @@ from palaver_media.srtp import LIBRARY
 from palaver_media.worker_messages import AddProducer
 
 from .fanout import KEPT
-from .fanout_python_legs import Group
+from .fanout_python_groups import Group
 from .layout import Layout, layout_of
 from .packet import MARKER, Packet
 from .speakers import LOUD, ONSET, SMOOTHING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .fanout_python import PythonFanout
     from .fanout_python_clients import PythonClient
 
+_unprotect: Final[Any] = LIBRARY.srtp_unprotect
 Head: TypeAlias = tuple[int, int, int, int, int]  # first byte, second, sequence number, timestamp, SSRC
 
 
@@ -28,8 +29,8 @@ class PythonTrack:
     """A producer whose packets the core takes from the socket to the listeners by itself."""
 
     __slots__ = (
-        "_client", "_extensions", "_fanout", "_group", "_is_paused", "_is_speaking", "_layout",
-        "_payload_types", "_reception", "_ring", "_run", "begin", "level", "loudness", "octets", "ssrc",
+        "_by_second", "_client", "_extensions", "_fanout", "_group", "_heard", "_is_paused", "_is_speaking",
+        "_layout", "_loudness", "_payload_types", "_reception", "_ring", "_run", "begin", "level", "octets", "ssrc",
     )  # fmt: skip
 
     def __init__(
@@ -38,9 +39,10 @@ class PythonTrack:
         self.ssrc, self.begin = command.ssrc, begin
         self.octets = 0
         self.level: int | None = None
-        self.loudness = 0.0, 0.0
+        self._loudness = self._heard = 0.0
         self._fanout, self._client = fanout, client
         self._payload_types, self._extensions = command.payload_types, command.extensions
+        self._by_second = [command.payload_types.get(second & ~MARKER) for second in range(256)]  # byte of a header
         self._reception = Reception(command.ssrc, command.clock_rate)
         # Index, packet in the clear, arrival, and where the frame is in its body, as `Packet` has it.
         self._ring: list[tuple[int, bytes, float, int] | None] = [None] * KEPT
@@ -49,19 +51,19 @@ class PythonTrack:
         self._is_paused = self._is_speaking = False
         self._run = 0  # loud packets in a row
 
-    def take(self, keys: Any, slot: int, head: Head, now: float) -> None:
+    def take(self, slot: int, head: Head, now: float) -> None:
         """A packet of this track, in its slot, with what its header says.
 
         Whatever is wrong with it is counted, and costs only itself. The core spends its time here: the calls are few.
         """
-        fanout = self._fanout
-        box, incoming = fanout.size, fanout.incoming
-        box[0] = incoming.arrived[slot]
-        if LIBRARY.srtp_unprotect(keys, incoming.pointers[slot], box):
+        fanout, client = self._fanout, self._client
+        incoming = fanout.incoming
+        if _unprotect(client.pointer, incoming.pointers[slot], incoming.sizes[slot]):
             fanout.outgoing.dropped["SrtpError"] += 1
             return
-        client, size = self._client, box[0]
-        if (due := max(client.due, now - 1)) > now:
+        size = incoming.arrived[slot]
+        due = client.due if client.due > now - 1 else now - 1
+        if due > now:
             fanout.outgoing.dropped["excess"] += 1
             return
         client.due = due + client.per_packet + size * client.per_byte
@@ -75,21 +77,19 @@ class PythonTrack:
                 fanout.outgoing.dropped["ValueError"] += 1
                 return
         _, second, sequence, timestamp, _ = head
-        reception, ring = self._reception, self._ring
-        index = reception.count(sequence, timestamp, now)
-        payload_type, kept = self._payload_types.get(second & ~MARKER), ring[index % KEPT]
-        if payload_type is None or index <= reception.highest - KEPT or (kept is not None and kept[0] >= index):
-            # Not negotiated, too late, or here before: SRTP may count its cycles otherwise, and let it through.
-            fanout.outgoing.dropped["ValueError"] += 1
+        highest = self._reception.highest
+        index = self._reception.count(sequence, timestamp, now)
+        payload_type, primary = self._by_second[second], 0
+        if payload_type is None or (index <= highest and self._was_here(index)):
+            fanout.outgoing.dropped["ValueError"] += 1  # or not negotiated
             return
-        primary = 0
         if payload_type == RED:
             try:
                 data, primary = self._read_red(data, layout, packet)
             except ValueError:
                 fanout.outgoing.dropped["ValueError"] += 1
                 return
-        ring[index % KEPT] = index, data, now, primary
+        self._ring[index % KEPT] = index, data, now, primary
         second, level = second & MARKER | payload_type, None
         if layout is not None:
             self._spread(layout, data, index, second, timestamp, now, primary)
@@ -101,7 +101,15 @@ class PythonTrack:
             level = packet.level
         if level is not None and not self._is_paused:
             self.level = level
-            self._hear(level, now)
+            if level < LOUD:
+                self._run = 0
+            else:
+                self._hear(level, now)
+
+    def _was_here(self, index: int) -> bool:
+        """Whether a packet was here before, or is too late: SRTP may count its cycles otherwise, and let it through."""
+        kept = self._ring[index % KEPT]
+        return index <= self._reception.highest - KEPT or (kept is not None and kept[0] >= index)
 
     def _read_red(self, data: bytes, layout: Layout | None, packet: Packet | None) -> tuple[bytes, int]:
         """A packet with copies of earlier frames, in whose body the payload types are the router's; where its frame is.
@@ -135,20 +143,23 @@ class PythonTrack:
             if alike.layout is not layout:
                 alike.learn(layout)
             wanted = elements if alike.spans is None else b"".join([elements[span] for span in alike.spans])
-            tail = alike.before + wanted + alike.after + body
-            self._fanout.send(alike.legs, index, alike.first, sent, timestamp, tail, octets)
+            self._fanout.send(alike, index, sent, timestamp, wanted + alike.after + body, octets)
 
     def _hear(self, level: int, now: float) -> None:
-        """See `speakers.Voice`."""
-        if level < LOUD:
-            self._run = 0
-            return
-        loudness = self.loudness[0] if self._run or self._is_speaking else level
+        """Somebody is loud; see `speakers.Voice`."""
+        if self._run == 0 and not self._is_speaking:
+            self._loudness = level
         self._run += 1
-        self.loudness = loudness + (level - loudness) * SMOOTHING, now
-        if self._run >= ONSET and not self._is_speaking:
+        self._loudness += (level - self._loudness) * SMOOTHING
+        self._heard = now
+        if not self._is_speaking and self._run >= ONSET:
             self._is_speaking = True
             self._fanout.begun.append(self)
+
+    @property
+    def loudness(self) -> tuple[float, float]:
+        """The smoothed level of what was loud, and when that was."""
+        return self._loudness, self._heard
 
     def fill(self, reception: Reception) -> None:
         """Tell what was counted."""
@@ -173,6 +184,8 @@ class PythonTrack:
 
     def set_group(self, group: Group) -> None:
         """Forward to these legs."""
+        for alike in self._group:
+            alike.part()
         self._group = group
 
     def resend(self, index: int, group: Group) -> bool:
@@ -183,6 +196,7 @@ class PythonTrack:
 
     def close(self) -> None:
         """Take no more."""
+        self.set_group([])
         self._client.remove(self)
 
     def _find(self, index: int) -> Packet | None:

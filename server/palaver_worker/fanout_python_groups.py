@@ -1,0 +1,172 @@
+"""Listeners of the core in Python together: who gets the same packet, and who of them under the same number."""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Final, TypeAlias
+
+from palaver_media.rtp import ONE_BYTE
+
+from .fanout_python_legs import PythonLeg
+from .layout import Layout
+from .packet import RTP_HEADER, Packet
+
+BARE: Final = 0x80  # a header's first byte: version 2
+HAS_EXTENSION: Final = 0x10  # in a header's first byte
+MOST: Final = 256  # legs in unison: their packets must have room in the outgoing block
+START: Final = struct.Struct("!BBHI")  # a header up to the SSRC
+_EXTENSION: Final = struct.Struct("!HH")
+
+
+class Unison:
+    """Legs under the same numbers, whose packets differ in nothing but SSRC and mid: what is looked up once for all.
+
+    `rows` are each one's keys, and what its packets have from the SSRC up to the mid; `size` is how many bytes that is
+    with what goes before it. It is good for packets after `first`, up to `last` and what may follow that, until one of
+    the legs or paths changes. It counts for all of them, and adds that to their own counters when somebody asks.
+    """
+
+    __slots__ = (
+        "_alike", "destinations", "first", "last", "legs", "octets", "offset", "packets", "rows", "shift", "size",
+        "writers",
+    )  # fmt: skip
+
+    def __init__(self, alike: Alike) -> None:
+        self._alike, self.legs = alike, alike.legs
+        one = alike.legs[0]
+        self.offset, self.shift = one.offset, one.shift
+        self.first, self.last = max(leg.first for leg in alike.legs), one.top + one.offset
+        self.packets = self.octets = 0
+        self.rows = [(leg.path.pointer, leg.ssrc + alike.frame + leg.mid) for leg in alike.legs]
+        self.size = RTP_HEADER + len(alike.frame) + alike.mid_size
+        self.writers = writers_after(self.size)
+        self.destinations = b"".join([leg.path.destination for leg in alike.legs])
+        for leg in alike.legs:
+            leg.leave()
+            leg.unison = self
+            leg.path.unisons.add(self)
+
+    def settle(self) -> None:
+        """Add what was counted to each leg's counters."""
+        if self.packets:
+            top = self.last - self.offset
+            for leg in self.legs:
+                leg.use(top)
+                leg.count(self.octets, self.packets)
+            self.packets = self.octets = 0
+
+    def end(self) -> None:
+        """Be no more."""
+        self.settle()
+        self._alike.unison = None
+        for leg in self.legs:
+            leg.unison = None
+            leg.path.unisons.discard(self)
+
+
+class Alike:
+    """Legs that differ in nothing but number, SSRC and the letters of their mids, so that all else is the same.
+
+    Of the packets of one `layout` it is told once which `frame` goes between SSRC and mid, what goes `after` the
+    elements, and, where a listener does not understand all of them, which `spans` of them go on.
+    """
+
+    __slots__ = ("after", "first", "frame", "layout", "legs", "mid_size", "spans", "takes_red", "unison", "wanted")
+
+    def __init__(self, mid_size: int, wanted: int, takes_red: bool, legs: list[PythonLeg]) -> None:
+        self.mid_size, self.wanted, self.takes_red, self.legs = mid_size, wanted, takes_red, legs
+        self.layout: Layout | None = None
+        self.first = BARE
+        self.frame = self.after = b""
+        self.spans: list[slice] | None = None
+        self.unison: Unison | None = None
+
+    def part(self) -> None:
+        """Go on each by itself."""
+        if self.unison is not None:
+            self.unison.end()
+
+    def learn(self, layout: Layout) -> None:
+        """Take packets of this layout from now on."""
+        self.part()
+        self.layout, self.spans = layout, []
+        at = kept = 0
+        for head, _ in layout.parts:
+            size = 2 + (head[0] & 0x0F)
+            if self.wanted >> (head[0] >> 4) & 1:
+                self.spans.append(slice(at, at + size))
+                kept += size
+            at += size
+        if kept == at:
+            self.spans = None
+        self.frame, self.after = self._frame(kept)
+        self.first = BARE | HAS_EXTENSION if self.frame else BARE
+
+    def write(self, packet: Packet, body: bytes) -> tuple[int, bytes, bytes]:
+        """Of a packet of any layout with this body: the first byte, and what goes before and after the mid."""
+        elements = _filtered(packet.elements, self.wanted)
+        before, after = self._frame(len(elements))
+        first = packet.first | HAS_EXTENSION if before else packet.first
+        return first, packet.csrcs + before, elements + after + body
+
+    def join(self) -> None:
+        """Go on in unison, if all are under the same numbers and can be sent to."""
+        one = self.legs[0]
+        same = one.offset, one.shift, one.top
+        if all(
+            leg.first >= 0 and leg.path.pointer is not None and (leg.offset, leg.shift, leg.top) == same
+            for leg in self.legs
+        ):
+            self.unison = Unison(self)
+
+    def _frame(self, size: int) -> tuple[bytes, bytes]:
+        """What goes before the mid and so many bytes of elements: the block's head; and what fills it up."""
+        size += self.mid_size
+        if size == 0:
+            return b"", b""
+        words = (size + 3) >> 2
+        return _EXTENSION.pack(ONE_BYTE, words), bytes((words << 2) - size)
+
+
+Group: TypeAlias = list[Alike]
+
+
+def group_of(legs: Sequence[PythonLeg]) -> Group:
+    """Legs, sorted by what they get."""
+    alike: defaultdict[tuple[int, int, bool], list[PythonLeg]] = defaultdict(list)
+    for leg in legs:
+        alike[len(leg.mid), leg.wanted, leg.takes_red].append(leg)
+    return [
+        Alike(*same, each[start : start + MOST]) for same, each in alike.items() for start in range(0, len(each), MOST)
+    ]
+
+
+class Writers(dict[int, Callable[..., None]]):
+    """What writes a packet whose mid ends at `size`, by how many bytes follow: at most as many as a slot has.
+
+    It is called with the memory, where to, the header up to the SSRC, what follows up to the mid's end, and the rest.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def __missing__(self, rest: int) -> Callable[..., None]:
+        made = self[rest] = struct.Struct(f"{START.size}s{self._size - START.size}s{rest}s").pack_into
+        return made
+
+
+writers_after: Final = cache(Writers)
+
+
+def _filtered(elements: bytes, wanted: int) -> bytes:
+    kept = b""
+    position = 0
+    while position < len(elements):
+        end = position + 2 + (elements[position] & 0x0F)
+        if wanted >> (elements[position] >> 4) & 1:
+            kept += elements[position:end]
+        position = end
+    return kept

@@ -147,22 +147,22 @@ def make_answer(request: Message, source: Address, password: str) -> bytes:
 class Repeated:
     """A request that comes again and again, with nothing new but its transaction, and the answer to it.
 
-    Such are the checks of a client who has found his way. To read one takes a few comparisons, and the signatures.
+    Such are the checks of a client who has found his way. To read one takes a few comparisons, and its signature.
     """
 
-    __slots__ = ("_begin", "_end", "_key", "_middle", "_result", "_signed", "_signed_begin", "nominates")
+    __slots__ = ("_at", "_begin", "_end", "_key", "_middle", "_result", "_signed_begin", "nominates")
 
     def __init__(self, request: Message, answer: bytes, password: str) -> None:
         """`answer` is that to `request`, which is signed with `password` and has a fingerprint."""
-        data, self._signed = request.data, request.signed + 4
+        data, self._at = request.data, request.signed + 4  # where the signature is
         self._key, self.nominates = password.encode(), request.nominates
-        self._begin, self._middle, self._end = data[:8], data[_HEADER : self._signed], data[self._signed + 20 : -4]
+        self._begin, self._middle, self._end = data[:8], data[_HEADER : self._at], data[self._at + 20 : -4]
         self._signed_begin = data[:2] + (request.signed - _HEADER + _INTEGRITY_SIZE).to_bytes(2, "big") + _COOKIE
         self._result = answer[_HEADER : -_INTEGRITY_SIZE - _FINGERPRINT_SIZE]
 
     @classmethod
     def of(cls, request: Message, answer: bytes, password: str) -> Repeated | None:
-        """The same; None if it cannot be recognised, or the next answer would differ in more than the transaction.
+        """What to know a request by; None if it has no fingerprint, or its next answer will differ in more.
 
         That is so where the address is of IPv6: the transaction hides it (RFC 8489, section 14.2).
         """
@@ -170,16 +170,17 @@ class Repeated:
         is_short = len(answer) == _HEADER + _IPV4_RESULT_SIZE + _INTEGRITY_SIZE + _FINGERPRINT_SIZE
         return cls(request, answer, password) if request.signed and has_fingerprint and is_short else None
 
-    def answer(self, data: bytes) -> bytes | None:
-        """The answer to `data`, if it is the same request in whatever transaction, and signed as it should be."""
-        transaction, at = data[TRANSACTION], self._signed
+    def is_this(self, data: bytes) -> bool:
+        """Whether it is the same request in whatever transaction, and signed as it should be."""
+        at = self._at
         if data[:8] != self._begin or data[_HEADER:at] != self._middle or data[at + 20 : -4] != self._end:
-            return None
-        signature = hmac.digest(self._key, self._signed_begin + transaction + self._middle[:-4], "sha1")
-        if not hmac.compare_digest(signature, data[at : at + 20]) or data[-4:] != _fingerprint(
-            data[:-_FINGERPRINT_SIZE]
-        ):
-            return None
+            return False
+        signed = self._signed_begin + data[TRANSACTION] + self._middle[:-4]
+        is_signed = hmac.compare_digest(hmac.digest(self._key, signed, "sha1"), data[at : at + 20])
+        return is_signed and data[-4:] == _fingerprint(data[:-_FINGERPRINT_SIZE])
+
+    def answer(self, transaction: bytes) -> bytes:
+        """The answer to it in this transaction."""
         return _signed(RESPONSE, transaction, self._result, self._key)
 
 

@@ -85,26 +85,38 @@ class PythonClient(Client):
         """Answer a check that changes nothing; whether it was one. To nominate another address is not ours."""
         checked = self._checked.get(address)
         usual = None if checked is None else checked.usual
-        answer = None if usual is None or (usual.nominates and self._selected != address) else usual.answer(data)
-        if checked is None or answer is None:
-            ufrag, password = self._known
-            try:
-                check = stun.parse(data)
-            except ValueError:
+        check = None
+        if usual is None or (usual.nominates and self._selected != address) or not usual.is_this(data):
+            check = self._read(data, address)
+            if check is None:
                 return False
-            is_his = ufrag != "" and check.attributes.get(stun.USERNAME, b"").startswith(f"{ufrag}:".encode())
-            if not is_his or not check.is_request(password) or (check.nominates and self._selected != address):
-                return False
-            answer = stun.make_answer(check, unmapped(address), password)
-            checked = self._checked.setdefault(address, Checked(Rate(self._checks)))
-            checked.usual = stun.Repeated.of(check, answer, password)
-        if checked.rate.admits(now):
-            checked.last = now
-            self._fanout.outgoing.put(answer, address)
-            self.note_check(data[stun.TRANSACTION])
-        else:
+        if checked is None:
+            checked = self._checked[address] = Checked(Rate(self._checks))
+        if not checked.rate.admits(now):  # asked before it is answered, for that costs
             self._fanout.outgoing.dropped["excess"] += 1
+            return True
+        transaction = data[stun.TRANSACTION]
+        if check is not None:
+            answer = stun.make_answer(check, unmapped(address), self._known[1])
+            checked.usual = stun.Repeated.of(check, answer, self._known[1])
+        else:
+            assert usual is not None
+            answer = usual.answer(transaction)
+        checked.last = now
+        self._fanout.outgoing.put(answer, address)
+        self.note_check(transaction)
         return True
+
+    def _read(self, data: bytes, address: Sockaddr) -> stun.Message | None:
+        """A check of his that changes nothing; None: it is something else."""
+        ufrag, password = self._known
+        try:
+            check = stun.parse(data)
+        except ValueError:
+            return None
+        is_his = ufrag != "" and check.attributes.get(stun.USERNAME, b"").startswith(f"{ufrag}:".encode())
+        may_be_nominated = self._selected == address or not check.nominates
+        return check if is_his and may_be_nominated and check.is_request(password) else None
 
     def track(self, command: AddProducer, begin: Callable[[], None]) -> PythonTrack:
         """Take this producer's packets."""

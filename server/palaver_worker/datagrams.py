@@ -40,8 +40,7 @@ _NULL: Final[Any] = _ffi.NULL
 class Block:
     """Slots for datagrams and their addresses, linked to the headers that the kernel reads.
 
-    `pointers[i]` is where slot i begins, as libsrtp takes it, and `sizes[i]` where its size is; `views[i]` is the same
-    for Python, `sources[i]` the address.
+    `pointers[i]` is where slot i begins, as libsrtp takes it; `views[i]` is the same for Python.
     """
 
     def __init__(self, udp: socket.socket, count: int) -> None:
@@ -65,7 +64,6 @@ class Block:
         at, step = _ffi.offsetof("struct mmsghdr", "msg_len") // 4, _ffi.sizeof("struct mmsghdr") // 4
         self.arrived = words[at::step]  # `msg_len` of each slot
         self.places = [slice(at, at + self.name_size) for at in range(0, count * self.name_size, self.name_size)]
-        self.sources = [self.names[place] for place in self.places]
 
     def _sizes(self, memory: Any, structure: str, field: str, width: int) -> list[Any]:
         """Where libsrtp finds each slot's size, as an int, and writes the new one: the low bytes of these fields."""
@@ -83,10 +81,11 @@ class Block:
 
 
 class Incoming(Block):
-    """What has arrived: `arrived[i]` bytes in slot i, from `source(i)`."""
+    """What has arrived: `arrived[i]` bytes in slot i, which libsrtp takes as `sizes[i]`, from `source(i)`."""
 
     def __init__(self, udp: socket.socket, *, has_mmsg: bool = HAS_MMSG) -> None:
         super().__init__(udp, BATCH)
+        self.sources = [self.names[place] for place in self.places]
         self.sizes = self._sizes(self.headers, "struct mmsghdr", "msg_len", _ffi.sizeof("int"))
         self._recvmmsg = _libc.recvmmsg if has_mmsg else None
 
@@ -127,7 +126,10 @@ class Incoming(Block):
 
 
 class Outgoing(Block):
-    """What is to be sent: the first `used` slots. Whoever fills a slot counts it by `commit`."""
+    """What is to be sent: the first `used` slots. Whoever fills a slot counts it by `commit`.
+
+    `sizes[i]` is where libsrtp finds how long slot i is, and says how long it has become; that is `lengths[i]`, too.
+    """
 
     def __init__(self, udp: socket.socket, dropped: Counter[str], *, has_mmsg: bool = HAS_MMSG) -> None:
         super().__init__(udp, OUTGOING)

@@ -119,7 +119,8 @@ static int forward_packet(struct block *block, const struct packet *packet, stru
     for (; at < count && block->used < block->slots; at++) {
         struct leg *leg = legs[at];
         /* What the next legs need is in the cache by the time of their turn: packets come a millisecond apart, and to wait
-           for memory took longer than all that is done here. (GCC leaves out a function that does nothing else.) */
+           for memory took longer than all that is done here. Not a function of its own, for GCC leaves out the call of one
+           that does nothing else. */
         if (at + 3 < count) __builtin_prefetch(legs[at + 3], 1), __builtin_prefetch(&legs[at + 3]->first, 1);
         if (at + 2 < count) __builtin_prefetch(legs[at + 2]->path);
         if (at + 1 < count) __builtin_prefetch(legs[at + 1]->path->keys);

@@ -73,6 +73,7 @@ class PythonFanout(Fanout):
     def wait(self, others: int, timeout: float | None) -> tuple[bool, bool]:
         """Forward voices until something else is to be done."""
         self.outgoing.flush()
+        self._received = 0  # a batch that was not acted on is lost
         if others != self._others:
             self._watch(others)
         now = 0.0 if timeout is None else time.monotonic()
@@ -138,16 +139,18 @@ class PythonFanout(Fanout):
             second, body = packet.second, packet.body
             if packet.primary and not alike.takes_red:
                 second, body = second & MARKER | OPUS, body[packet.primary :]
-            first, before, rest = alike.write(packet, body)
+            flags, before, rest = alike.write(packet, body)
             octets = len(body) - packet.padding
-            self._send_each(alike.legs, packet.index, first, second, packet.timestamp, before, rest, octets)
+            self._send_each(alike.legs, packet.index, packet.timestamp, (flags, second), before, rest, octets)
 
-    def send(self, alike: Alike, index: int, second: int, timestamp: int, rest: bytes, octets: int) -> None:
+    def send(self, unison: Unison, index: int, second: int, timestamp: int, rest: bytes, octets: int) -> None:
         """Send a packet of the layout that they know on all these legs: `rest` follows the mid."""
-        unison = alike.unison
-        if unison is None or not unison.first < index <= unison.last + FARTHEST:
-            self._send_each(alike.legs, index, alike.first, second, timestamp, alike.frame, rest, octets)
-            alike.join()
+        if index > unison.last + FARTHEST:  # each begins anew
+            unison.end()
+            return
+        if index <= unison.first:  # late, and for some of them too late
+            alike = unison.alike
+            self._send_each(unison.legs, index, timestamp, (alike.flags, second), alike.frame, rest, octets)
             return
         outgoing, size = self.outgoing, unison.size + len(rest)
         if size + TRAILER > SLOT:
@@ -157,10 +160,11 @@ class PythonFanout(Fanout):
             outgoing.flush()
         memory, pointers, lengths, sizes = outgoing.bytes, outgoing.pointers, outgoing.lengths, outgoing.sizes
         write = unison.writers[len(rest)]
-        common = START.pack(alike.first, second, index - unison.offset & 0xFFFF, timestamp + unison.shift & 0xFFFF_FFFF)
+        number, later = index - unison.offset & 0xFFFF, timestamp + unison.shift & 0xFFFF_FFFF
+        start = START.pack(unison.alike.flags, second, number, later)
         slot = begin = outgoing.used
-        for keys, start in unison.rows:  # the innermost loop
-            write(memory, slot * SLOT, common, start, rest)
+        for keys, own in unison.rows:  # the innermost loop
+            write(memory, slot * SLOT, start, own, rest)
             lengths[slot] = size
             if _protect(keys, pointers[slot], sizes[slot]):
                 break
@@ -174,8 +178,8 @@ class PythonFanout(Fanout):
                 unison.last = index
             return
         self._go_on(unison, slot - begin, index, octets)
-        legs = alike.legs[slot - begin + 1 :]
-        self._send_each(legs, index, alike.first, second, timestamp, alike.frame, rest, octets)
+        legs, alike = unison.legs[slot - begin + 1 :], unison.alike
+        self._send_each(legs, index, timestamp, (alike.flags, second), alike.frame, rest, octets)
 
     def _go_on(self, unison: Unison, done: int, index: int, octets: int) -> None:
         """After a leg whose packet could not be protected: those before it have theirs."""
@@ -186,42 +190,60 @@ class PythonFanout(Fanout):
                 leg.count(octets)
                 self.outgoing.commit(leg.path.destination)
 
+    def send_alone(self, alike: Alike, index: int, second: int, timestamp: int, rest: bytes, octets: int) -> None:
+        """The same for those who are in unison with nobody; they are from now on, if that can be."""
+        self._send_each(alike.alone, index, timestamp, (alike.flags, second), alike.frame, rest, octets)
+        alike.join()
+
     def _send_each(
         self,
         legs: list[PythonLeg],
         index: int,
-        first: int,
-        second: int,
         timestamp: int,
+        head: tuple[int, int],
         before: bytes,
         rest: bytes,
         octets: int,
     ) -> None:
-        """Send any packet: `before` follows the SSRC, and `rest` the mid."""
+        """Send any packet: `head` are the header's first two bytes; `before` follows the SSRC, and `rest` the mid."""
         if not legs:
             return
-        outgoing, mid_size = self.outgoing, len(legs[0].mid)
-        size = RTP_HEADER + len(before) + mid_size + len(rest)
+        outgoing, (flags, second) = self.outgoing, head
+        size = RTP_HEADER + len(before) + len(legs[0].mid) + len(rest)
         if size + TRAILER > SLOT:
             self.failures += len(legs)
             return
+        views, lengths, pointers, sizes, names, places = (
+            outgoing.views, outgoing.lengths, outgoing.pointers, outgoing.sizes, outgoing.names, outgoing.places,
+        )  # fmt: skip
+        slot = outgoing.used
         for leg in legs:
-            leg.settle()
-            number, path = leg.number_of(index), leg.path
-            if number is None:
-                continue
+            if leg.unison is not None:
+                leg.unison.settle()
+            number, path = index - leg.offset, leg.path
+            if not (0 <= leg.first <= index and 0 < number - leg.top <= FARTHEST):
+                if (found := leg.number_of(index)) is None:
+                    continue
+                number = found
             if path.pointer is None:
                 self.failures += 1
                 continue
-            leg.use(number)
+            if number > leg.top:
+                leg.top = number
             # The same whenever a packet is sent, for it may be sent again:
             marked = second | MARKER if leg.is_marked and index == leg.first else second
-            start = START.pack(first, marked, number & 0xFFFF, timestamp + leg.shift & 0xFFFF_FFFF)
-            slot = outgoing.used
-            outgoing.views[slot][:size] = b"".join((start, leg.ssrc, before, leg.mid, rest))
-            outgoing.lengths[slot] = size
-            if _protect(path.pointer, outgoing.pointers[slot], outgoing.sizes[slot]):
+            start = START.pack(flags, marked, number & 0xFFFF, timestamp + leg.shift & 0xFFFF_FFFF)
+            views[slot][:size] = b"".join((start, leg.ssrc, before, leg.mid, rest))
+            lengths[slot] = size
+            if _protect(path.pointer, pointers[slot], sizes[slot]):
                 self.failures += 1
                 continue
-            leg.count(octets)
-            outgoing.commit(path.destination)
+            names[places[slot]] = path.destination
+            leg.sent_packets += 1
+            leg.sent_octets += octets
+            slot += 1
+            if slot == outgoing.count:
+                outgoing.used = slot
+                outgoing.flush()
+                slot = 0
+        outgoing.used = slot

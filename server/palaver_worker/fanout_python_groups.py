@@ -18,6 +18,7 @@ BARE: Final = 0x80  # a header's first byte: version 2
 HAS_EXTENSION: Final = 0x10  # in a header's first byte
 MOST: Final = 256  # legs in unison: their packets must have room in the outgoing block
 START: Final = struct.Struct("!BBHI")  # a header up to the SSRC
+Position: TypeAlias = tuple[int, int, int]  # offset, shift and the highest number
 _EXTENSION: Final = struct.Struct("!HH")
 
 
@@ -26,26 +27,25 @@ class Unison:
 
     `rows` are each one's keys, and what its packets have from the SSRC up to the mid; `size` is how many bytes that is
     with what goes before it. It is good for packets after `first`, up to `last` and what may follow that, until one of
-    the legs or paths changes. It counts for all of them, and adds that to their own counters when somebody asks.
+    the legs or paths changes: then they are alone. It counts for all of them, and adds that to their own counters when
+    somebody asks.
     """
 
     __slots__ = (
-        "_alike", "destinations", "first", "last", "legs", "octets", "offset", "packets", "rows", "shift", "size",
+        "alike", "destinations", "first", "last", "legs", "octets", "offset", "packets", "rows", "shift", "size",
         "writers",
     )  # fmt: skip
 
-    def __init__(self, alike: Alike) -> None:
-        self._alike, self.legs = alike, alike.legs
-        one = alike.legs[0]
-        self.offset, self.shift = one.offset, one.shift
-        self.first, self.last = max(leg.first for leg in alike.legs), one.top + one.offset
+    def __init__(self, alike: Alike, legs: list[PythonLeg]) -> None:
+        self.alike, self.legs = alike, legs
+        self.offset, self.shift, top = position(legs[0])
+        self.first, self.last = max(leg.first for leg in legs), top + self.offset
         self.packets = self.octets = 0
-        self.rows = [(leg.path.pointer, leg.ssrc + alike.frame + leg.mid) for leg in alike.legs]
+        self.rows = [(leg.path.pointer, leg.ssrc + alike.frame + leg.mid) for leg in legs]
         self.size = RTP_HEADER + len(alike.frame) + alike.mid_size
         self.writers = writers_after(self.size)
-        self.destinations = b"".join([leg.path.destination for leg in alike.legs])
-        for leg in alike.legs:
-            leg.leave()
+        self.destinations = b"".join([leg.path.destination for leg in legs])
+        for leg in legs:
             leg.unison = self
             leg.path.unisons.add(self)
 
@@ -61,7 +61,8 @@ class Unison:
     def end(self) -> None:
         """Be no more."""
         self.settle()
-        self._alike.unison = None
+        alike = self.alike
+        alike.unisons, alike.alone = tuple(each for each in alike.unisons if each is not self), alike.alone + self.legs
         for leg in self.legs:
             leg.unison = None
             leg.path.unisons.discard(self)
@@ -70,24 +71,28 @@ class Unison:
 class Alike:
     """Legs that differ in nothing but number, SSRC and the letters of their mids, so that all else is the same.
 
-    Of the packets of one `layout` it is told once which `frame` goes between SSRC and mid, what goes `after` the
-    elements, and, where a listener does not understand all of them, which `spans` of them go on.
+    Each of them is in one of the `unisons`, or `alone`. Of the packets of one `layout` it is told once which `flags`
+    they begin with, which `frame` goes between SSRC and mid, what goes `after` the elements, and, where a listener does
+    not understand all of them, which `spans` of them go on.
     """
 
-    __slots__ = ("after", "first", "frame", "layout", "legs", "mid_size", "spans", "takes_red", "unison", "wanted")
+    __slots__ = (
+        "after", "alone", "flags", "frame", "layout", "legs", "mid_size", "spans", "takes_red", "unisons", "wanted",
+    )  # fmt: skip
 
     def __init__(self, mid_size: int, wanted: int, takes_red: bool, legs: list[PythonLeg]) -> None:
         self.mid_size, self.wanted, self.takes_red, self.legs = mid_size, wanted, takes_red, legs
         self.layout: Layout | None = None
-        self.first = BARE
+        self.flags = BARE
         self.frame = self.after = b""
         self.spans: list[slice] | None = None
-        self.unison: Unison | None = None
+        self.unisons: tuple[Unison, ...] = ()
+        self.alone = legs
 
     def part(self) -> None:
         """Go on each by itself."""
-        if self.unison is not None:
-            self.unison.end()
+        for unison in self.unisons:
+            unison.end()
 
     def learn(self, layout: Layout) -> None:
         """Take packets of this layout from now on."""
@@ -103,24 +108,24 @@ class Alike:
         if kept == at:
             self.spans = None
         self.frame, self.after = self._frame(kept)
-        self.first = BARE | HAS_EXTENSION if self.frame else BARE
+        self.flags = BARE | HAS_EXTENSION if self.frame else BARE
 
     def write(self, packet: Packet, body: bytes) -> tuple[int, bytes, bytes]:
         """Of a packet of any layout with this body: the first byte, and what goes before and after the mid."""
         elements = _filtered(packet.elements, self.wanted)
         before, after = self._frame(len(elements))
-        first = packet.first | HAS_EXTENSION if before else packet.first
-        return first, packet.csrcs + before, elements + after + body
+        flags = packet.first | HAS_EXTENSION if before else packet.first
+        return flags, packet.csrcs + before, elements + after + body
 
     def join(self) -> None:
-        """Go on in unison, if all are under the same numbers and can be sent to."""
-        one = self.legs[0]
-        same = one.offset, one.shift, one.top
-        if all(
-            leg.first >= 0 and leg.path.pointer is not None and (leg.offset, leg.shift, leg.top) == same
-            for leg in self.legs
-        ):
-            self.unison = Unison(self)
+        """Have those who are alone, and can be sent to, go on in unison with whoever is under the same numbers."""
+        alone: list[PythonLeg] = []
+        together: defaultdict[Position, list[PythonLeg]] = defaultdict(list)
+        for leg in self.alone:
+            can_be_sent_to = leg.first >= 0 and leg.path.pointer is not None
+            (together[position(leg)] if can_be_sent_to else alone).append(leg)
+        self.alone = alone
+        self.unisons += tuple(Unison(self, legs) for legs in together.values())
 
     def _frame(self, size: int) -> tuple[bytes, bytes]:
         """What goes before the mid and so many bytes of elements: the block's head; and what fills it up."""
@@ -129,6 +134,11 @@ class Alike:
             return b"", b""
         words = (size + 3) >> 2
         return _EXTENSION.pack(ONE_BYTE, words), bytes((words << 2) - size)
+
+
+def position(leg: PythonLeg) -> Position:
+    """What legs in unison have in common."""
+    return leg.offset, leg.shift, leg.top
 
 
 Group: TypeAlias = list[Alike]

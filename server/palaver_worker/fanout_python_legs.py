@@ -32,8 +32,9 @@ class PythonPath:
 
     def set_destination(self, destination: Sockaddr) -> None:
         """Send there."""
-        self._end_unisons()
-        self.destination = destination
+        if destination != self.destination:  # each consent tells it anew
+            self._end_unisons()
+            self.destination = destination
 
     def _end_unisons(self) -> None:
         for unison in list(self.unisons):
@@ -41,7 +42,7 @@ class PythonPath:
 
 
 class PythonLeg:
-    """One listener's numbering and counters. `begin` is where its packets begin to be its own: at the SSRC."""
+    """One listener's numbering and counters. `top` is the highest number used, as far as it was counted here."""
 
     __slots__ = (
         "first", "is_marked", "mid", "offset", "path", "sent_octets", "sent_packets", "shift", "ssrc", "takes_red",
@@ -56,7 +57,7 @@ class PythonLeg:
         self.shift = 0
         self.is_marked = False  # the packet with which it begins
         self.unison: Unison | None = None  # which counts for it
-        self.top = -1  # these three are up to date when that has settled
+        self.top = -1  # these three are up to date when that has been settled
         self.sent_packets = self.sent_octets = 0
 
     @property

@@ -143,7 +143,11 @@ class PythonTrack:
             if alike.layout is not layout:
                 alike.learn(layout)
             wanted = elements if alike.spans is None else b"".join([elements[span] for span in alike.spans])
-            self._fanout.send(alike, index, sent, timestamp, wanted + alike.after + body, octets)
+            rest = wanted + alike.after + body
+            for unison in alike.unisons:
+                self._fanout.send(unison, index, sent, timestamp, rest, octets)
+            if alike.alone:
+                self._fanout.send_alone(alike, index, sent, timestamp, rest, octets)
 
     def _hear(self, level: int, now: float) -> None:
         """Somebody is loud; see `speakers.Voice`."""

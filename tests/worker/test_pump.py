@@ -198,6 +198,24 @@ def test_what_else_there_is_to_do_is_seen_with_the_datagrams(datagrams):
     run(scenario)
 
 
+def test_a_batch_that_nobody_acted_on_is_not_taken_for_the_next():
+    async def scenario(inside: Inside) -> None:
+        stranger = Client(inside)
+        owner, ours = socketpair()
+        with stranger.socket, owner, ours, select.epoll() as others:
+            others.register(ours, select.EPOLLIN)
+            for _ in range(3):
+                stranger.socket.sendto(b"?", inside.address)
+            owner.send(b"command")
+            assert inside.port.fanout.wait(others.fileno(), 0.0) == (True, True)
+            ours.recv(10)  # which raised
+            stranger.socket.sendto(b"!", inside.address)
+            assert inside.port.fanout.wait(others.fileno(), 0.0) == (True, False)
+            assert inside.port.fanout.process(inside.port.now(), inside.port.dropped) == [0]
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("core", [PythonFanout, CFanout])
 def test_a_batch_that_goes_wrong_costs_no_other(core, caplog):
     async def scenario(pump: PumpSelector) -> None:

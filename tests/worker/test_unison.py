@@ -1,14 +1,19 @@
 """Listeners who get a voice under the same numbers are served together by the core in Python: nobody can tell."""
 
-from contextlib import suppress
+import secrets
+import socket
+from collections import Counter
+from contextlib import ExitStack, suppress
 
+import pytest
+from aiortc.rtcdtlstransport import SRTP_PROFILES
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from media.inside import Client, Inside, connected, run
 from palaver_media import redundancy, rtp
 from palaver_media.rtp import AUDIO_LEVEL, MID, RED, RtpPacket
-from palaver_media.srtp import REPLAY_WINDOW, SrtpError
+from palaver_media.srtp import REPLAY_WINDOW, Session, SrtpError
 from palaver_media.worker_messages import (
     AddConsumer,
     AddProducer,
@@ -18,10 +23,12 @@ from palaver_media.worker_messages import (
     PauseConsumer,
     ResumeConsumer,
 )
-from palaver_worker.datagrams import OUTGOING
+from palaver_worker.datagrams import OUTGOING, Incoming, Outgoing
+from palaver_worker.fanout_c import CFanout
 from palaver_worker.fanout_python import PythonFanout
 from palaver_worker.fanout_python_groups import MOST
 from palaver_worker.packet import Packet
+from palaver_worker.sockaddr import pack
 
 MIDS = ["0", "7", "12", "3"]  # of the listeners, so that three go together, and one by himself
 TYPES = {111: 100, 63: RED}
@@ -96,13 +103,17 @@ GAP = [(1, "as usual"), (2, "as usual")]
 @settings(max_examples=150, deadline=None)
 @given(st.lists(says | says | events, max_size=40), st.sampled_from([(), (RED,)]))
 @example([*GAP, (2, "padded"), (-1, "as usual"), (0, "pause"), (0, "resume"), (2, "as usual")], ())
+@example([*GAP, (-1, "as usual"), (0, "pause"), (0, "resume"), (3, "as usual")], ())
 @example([*GAP, (1, "pause"), (1, "resume"), (1, "as usual"), (-2, "as usual")], ())
 @example([*GAP, (1, "begin anew"), (2, "as usual")], ())
 @example([*GAP, (1, "cut off"), (1, "as usual"), (1, "connect"), (1, "as usual")], ())
 @example([*GAP, (1, "cut off"), (-1, "as usual"), (2, "as usual")], ())
+@example([(0, "cut off"), *GAP, (-1, "as usual"), (0, "connect"), (-1, "as usual"), (5, "as usual")], ())
+@example([(0, "cut off"), (1, "as usual"), (-1, "as usual")], ())
 @example([*GAP, (1, "move"), (1, "as usual")], ())
 @example([*GAP, (20_000, "as usual"), (20_000, "as usual"), (1, "padded")], ())
 @example([*GAP, (20_000, "in another codec"), (20_000, "as usual"), (1, "as usual")], ())
+@example([*GAP, (0, "pause"), (1, "as usual"), (0, "resume"), *GAP, (20_000, "in another codec"), *GAP * 2], ())
 @example([*GAP, (1, "without level"), (1, "as usual")], ())
 def test_both_cores_serve_a_room_alike_whatever_happens_to_it(happens, takes):
     seen = []
@@ -149,20 +160,21 @@ def test_both_cores_serve_a_room_alike_whatever_happens_to_it(happens, takes):
     assert seen[0] == seen[1]
 
 
-def test_who_cannot_be_sent_to_costs_nobody_else_his_packet():
+@pytest.mark.parametrize("who", range(3))
+def test_who_cannot_be_sent_to_costs_nobody_else_his_packet(who):
     async def scenario(inside: Inside) -> None:
         room = Room(inside, ["0", "1", "2"])
         for _ in range(3):
             room.say(1)
         assert [len(each) for each in room.heard()] == [3, 3, 3]
-        ahead = RtpPacket(100, 103 + 2 * REPLAY_WINDOW, 0, 51, b"")
-        room.listeners[1].transport.outbound.protect_rtp(ahead.write())  # so they refuse what comes now
+        ahead = RtpPacket(100, 103 + 2 * REPLAY_WINDOW, 0, 50 + who, b"")
+        room.listeners[who].transport.outbound.protect_rtp(ahead.write())  # so they refuse what comes now
         for _ in range(3):
             room.say(1)
-        assert [len(each) for each in room.heard()] == [3, 0, 3]
+        assert [len(each) for each in room.heard()] == [0 if at == who else 3 for at in range(3)]
         assert inside.port.dropped["unprotected"] == 3
-        assert [room.leg(at).packets for at in range(3)] == [6, 3, 6]
-        assert [room.leg(at).octets for at in range(3)] == [120, 60, 120]
+        assert [room.leg(at).packets for at in range(3)] == [3 if at == who else 6 for at in range(3)]
+        assert [room.leg(at).octets for at in range(3)] == [60 if at == who else 120 for at in range(3)]
         assert len({room.leg(at).highest for at in range(3)}) == 1
 
     run(scenario)
@@ -199,25 +211,36 @@ def test_nothing_is_kept_of_a_voice_that_has_ended():
     run(scenario, [PythonFanout])
 
 
-def test_legs_go_on_together_after_each_change():
+def test_all_go_on_together_who_can_after_each_change():
     async def scenario(inside: Inside) -> None:
         room = Room(inside, ["0", "1", "2"])
 
-        def are_together(*those: int) -> bool:
-            unisons = {room.leg(at).unison for at in those}
-            return len(unisons) == 1 and None not in unisons
+        def together() -> list[set[int]]:
+            unisons = {leg.unison: set() for leg in map(room.leg, range(3)) if leg.unison is not None}
+            for at in range(3):
+                if room.leg(at).unison is not None:
+                    unisons[room.leg(at).unison].add(at)
+            return list(unisons.values())
 
         room.say(1)
-        assert are_together(0, 1, 2)
+        assert together() == [{0, 1, 2}]
         inside.sfu.apply(PauseConsumer("c1"))
-        assert not are_together(0, 2)
+        assert together() == []
         room.say(1)
-        assert are_together(0, 2)
+        assert together() == [{0, 2}]
         inside.sfu.apply(ResumeConsumer("c1"))
         room.say(1)
-        assert not are_together(0, 1)  # he has numbers of his own now: nothing was missed by him
-        client = Client(inside)
-        assert client.transport.path.unisons == set()
+        assert together() == [{0, 2}, {1}]  # he has numbers of his own now: those he missed are not left out
+        unisons = [room.leg(at).unison for at in range(3)]
+        room.listeners[2].transport.path.set_destination(room.listeners[2].transport.path.destination)
+        room.say(1)
+        assert [room.leg(at).unison for at in range(3)] == unisons  # nothing has changed
+        room.listeners[2].transport.path.set_keys(None)
+        room.say(1)
+        assert together() == [{0}, {1}] or together() == [{1}, {0}]
+        room.listeners[2].transport.path.set_keys(room.listeners[2].transport.outbound)
+        room.say(1)
+        assert [len(each) for each in room.heard()] == [6, 5, 5]
 
     run(scenario, [PythonFanout])
 
@@ -234,3 +257,46 @@ def test_a_number_that_was_used_by_another_way_is_never_used_again():
         inside.port.flush()
 
     run(scenario)
+
+
+@pytest.mark.parametrize("core", [PythonFanout, CFanout])
+@pytest.mark.parametrize(("host", "has_mmsg"), [("127.0.0.1", False), ("::1", True), ("::1", False)])
+def test_a_voice_reaches_each_by_either_family_and_way_to_the_kernel(core, host, has_mmsg):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    profile = SRTP_PROFILES[0]
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket(family, socket.SOCK_DGRAM)) for _ in range(5)]
+        for each in sockets:
+            each.bind((host, 0))
+            each.settimeout(2)
+        udp, mouth, *ears = sockets
+        udp.setblocking(False)
+        dropped = Counter()
+        fanout = core(Incoming(udp, has_mmsg=has_mmsg), Outgoing(udp, dropped, has_mmsg=has_mmsg))
+        key = secrets.token_bytes(profile.key_length + profile.salt_length)
+        client = fanout.client()
+        client.set_keys(Session(key, profile, is_inbound=True))
+        client.limit(1000, 10**6)
+        fanout.admit(pack(mouth.getsockname()), client)
+        track = client.track(AddProducer("t", "p", MediaKind.AUDIO, 48_000, 1, TYPES, {3: AUDIO_LEVEL}), list)
+        legs = []
+        for at, ear in enumerate(ears):
+            path = fanout.path()
+            path.set_keys(Session(key, profile, is_inbound=False))
+            path.set_destination(pack(ear.getsockname()))
+            legs.append(fanout.leg(path, 50 + at, str(at), (MID, AUDIO_LEVEL)))
+        track.set_group(fanout.group(legs))
+        outbound = Session(key, profile, is_inbound=False)
+        inbound = [Session(key, profile, is_inbound=True) for _ in ears]
+        for number in range(100, 104):
+            said = RtpPacket(111, number, 960 * number, 1, b"sound", False, {3: b"\x85"})
+            mouth.sendto(outbound.protect_rtp(said.write()), udp.getsockname())
+            fanout.receive(dropped)
+            assert fanout.process(number / 50, dropped) == []
+            fanout.outgoing.flush()
+            for at, ear in enumerate(ears):
+                heard = rtp.parse(inbound[at].unprotect_rtp(ear.recv(2048)))
+                assert (heard.ssrc, heard.sequence, heard.payload) == (50 + at, number, b"sound")
+                assert heard.extensions == {MID: str(at).encode(), AUDIO_LEVEL: b"\x85"}
+        assert not dropped
+        assert [leg.packets for leg in legs] == [4, 4, 4]

@@ -1,6 +1,6 @@
 /* Who may be heard, at which addresses, and how much of him. After `check.c`. */
 
-enum { SEEN = 1024 }; /* checks: 40 minutes of a browser's */
+enum { SEEN = 1024, AGAIN = 10 }; /* see `fanout.SEEN` and `AGAIN` */
 
 struct door;
 
@@ -22,7 +22,7 @@ struct client {
 struct door {
     unsigned char name[28];
     struct client *client;
-    double checked, due; /* when a check from there was answered here, and when the next would come, s */
+    double checked, due[2]; /* when a new check from there was answered here, and when the next would come, or come again, s */
     struct door *next; /* in its bucket */
 };
 

@@ -23,6 +23,7 @@ from .datagrams import Incoming, Outgoing
 from .packet import Packet
 from .sockaddr import Sockaddr
 
+AGAIN: Final = 10  # times fewer checks are answered that were here before
 SEEN: Final = 1024  # checks of a client that are remembered: 40 minutes of a browser's
 FARTHEST: Final = 0x7FFF  # numbers ahead; what is farther SRTP would count to the cycle before
 KEPT: Final = 64  # packets of a voice that are kept for resends: 1.3 s
@@ -143,7 +144,10 @@ class Client(abc.ABC):
 
     @abc.abstractmethod
     def know(self, ufrag: str, password: str, checks: int) -> None:
-        """Answer his checks that change nothing, so many a second; "" is none."""
+        """Answer his checks that change nothing, so many a second from each address; "" is none.
+
+        Those that were noted before have a smaller share of their own, so that nobody can use his up with them.
+        """
 
     @abc.abstractmethod
     def note_check(self, transaction: bytes) -> bool:
@@ -155,7 +159,7 @@ class Client(abc.ABC):
 
     @abc.abstractmethod
     def checked(self, address: Sockaddr) -> float:
-        """When the core last answered a check from there, in s; 0 is never."""
+        """When the core last answered a check from there that was not noted before, in s; 0 is never."""
 
     @abc.abstractmethod
     def track(self, command: AddProducer, begin: Callable[[], None]) -> Track:

@@ -10,7 +10,7 @@ from palaver_media import stun
 from palaver_media.srtp import Session
 from palaver_media.worker_messages import AddProducer
 
-from .fanout import SEEN, Client
+from .fanout import AGAIN, SEEN, Client
 from .fanout_python_tracks import PythonTrack
 from .rate import Rate
 from .sockaddr import Sockaddr, unmapped
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Checked:
-    """How an address is checked: how often it may be, when it last was (s), and how it usually is."""
+    """How an address is checked: how often it may be, anew and again, when it last was (s), and how it usually is."""
 
-    __slots__ = ("last", "rate", "usual")
+    __slots__ = ("again", "anew", "last", "usual")
 
-    def __init__(self, rate: Rate) -> None:
-        self.rate, self.last = rate, 0.0
+    def __init__(self, checks: int) -> None:
+        self.anew, self.again, self.last = Rate(checks), Rate(checks / AGAIN), 0.0
         self.usual: stun.Repeated | None = None
 
 
@@ -91,20 +91,21 @@ class PythonClient(Client):
             if check is None:
                 return False
         if checked is None:
-            checked = self._checked[address] = Checked(Rate(self._checks))
-        if not checked.rate.admits(now):  # asked before it is answered, for that costs
+            checked = self._checked[address] = Checked(self._checks)
+        transaction = data[stun.TRANSACTION]
+        was_seen = self.note_check(transaction)  # sent again, by him or by who overheard it: no new word of his
+        if not (checked.again if was_seen else checked.anew).admits(now):
             self._fanout.outgoing.dropped["excess"] += 1
             return True
-        transaction = data[stun.TRANSACTION]
         if check is not None:
             answer = stun.make_answer(check, unmapped(address), self._known[1])
             checked.usual = stun.Repeated.of(check, answer, self._known[1])
         else:
             assert usual is not None
             answer = usual.answer(transaction)
-        checked.last = now
         self._fanout.outgoing.put(answer, address)
-        self.note_check(transaction)
+        if not was_seen:
+            checked.last = now
         return True
 
     def _read(self, data: bytes, address: Sockaddr) -> stun.Message | None:

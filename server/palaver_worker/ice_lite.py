@@ -9,6 +9,7 @@ from attrs import define, frozen
 
 from palaver_media import stun
 
+from .fanout import AGAIN
 from .rate import Rate
 from .sockaddr import Sockaddr, unmapped
 
@@ -51,7 +52,7 @@ class IceLite:
         self._checked, self._note = checked, note
         self.selected: Sockaddr | None = None
         self.validated: dict[Sockaddr, Presence] = {}
-        self._rate = Rate(CHECKS)
+        self._anew, self._again = Rate(CHECKS), Rate(CHECKS / AGAIN)  # those that were here before: see `Client.know`
         self._former: Credentials | None = None  # those from before a restart, until they are given up
         self._newest = Credentials(ufrag, password)
 
@@ -84,14 +85,19 @@ class IceLite:
         if not request.is_request(credentials.password):
             raise ValueError("no binding request with our password")
         moves = source not in self.validated or (request.nominates and self.selected not in (None, source))
-        if self._note(request.transaction) and moves:
+        was_seen = self._note(request.transaction)
+        if was_seen and moves:
             raise ValueError("an old check from another address")
-        if not self._rate.admits(now):  # asked here, or who overhears him could use his share up
+        if not (self._again if was_seen else self._anew).admits(
+            now
+        ):  # asked here, or who overhears him could use it up
             raise ValueError("too many checks")
         was = self.selected, self._former, len(self.validated)
         if credentials is self._newest:
             self._former = None
-        self.validated.setdefault(source, Presence(now)).last = now
+        presence = self.validated.setdefault(source, Presence(now))
+        if not was_seen:
+            presence.last = now
         if self.selected is None or request.nominates:
             self.selected = source
         self.is_settled = was == (self.selected, self._former, len(self.validated))

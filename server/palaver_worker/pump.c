@@ -147,19 +147,19 @@ static int answer(struct pump *pump, struct door *door, const unsigned char *dat
     int nominates;
     if (!read_check(&client->credentials, data, size, &nominates)) return 0;
     if (nominates && client->selected != door) return 0;
-    double due = fmax(door->due, now - 1);
+    int was_seen = client->seen != NULL && note_check(client, get32(data + 8)); /* sent again: no new word of his */
+    double due = fmax(door->due[was_seen], now - 1);
     if (due > now) {
         pump->excess++;
         return 1;
     }
-    door->due = due + client->per_check;
-    if (client->seen != NULL) note_check(client, get32(data + 8));
+    door->due[was_seen] = due + (was_seen ? AGAIN : 1) * client->per_check;
     if (block->used == block->slots) flush(pump);
     struct msghdr *header = &block->headers[block->used++].msg_hdr;
     header->msg_iov->iov_len =
         write_answer(&client->credentials, data, door->name, pump->name_size, header->msg_iov->iov_base);
     memcpy(header->msg_name, door->name, pump->name_size);
-    door->checked = now;
+    if (!was_seen) door->checked = now;
     return 1;
 }
 

@@ -13,7 +13,7 @@ from palaver_media import stun
 from palaver_media.worker_messages import RestartIce
 from palaver_worker.client_transport import CONSENT
 from palaver_worker.datagrams import Incoming, Outgoing
-from palaver_worker.fanout import Fanout
+from palaver_worker.fanout import AGAIN, Fanout
 from palaver_worker.fanout_c import CFanout
 from palaver_worker.fanout_python import PythonFanout
 from palaver_worker.ice_lite import CHECKS
@@ -46,6 +46,7 @@ class Known:
         self.address = pack((f"::ffff:{host}" if ":" in bound and ":" not in host else host, port))
         self.client = self.fanout.client()
         self.client.know("ours", PASSWORD, CHECKS)
+        self.client.note_check(b"the first is never answered here")
         self.fanout.admit(self.address, self.client)
 
     def send(self, datagram: bytes, now: float) -> tuple[bytes, list[int]]:
@@ -77,10 +78,10 @@ def known(request, hosts):
     known.close()
 
 
-def unnominating(username: str = "ours:theirs", password: str = PASSWORD) -> bytes:
-    """A check without USE-CANDIDATE."""
+def unnominating(username: str = "ours:theirs", password: str = PASSWORD, number: int = 0) -> bytes:
+    """A check without USE-CANDIDATE, the same for the same number."""
     body = stun._attribute(stun.USERNAME, username.encode()) + stun._attribute(0x802A, bytes(8))
-    return stun._signed(stun.REQUEST, b"transaction!", body, password.encode())
+    return stun._signed(stun.REQUEST, (1 + number).to_bytes(4, "big") + b"saction!", body, password.encode())
 
 
 def test_a_known_clients_check_is_answered_as_python_does(known):
@@ -144,13 +145,24 @@ def test_whoever_is_known_by_nothing_is_left(known):
     assert known.send(unnominating(), 5.0)[0]
 
 
-def test_too_many_are_not_answered(known):
-    answers = [known.send(unnominating(), 5.0) for _ in range(2 * CHECKS)]
+def test_too_many_are_not_answered_but_known_when_they_come_again(known):
+    answers = [known.send(unnominating(number=number), 5.0) for number in range(2 * CHECKS)]
     answered = sum(answer != b"" for answer, _ in answers)
     assert CHECKS <= answered <= CHECKS + 1
     assert not any(left for _, left in answers)
     assert known.dropped == {"excess": 2 * CHECKS - answered}
-    assert known.send(unnominating(), 6.5)[0]
+    assert known.client.note_check(unnominating(number=2 * CHECKS - 1)[8:20])
+    assert known.send(unnominating(number=2 * CHECKS), 6.5)[0]
+
+
+def test_what_comes_again_is_no_new_word_and_uses_up_nobodys_share(known):
+    again = [known.send(unnominating(), 5.0) for _ in range(2 * CHECKS)]
+    assert not any(left for _, left in again)
+    assert CHECKS / AGAIN <= sum(answer != b"" for answer, _ in again) <= CHECKS / AGAIN + 2
+    for number in range(1, CHECKS):
+        assert known.send(unnominating(number=number), 5.0)[0]
+    assert known.send(unnominating(), 8.0)[0]
+    assert known.client.checked(known.address) == 5.0
 
 
 def mutants(count: int) -> list[bytes]:
@@ -198,6 +210,36 @@ def test_checks_that_the_core_answers_are_consent():
             speaker.send(speaker.dtls.protect_rtp(audio(1, number).write()))
             assert len(listener.receive()) == 1
             assert speaker.transport.is_connected
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("is_pythons", [False, True])
+def test_an_old_check_is_no_consent(is_pythons):
+    async def scenario(inside: Inside) -> None:
+        client = Client(inside)
+        client.connect()
+        old = client.make_check()
+        assert client.send(old)
+        if is_pythons:  # which answers where there are two credentials
+            inside.sfu.apply(RestartIce(client.id, "newer", "newer password"))
+        for _ in range(4):
+            await inside.pass_time(CONSENT / 4 + 1)
+            client.send(old)
+        assert client.id not in inside.sfu.transports
+
+    run(scenario)
+
+
+def test_who_sends_old_checks_again_uses_up_nobodys_share_of_what_python_answers():
+    async def scenario(inside: Inside) -> None:
+        client = Client(inside)
+        client.connect()
+        inside.sfu.apply(RestartIce(client.id, "newer", "newer password"))
+        old = client.make_check()
+        answered = sum(len(client.send(old)) for _ in range(2 * CHECKS))
+        assert CHECKS / AGAIN <= answered <= CHECKS / AGAIN + 5
+        assert all(client.send(client.make_check()) for _ in range(CHECKS - 5))
 
     run(scenario)
 

@@ -58,22 +58,22 @@ class PythonFanout(Fanout):
 
     def receive(self, dropped: Counter[str]) -> None:
         """Take what has arrived."""
-        self._received = self.incoming.receive(dropped)
+        self._received, self._left = self.incoming.receive(dropped), []
 
     def process(self, now: float, dropped: Counter[str]) -> list[int]:
         """Act on what was received, and tell who begins to speak; the slots of what is not a voice's."""
         received, self._received = self._received, 0
         self._take(received, now)
         begun, self.begun = self.begun, []
+        left, self._left = self._left, []
         for track in begun:
             track.begin()
-        left, self._left = self._left, []
         return left
 
     def wait(self, others: int, timeout: float | None) -> tuple[bool, bool]:
         """Forward voices until something else is to be done."""
         self.outgoing.flush()
-        self._received = 0  # a batch that was not acted on is lost
+        self._received, self._left = 0, []  # a batch that was not acted on is lost
         if others != self._others:
             self._watch(others)
         now = 0.0 if timeout is None else time.monotonic()

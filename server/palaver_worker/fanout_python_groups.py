@@ -16,6 +16,7 @@ from .packet import RTP_HEADER, Packet
 
 BARE: Final = 0x80  # a header's first byte: version 2
 HAS_EXTENSION: Final = 0x10  # in a header's first byte
+MOST_WRITERS: Final = 256  # kept for each size of what goes before: a voice's packets are of some 100 sizes
 MOST: Final = 256  # legs in unison: their packets must have room in the outgoing block
 START: Final = struct.Struct("!BBHI")  # a header up to the SSRC
 Position: TypeAlias = tuple[int, int, int]  # offset, shift and the highest number
@@ -96,7 +97,6 @@ class Alike:
 
     def learn(self, layout: Layout) -> None:
         """Take packets of this layout from now on."""
-        self.part()
         self.layout, self.spans = layout, []
         at = kept = 0
         for head, _ in layout.parts:
@@ -107,7 +107,10 @@ class Alike:
             at += size
         if kept == at:
             self.spans = None
-        self.frame, self.after = self._frame(kept)
+        frame, self.after = self._frame(kept)
+        if frame != self.frame:
+            self.part()
+            self.frame = frame
         self.flags = BARE | HAS_EXTENSION if self.frame else BARE
 
     def write(self, packet: Packet, body: bytes) -> tuple[int, bytes, bytes]:
@@ -164,6 +167,8 @@ class Writers(dict[int, Callable[..., None]]):
         self._size = size
 
     def __missing__(self, rest: int) -> Callable[..., None]:
+        if len(self) == MOST_WRITERS:
+            self.clear()
         made = self[rest] = struct.Struct(f"{START.size}s{self._size - START.size}s{rest}s").pack_into
         return made
 

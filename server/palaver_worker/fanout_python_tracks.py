@@ -71,8 +71,11 @@ class PythonTrack:
         layout, packet = self._layout, None
         if layout is None or int.from_bytes(data[: layout.end], "big") & layout.mask != layout.heads:
             try:
-                layout = self._layout = layout_of(data, self._extensions)
-                packet = Packet(data, self._extensions, now) if layout is None else None
+                layout = layout_of(data, self._extensions)
+                if layout is None:
+                    packet = Packet(data, self._extensions, now)
+                else:
+                    self._layout = layout
             except ValueError:
                 fanout.outgoing.dropped["ValueError"] += 1
                 return

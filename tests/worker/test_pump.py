@@ -209,8 +209,9 @@ def test_a_batch_that_nobody_acted_on_is_not_taken_for_the_next():
             owner.send(b"command")
             assert inside.port.fanout.wait(others.fileno(), 0.0) == (True, True)
             ours.recv(10)  # which raised
-            stranger.socket.sendto(b"!", inside.address)
-            assert inside.port.fanout.wait(others.fileno(), 0.0) == (True, False)
+            for _ in range(2):
+                stranger.socket.sendto(b"!", inside.address)
+                assert inside.port.fanout.wait(others.fileno(), 0.0) == (True, False)
             assert inside.port.fanout.process(inside.port.now(), inside.port.dropped) == [0]
 
     run(scenario)

@@ -26,7 +26,7 @@ from palaver_media.worker_messages import (
 from palaver_worker.datagrams import OUTGOING, Incoming, Outgoing
 from palaver_worker.fanout_c import CFanout
 from palaver_worker.fanout_python import PythonFanout
-from palaver_worker.fanout_python_groups import MOST
+from palaver_worker.fanout_python_groups import MOST, MOST_WRITERS, Writers
 from palaver_worker.packet import Packet
 from palaver_worker.sockaddr import pack
 
@@ -234,15 +234,26 @@ def test_all_go_on_together_who_can_after_each_change():
         unisons = [room.leg(at).unison for at in range(3)]
         room.listeners[2].transport.path.set_destination(room.listeners[2].transport.path.destination)
         room.say(1)
+        room.say(1, "padded")
+        room.say(1)
         assert [room.leg(at).unison for at in range(3)] == unisons  # nothing has changed
         room.listeners[2].transport.path.set_keys(None)
         room.say(1)
         assert together() == [{0}, {1}] or together() == [{1}, {0}]
         room.listeners[2].transport.path.set_keys(room.listeners[2].transport.outbound)
         room.say(1)
-        assert [len(each) for each in room.heard()] == [6, 5, 5]
+        assert [len(each) for each in room.heard()] == [8, 7, 7]
 
     run(scenario, [PythonFanout])
+
+
+def test_what_writes_packets_is_kept_for_few_sizes():
+    writers = Writers(20)
+    for size in range(3 * MOST_WRITERS):
+        memory = bytearray(20 + size)
+        writers[size](memory, 0, b"a" * 8, b"b" * 12, b"c" * size)
+        assert memory == b"a" * 8 + b"b" * 12 + b"c" * size
+        assert len(writers) <= MOST_WRITERS
 
 
 def test_a_number_that_was_used_by_another_way_is_never_used_again():

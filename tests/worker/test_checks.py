@@ -214,15 +214,20 @@ def test_checks_that_the_core_answers_are_consent():
     run(scenario)
 
 
+def with_old_credentials(inside: Inside) -> Client:
+    """A client whose new credentials nobody has used yet: his checks are Python's to answer."""
+    client = Client(inside)
+    client.connect()
+    inside.sfu.apply(RestartIce(client.id, "newer", "newer password"))
+    return client
+
+
 @pytest.mark.parametrize("is_pythons", [False, True])
 def test_an_old_check_is_no_consent(is_pythons):
     async def scenario(inside: Inside) -> None:
-        client = Client(inside)
-        client.connect()
+        client = with_old_credentials(inside) if is_pythons else connected(inside, 1)[0]
         old = client.make_check()
         assert client.send(old)
-        if is_pythons:  # which answers where there are two credentials
-            inside.sfu.apply(RestartIce(client.id, "newer", "newer password"))
         for _ in range(4):
             await inside.pass_time(CONSENT / 4 + 1)
             client.send(old)
@@ -233,9 +238,7 @@ def test_an_old_check_is_no_consent(is_pythons):
 
 def test_who_sends_old_checks_again_uses_up_nobodys_share_of_what_python_answers():
     async def scenario(inside: Inside) -> None:
-        client = Client(inside)
-        client.connect()
-        inside.sfu.apply(RestartIce(client.id, "newer", "newer password"))
+        client = with_old_credentials(inside)
         old = client.make_check()
         answered = sum(len(client.send(old)) for _ in range(2 * CHECKS))
         assert CHECKS / AGAIN <= answered <= CHECKS / AGAIN + 5
@@ -246,9 +249,7 @@ def test_who_sends_old_checks_again_uses_up_nobodys_share_of_what_python_answers
 
 def test_while_there_are_two_credentials_python_is_asked():
     async def scenario(inside: Inside) -> None:
-        client = Client(inside)
-        client.connect()
-        inside.sfu.apply(RestartIce(client.id, "newer", "newer password"))
+        client = with_old_credentials(inside)
         client.check()
         assert client.transport.ice.only is None
         old, _ = stun.make_request(f"{client.id}:us", "password", 1)

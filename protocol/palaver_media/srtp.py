@@ -20,7 +20,8 @@ FFI: Final[Any] = _binding.ffi
 OK: Final[int] = LIBRARY.srtp_err_status_ok
 TRAILER: Final = 20  # bytes by which protection makes a packet longer at most: a tag of 16, and SRTCP's index
 MAX_PACKET: Final = 2048  # bytes, protected
-REPLAY_WINDOW: Final = 1024  # packets
+REPLAY_WINDOW: Final = 1024  # packets by which one may be late
+SENT_WINDOW: Final = 128  # those of what we send, as long as it is not `widen`ed: what is kept moves with each packet
 
 
 class SrtpError(Exception):
@@ -30,14 +31,16 @@ class SrtpError(Exception):
 class Session:
     """The keys of one direction of an association, and what is known of each SSRC under them.
 
-    `pointer` is libsrtp's own handle, good as long as the object lives.
+    What comes may be `REPLAY_WINDOW` packets behind the newest of its SSRC, what is sent `SENT_WINDOW`: there it is the
+    numbers that may be sent again. `pointer` is libsrtp's own handle, good as long as the object lives.
     """
 
     def __init__(self, key: bytes, profile: SRTPProtectionProfile, *, is_inbound: bool) -> None:
-        ssrcs = pylibsrtp.Policy.SSRC_ANY_INBOUND if is_inbound else pylibsrtp.Policy.SSRC_ANY_OUTBOUND
-        policy = pylibsrtp.Policy(key=key, ssrc_type=ssrcs, srtp_profile=profile.libsrtp_profile)
-        policy.allow_repeat_tx = True
-        policy.window_size = REPLAY_WINDOW
+        self._key, self._profile = key, profile.libsrtp_profile
+        if is_inbound:
+            policy = self._policy(pylibsrtp.Policy.SSRC_ANY_INBOUND, REPLAY_WINDOW)
+        else:
+            policy = self._policy(pylibsrtp.Policy.SSRC_ANY_OUTBOUND, SENT_WINDOW)
         self._session = pylibsrtp.Session(policy)
         self.pointer: Any = self._session._srtp[0]
         self._packet: Any = FFI.new("char[]", MAX_PACKET)
@@ -71,12 +74,24 @@ class Session:
             raise SrtpError(f"libsrtp's status {status}")
         return int(self._size[0])
 
+    def widen(self, ssrc: int) -> None:
+        """Have packets of an SSRC, of which none was sent yet, go out up to `REPLAY_WINDOW` behind its newest."""
+        policy = self._policy(pylibsrtp.Policy.SSRC_SPECIFIC, REPLAY_WINDOW)
+        policy.ssrc_value = ssrc
+        self._session.add_stream(policy)
+
     def forget(self, ssrc: int) -> None:
         """Free what is kept for an SSRC. If it was sent, it must never be sent again under these keys."""
         try:
             self._session.remove_stream(ssrc)
         except pylibsrtp.Error:
             return  # nothing was ever sent or received with it
+
+    def _policy(self, ssrcs: int, window: int) -> pylibsrtp.Policy:
+        policy = pylibsrtp.Policy(key=self._key, ssrc_type=ssrcs, srtp_profile=self._profile)
+        policy.allow_repeat_tx = True
+        policy.window_size = window
+        return policy
 
     def _apply(self, transform: Callable[[Any, Any, Any], int], packet: bytes, trailer: int = 0) -> bytes:
         if len(packet) > MAX_PACKET - trailer:

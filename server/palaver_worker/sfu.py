@@ -230,7 +230,8 @@ class Sfu:
             return
         transport.highest_ssrc = max(ssrcs)
         consumer = Consumer(transport, source, command)
-        self.consumers[consumer.id] = transport.consumers[consumer.ssrc] = consumer
+        self.consumers[consumer.id] = consumer
+        transport.add_consumer(consumer)
         source.add(consumer)
 
     def _forget(self, consumer: Consumer) -> Consumer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING, Any
 
+from .fanout import KEPT
+
 if TYPE_CHECKING:
     from aiortc.rtp import RtcpSenderInfo
 
@@ -13,7 +15,12 @@ if TYPE_CHECKING:
 
 
 class Source(abc.ABC):
-    """Packets for consumers. `clock_rate` is of their timestamps, in Hz."""
+    """Packets for consumers. `clock_rate` is of their timestamps, in Hz.
+
+    `reach` is how many packets behind the newest one may be when it is sent, late or again.
+    """
+
+    reach = KEPT
 
     def __init__(self, id: str, clock_rate: int) -> None:
         self.id, self.clock_rate = id, clock_rate

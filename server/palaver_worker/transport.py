@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from palaver_media.rtp import peek_ssrc
-from palaver_media.srtp import Session, SrtpError
+from palaver_media.srtp import SENT_WINDOW, Session, SrtpError
 
 from . import feedback
 from .contexts import Contexts
@@ -49,6 +49,7 @@ class Transport:
         self.connected = self.port.now()
         self._sfu.rtcp_reports.add(self)
         for consumer in self.consumers.values():
+            self._widen(consumer)
             consumer.ask_keyframe()
 
     def close(self) -> None:
@@ -75,6 +76,11 @@ class Transport:
         for ssrc in self._contexts.close(producer.ssrcs):
             if self.inbound is not None:
                 self.inbound.forget(ssrc)
+
+    def add_consumer(self, consumer: Consumer) -> None:
+        """A track goes there."""
+        self.consumers[consumer.ssrc] = consumer
+        self._widen(consumer)
 
     def keeps(self, address: Sockaddr, since: float, now: float) -> bool:
         """Whether an address where we hear this one stays his, though somebody else comes from there, too, `since`."""
@@ -135,6 +141,11 @@ class Transport:
                 self.send(self.outbound.protect_rtcp(compound))
         except SrtpError:
             self.port.dropped["unprotected"] += 1
+
+    def _widen(self, consumer: Consumer) -> None:
+        """Let SRTP send again all that is kept for it."""
+        if self.outbound is not None and consumer.producer.reach > SENT_WINDOW:
+            self.outbound.widen(consumer.ssrc)
 
     def _set_keys(self, inbound: Session | None, outbound: Session | None) -> None:
         self.inbound, self.outbound, self.is_connected = inbound, outbound, outbound is not None

@@ -26,6 +26,8 @@ KEYFRAME_PATIENCE: Final = 1.0  # s until a request that brought nothing is repe
 class VideoProducer(Producer):
     """A camera or a screen, perhaps with a stream of retransmissions beside it."""
 
+    reach = RING
+
     def __init__(self, sfu: Sfu, transport: Transport, command: AddProducer) -> None:
         super().__init__(sfu, transport, command)
         self._reception = Reception(command.ssrc, command.clock_rate)

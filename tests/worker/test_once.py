@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from media.inside import Inside, connected, hear, run
+from media.inside import Client, Inside, connected, hear, run
 from media_peer import write_nack
 from palaver_media import redundancy, rtp
 from palaver_media.rtp import AUDIO_LEVEL, RtpPacket
@@ -24,11 +24,16 @@ from palaver_worker.producer import Producer
 class Call:
     """Somebody speaks to another one, who takes down what he hears under which number."""
 
-    def __init__(self, inside: Inside, media: MediaKind = MediaKind.AUDIO) -> None:
+    def __init__(self, inside: Inside, media: MediaKind = MediaKind.AUDIO, *, has_keys: bool = True) -> None:
+        """`has_keys`: before there is something to hear, not after that."""
         self.inside = inside
-        self.speaker, self.listener = connected(inside)
+        (self.speaker,), self.listener = connected(inside, 1), Client(inside)
+        if has_keys:
+            self.listener.connect()
         extensions = {3: AUDIO_LEVEL, 20: AUDIO_LEVEL}
         hear(inside, self.speaker, self.listener, media=media, types={111: 100, 63: 105}, ids=extensions)
+        if not has_keys:
+            self.listener.connect()
         self.heard: dict[int, bytes] = {}
 
     def hear(self, datagrams: list[bytes]) -> list[bytes]:
@@ -86,6 +91,27 @@ def test_what_was_said_before_a_leap_is_not_sent_again(media):
             call.say(said(number, b"on"))
         del call.heard[20_001]  # it went out under the first cycle's index
         assert len(call.say(said(65_536 + 20_001, b"two"))) == 1
+        assert not inside.port.dropped["unprotected"]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("has_keys", [True, False])
+@pytest.mark.parametrize("media", MediaKind)
+def test_all_that_is_kept_is_sent_again_and_may_come_late(media, has_keys):
+    async def scenario(inside: Inside) -> None:
+        call = Call(inside, media, has_keys=has_keys)
+        call.speaker.dtls.outbound.widen(1)
+        kept = inside.sfu.producers["p1"].reach
+        (first,) = call.say(said(0, b"the oldest"))
+        for number in range(3, kept):
+            call.say(said(number, b"said"))
+        assert call.miss(0) == [first]
+        call.say(said(kept, b"one more"))
+        assert call.miss(0) == []
+        assert len(call.say(said(1, b"as late as may be"))) == 1
+        call.say(said(kept + 2, b"on"))
+        assert call.say(said(2, b"too late")) == []
         assert not inside.port.dropped["unprotected"]
 
     run(scenario)

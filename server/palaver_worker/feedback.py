@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .producer import Producer
     from .transport import Transport
 
+CLOCKS: Final = (
+    4.5  # s between the sender reports to one client: browsers have 5 for voices, and rounds come each second
+)
 FLOOR: Final = 100_000  # bit/s: a voice in good quality, and a small picture beside it
 
 
@@ -33,8 +36,7 @@ def take(transport: Transport, compound: bytes, now: float) -> None:
             case RtcpSrPacket(ssrc=ssrc, sender_info=info, reports=blocks):
                 _hear(transport, blocks, now)
                 if (producer := transport.producers.get(ssrc)) is not None:
-                    producer.sender_info = info, now
-                    producer.reception.note_sender_report(info.ntp_timestamp, now)
+                    producer.note_sender_report(info, now)
             case Nack(ssrc, lost):
                 if (consumer := transport.consumers.get(ssrc)) is not None:
                     consumer.producer.nacked += len(lost)
@@ -46,6 +48,7 @@ def take(transport: Transport, compound: bytes, now: float) -> None:
                 for ssrc in ssrcs:
                     if (consumer := transport.consumers.get(ssrc)) is not None:
                         consumer.hearing.take_bitrate(bitrate, now)
+                        consumer.producer.limiting.add(consumer)
             case RtcpRrPacket(reports=blocks):
                 _hear(transport, blocks, now)
             case RtcpSdesPacket() | RtcpByePacket():
@@ -63,9 +66,15 @@ def _hear(transport: Transport, blocks: Iterable[RtcpReceiverInfo], now: float) 
 
 
 def report(transport: Transport, now: float, video_bitrate: int) -> None:
-    """Tell a client how its tracks arrive, how much video it may send (bit/s), and when those it hears were made."""
+    """Tell a client how its tracks arrive, how much video it may send (bit/s), and when those it hears were made.
+
+    The latter less often: a clock that was told once goes on by itself.
+    """
     for producer in transport.producers.values():
         transport.send_rtcp(_about(producer, now, video_bitrate))
+    if transport.due > now:
+        return
+    transport.due = now + CLOCKS
     for consumer in transport.consumers.values():
         if not consumer.is_paused and (compound := _sender_report(consumer, now)):
             transport.send_rtcp(compound)
@@ -84,8 +93,9 @@ def _about(producer: Producer, now: float, video_bitrate: int) -> bytes:
     if producer.retransmissions is not None and producer.retransmissions.received:
         blocks.append(producer.retransmissions.report(now))
     compound = rtcp.write_receiver_report(FEEDBACK_SSRC, blocks)
-    asked = [each.hearing.bitrate(now) for each in producer.consumers if not each.is_paused]
-    bitrates = [max(FLOOR, bitrate) for bitrate in asked if bitrate is not None]
+    asked = [(each, each.hearing.bitrate(now)) for each in producer.limiting]
+    producer.limiting = {each for each, bitrate in asked if bitrate is not None}
+    bitrates = [max(FLOOR, bitrate) for each, bitrate in asked if bitrate is not None and not each.is_paused]
     if producer.media is MediaKind.VIDEO:
         bitrates.append(video_bitrate)
     if bitrates:

@@ -63,6 +63,14 @@ class Producer(Source):
         """The loudness (dBov) of the last packet that tells it."""
         return None
 
+    def note_sender_report(self, info: RtcpSenderInfo, now: float) -> None:
+        """Remember the sender's word on his clock. With the first one, those who listen are soon told, too."""
+        if self.sender_info is None:
+            for consumer in self.consumers:
+                consumer.transport.due = now
+        self.sender_info = info, now
+        self.reception.note_sender_report(info.ntp_timestamp, now)
+
     def pause(self) -> None:
         """Forward nothing for now; the numbers of all who listen go on where they are."""
         if not self.is_paused:

@@ -44,7 +44,7 @@ class Reports:
         """A turn; after a hold-up the others wait for theirs, and rounds that were missed are."""
         now = self._sfu.port.now()
         if not self._turns:
-            self._turns = split(list(self._transports))
+            self._turns = split(list(self._transports), now)
         turn = self._turns.pop(0)
         self._alarm.set(following(now + EARLY, STEP if self._turns else REPORT))
         for transport in turn:
@@ -57,9 +57,9 @@ def following(now: float, period: float) -> float:
     return (math.floor(now / period) + 1) * period
 
 
-def split(transports: list[Transport]) -> list[list[Transport]]:
-    """The transports in turns: as few as have little to tell, and never more than `TURNS`."""
-    works = [1 + len(each.producers) + len(each.consumers) for each in transports]
+def split(transports: list[Transport], now: float) -> list[list[Transport]]:
+    """The transports in turns: as few as have little to tell at `now`, and never more than `TURNS`."""
+    works = [1 + len(each.producers) + (len(each.consumers) if each.due <= now else 0) for each in transports]
     count = min(TURNS, math.ceil(sum(works) / FEW))
     share = sum(works) / count
     turns: list[list[Transport]] = [[] for _ in range(count)]

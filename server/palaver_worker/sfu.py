@@ -239,7 +239,7 @@ class Sfu:
             keys.forget(consumer.ssrc)
             if consumer.retransmissions is not None:
                 keys.forget(consumer.retransmissions.ssrc)
-        consumer.producer.consumers.remove(consumer)
+        consumer.producer.remove(consumer)
         consumer.transport.sent.add(consumer.leg.packets, consumer.leg.octets)
         del self.consumers[consumer.id], consumer.transport.consumers[consumer.ssrc]
         return consumer

@@ -25,11 +25,17 @@ class Source(abc.ABC):
     def __init__(self, id: str, clock_rate: int) -> None:
         self.id, self.clock_rate = id, clock_rate
         self.consumers: list[Consumer] = []
+        self.limiting: set[Consumer] = set()  # those who lately told how much they can take
         self.nacked = 0  # packets that listeners asked for again
 
     def add(self, consumer: Consumer) -> None:
         """One more listener, who is paused."""
         self.consumers.append(consumer)
+
+    def remove(self, consumer: Consumer) -> None:
+        """One less."""
+        self.consumers.remove(consumer)
+        self.limiting.discard(consumer)
 
     @abc.abstractmethod
     def regroup(self) -> None:

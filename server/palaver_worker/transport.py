@@ -35,6 +35,7 @@ class Transport:
         self.producers: dict[int, Producer] = {}
         self._takers: dict[int, Taker] = {}  # by SSRC
         self.consumers: dict[int, Consumer] = {}
+        self.due = 0.0  # when it is to be told of the clocks of what goes there
         self.highest_ssrc = -1  # that ever went there
         self.port = sfu.port
         self.path = sfu.port.fanout.path()

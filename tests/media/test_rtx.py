@@ -362,6 +362,8 @@ async def test_a_fifth_is_lost_on_either_way_and_nothing_is_missing(nursery, has
         await peer.connect(nursery)
     adding = produce(sender.id) if has_rtx else evolve(produce(sender.id), rtx_ssrc=None, rtx_payload_types={})
     worker.tell(adding, consume(listener.id, Rtx(RTX_OUT, 102) if has_rtx else None), ResumeConsumer("c"))
+    if not has_rtx:
+        sender.dtls.outbound.widen(SSRC)
     await sender.say(video(0))  # that nothing comes before the first one
     with trio.fail_after(10):
         for sequence in range(1, 301):

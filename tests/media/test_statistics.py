@@ -123,7 +123,7 @@ def test_what_a_listener_reports_is_heard(as_sender):
         speaker.send(speaker.dtls.protect_rtcp(rtcp.write_sender_report(1, info)))
         await inside.pass_time(REPORT)
         [first] = told(listener, listener.send(), RtcpSrPacket)
-        await inside.pass_time(REPORT)
+        await inside.pass_time(5 * REPORT)
         [second] = told(listener, listener.send(), RtcpSrPacket)
 
         def report(ssrc: int, lsr: int, held: float) -> None:
@@ -142,7 +142,7 @@ def test_what_a_listener_reports_is_heard(as_sender):
         assert (heard.packets_lost, heard.fraction_lost, heard.jitter) == (25, 0.25, 10.0)
         assert heard.round_trip == pytest.approx(50, abs=20)
         assert figures(listener).round_trip == heard.round_trip
-        report(11, rtcp.to_short_ntp(first.sender_info.ntp_timestamp), held=1.2)  # the second was still on its way
+        report(11, rtcp.to_short_ntp(first.sender_info.ntp_timestamp), held=5.2)  # the second was still on its way
         assert consumer_of(listener).round_trip == pytest.approx(100, abs=20)
         listener.transport.round_trip = 0.07  # by another of his tracks
         report(11, 12345, held=0.1)  # no report of ours
@@ -413,6 +413,19 @@ def test_what_a_listener_could_take_long_ago_holds_no_sender_down(media, of_nobo
 
         assert await told_after(FRESH_BITRATE - REPORT) == [300_000]
         assert await told_after(REPORT) == of_nobody
+        part(speaker, listener)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("media", "of_nobody"), [(MediaKind.VIDEO, [VIDEO_BITRATE]), (MediaKind.AUDIO, [])])
+def test_what_a_listener_could_take_who_is_gone_holds_no_sender_down(media, of_nobody):
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = open_session(inside, media)
+        listener.send(listener.dtls.protect_rtcp(rtcp.write_remb(5, 300_000, [11])))
+        inside.sfu.apply(CloseConsumer("c"))
+        await inside.pass_time(REPORT)
+        assert [remb.bitrate for remb in told(speaker, speaker.send(), Remb)] == of_nobody
         part(speaker, listener)
 
     run(scenario)

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from typing import cast
 
 import pytest
+from aiortc.rtp import RtcpSenderInfo
 from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.inside import Client, Inside, run
+from media.inside import Client, Inside, connected, hear, run
 from media_peer import audio
-from palaver_media import rtp
-from palaver_media.worker_messages import AddProducer, CloseTransport, MediaKind
+from palaver_media import rtcp, rtp
+from palaver_media.worker_messages import AddProducer, CloseTransport, MediaKind, PauseConsumer, ResumeConsumer
 from palaver_worker.reports import FEW, REPORT, STEP, TURNS, split
 from palaver_worker.transport import Transport
 
@@ -80,22 +81,49 @@ def test_after_a_hold_up_nobody_is_told_what_was_missed():
     run(scenario)
 
 
+def test_clocks_are_told_soon_and_then_every_five_seconds():
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener)
+
+        async def rounds(count: int) -> list[int]:
+            """In which of them the listener was told."""
+            came = []
+            for number in range(count):
+                await inside.pass_time(REPORT)
+                came += [number] * len(listener.receive())
+            return came
+
+        assert await rounds(3) == []
+        for sequence in (1, 2):
+            info = RtcpSenderInfo(sequence << 32, 48000 * sequence, packet_count=9, octet_count=9)
+            speaker.send(speaker.dtls.protect_rtcp(rtcp.write_sender_report(1, info)))
+            assert await rounds(7) == ([0, 5] if sequence == 1 else [3])
+        inside.sfu.apply(PauseConsumer("c1"))
+        assert await rounds(3) == []
+        inside.sfu.apply(ResumeConsumer("c1"))
+        assert await rounds(6) == [0, 5]
+
+    run(scenario)
+
+
 @frozen(eq=False)
 class Busy:
     """As much of a transport as its turn depends on."""
 
     number: int
     consumers: Sequence[int]
+    due: float = 0.0
     producers: Sequence[int] = (0,)
 
 
-@given(st.lists(st.integers(0, 200), min_size=1, max_size=300))
-def test_turns_have_about_the_same_work_and_are_as_few_as_can_be(consumers: list[int]):
-    transports = [Busy(number, range(count)) for number, count in enumerate(consumers)]
-    turns = split(cast("list[Transport]", transports))
+@given(st.lists(st.tuples(st.integers(0, 200), st.sampled_from([1.0, 2.0])), min_size=1, max_size=300))
+def test_turns_have_about_the_same_work_and_are_as_few_as_can_be(consumers: list[tuple[int, float]]):
+    transports = [Busy(number, range(count), due) for number, (count, due) in enumerate(consumers)]
+    turns = split(cast("list[Transport]", transports), 1.0)
     assert [each for turn in turns for each in turn] == transports
-    works = [2 + count for count in consumers]
-    assert len(turns) <= min(TURNS, -(-sum(works) // FEW))
-    share = max(FEW, sum(works) / TURNS)
+    works = {each: 2 + (len(each.consumers) if each.due == 1.0 else 0) for each in transports}
+    assert len(turns) <= min(TURNS, -(-sum(works.values()) // FEW))
+    share = max(FEW, sum(works.values()) / TURNS)
     for turn in turns:
-        assert sum(2 + len(each.consumers) for each in turn) <= share + max(works)
+        assert sum(works[each] for each in cast("list[Busy]", turn)) <= share + max(works.values())

@@ -1,17 +1,19 @@
 """Who speaks, as the senders themselves write into their packets (RFC 6464): nothing is decoded.
 
 A voice that is silent costs one comparison a packet. While somebody speaks, his room has a `Conversation`, which looks
-a few times a second whether there is something to report; when all are silent it is gone, and its alarm with it.
+whether there is something to report: a few times a second where voices may change places, and where one speaks alone,
+when he may have ended. When all are silent it is gone, and its alarm with it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from palaver_media.worker_messages import SpeakersChanged, Speaking
 
-from .alarm import together
+from .alarm import GRID, together
 
 if TYPE_CHECKING:
     from .audio_producer import AudioProducer
@@ -46,6 +48,7 @@ class Voice:
             router = self.producer.router
             self._conversation = self._sfu.conversations.get(router) or Conversation(self._sfu, router)
             self._conversation.voices.append(self)
+            self._conversation.hasten()
             self._conversation.review()
 
     def refresh(self) -> None:
@@ -56,6 +59,7 @@ class Voice:
         """Speak no more."""
         if self._conversation is not None:
             self._conversation.voices.remove(self)
+            self._conversation.hasten()
             self._conversation = None
         self.producer.track.fall_silent()
 
@@ -74,8 +78,12 @@ class Conversation:
         self._sfu = sfu
         self._now = sfu.port.now
         self._alarm = sfu.alarm(self._look)
-        self._alarm.set(self._now())
+        self._looked = -math.inf  # when
         sfu.conversations[router] = self
+
+    def hasten(self) -> None:
+        """Look as soon as there may be another report: voices have come or gone."""
+        self._alarm.set(max(self._now(), together(self._looked + INTERVAL)))
 
     def review(self) -> None:
         """Let those who speak have the room's slots, if it has any."""
@@ -83,7 +91,7 @@ class Conversation:
             stage.review()
 
     def _look(self) -> None:
-        now = self._now()
+        now = self._looked = self._now()
         for voice in self.voices:
             voice.refresh()
         for voice in [each for each in self.voices if now > each.heard + HOLD]:
@@ -93,8 +101,10 @@ class Conversation:
         if is_changed:
             self._report()
         if self.voices or is_changed:
-            self._alarm.set(together(now + INTERVAL))
+            ended = self.voices[0].heard + HOLD + GRID if len(self.voices) == 1 else now
+            self._alarm.set(together(max(ended, now + INTERVAL)))
         else:
+            self._alarm.set(None)  # which those who have just ended have hastened
             del self._sfu.conversations[self._router]
 
     def _is_changed(self) -> bool:

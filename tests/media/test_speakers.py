@@ -17,7 +17,7 @@ from palaver_media.worker_messages import (
     SpeakersChanged,
     Speaking,
 )
-from palaver_worker.speakers import HOLD, INTERVAL, LEAD, LOUD, MOST, ONSET
+from palaver_worker.speakers import HOLD, INTERVAL, LEAD, LOUD, MOST, ONSET, Conversation
 
 FRAME = 0.02  # s of sound in a packet
 
@@ -79,6 +79,31 @@ def test_the_loudest_is_named_first_and_silence_is_reported_once():
         assert not inside.sfu.conversations  # nothing looks any more
         await begin(inside, (ann, -30))
         assert order(inside.reports[-1]) == ["ann"]
+
+    run(scenario)
+
+
+def test_who_speaks_alone_is_looked_at_when_he_may_have_ended_or_somebody_else_comes_or_goes(monkeypatch):
+    async def scenario(inside: Inside) -> None:
+        looks: list[float] = []
+        with monkeypatch.context() as patch:
+            look = Conversation._look
+            patch.setattr(Conversation, "_look", lambda self: (looks.append(inside.loop.time()), look(self)))
+            ann, bob = voices(inside, "ann", "bob")
+            await begin(inside, (ann, -30))
+            for _ in range(round(10 * HOLD / FRAME)):
+                say(inside, (ann, -30))
+                await inside.pass_time(FRAME)
+            assert len(looks) <= 12
+            await begin(inside, (bob, -30))
+            assert order(inside.reports[-1]) == ["ann", "bob"]
+            bob.close()
+            await inside.pass_time(INTERVAL)
+            assert order(inside.reports[-1]) == ["ann"]
+            await inside.pass_time(HOLD - 2 * INTERVAL - FRAME)
+            assert len(inside.reports) == 3
+            await inside.pass_time(3 * FRAME)
+            assert order(inside.reports[-1]) == []
 
     run(scenario)
 

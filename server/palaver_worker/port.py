@@ -15,7 +15,7 @@ from palaver_media import stun
 from palaver_media.rtp import is_rtcp
 from palaver_media.srtp import SrtpError
 
-from .datagrams import Incoming, Outgoing
+from .datagrams import HAS_MMSG, Incoming, Outgoing
 from .fanout import Fanout, choose
 from .sockaddr import Sockaddr
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BUFFER: Final = 4 * 1024 * 1024  # bytes; the kernel gives what it allows
+NEVER_FRAGMENT: Final = (socket.IPPROTO_IP, 10, 3)  # Linux' IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
 PATIENCE: Final = 2.0  # s for a dead predecessor's port to become free
 _SMALLEST_RTP: Final = 12  # bytes
 
@@ -129,6 +130,9 @@ class Port:
 async def bind(host: str, port: int) -> socket.socket:
     """A UDP socket on this address; a port that is just being given up is waited for.
 
+    No datagram of it is fragmented: all fit any path that carries media (RFC 8085, 3.2), nobody can have the kernel
+    cut them up by telling of a narrow one, and none needs an identification of its own, which costs a hash.
+
     Raises:
         OSError: it cannot be had.
     """
@@ -139,6 +143,8 @@ async def bind(host: str, port: int) -> socket.socket:
         udp.setblocking(False)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        if HAS_MMSG:
+            udp.setsockopt(*NEVER_FRAGMENT)
         if family == socket.AF_INET6:  # `::` is heard by both
             udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         try:

@@ -3,9 +3,9 @@
 import asyncio
 import random
 import select
+import socket
 import struct
 from contextlib import suppress
-from socket import socketpair
 
 import pytest
 from hypothesis import example, given, settings
@@ -183,7 +183,7 @@ def test_what_else_there_is_to_do_is_seen_with_the_datagrams(datagrams):
 
     async def scenario(inside: Inside) -> None:
         stranger = Client(inside)
-        owner, ours = socketpair()
+        owner, ours = socket.socketpair()
         with stranger.socket, owner, ours, select.epoll() as others:
             others.register(ours, select.EPOLLIN)
             for has_command in (False, True):
@@ -201,7 +201,7 @@ def test_what_else_there_is_to_do_is_seen_with_the_datagrams(datagrams):
 def test_a_batch_that_nobody_acted_on_is_not_taken_for_the_next():
     async def scenario(inside: Inside) -> None:
         stranger = Client(inside)
-        owner, ours = socketpair()
+        owner, ours = socket.socketpair()
         with stranger.socket, owner, ours, select.epoll() as others:
             others.register(ours, select.EPOLLIN)
             for _ in range(3):
@@ -282,3 +282,26 @@ def test_a_voice_wakes_nobody_and_a_check_does():
     pump = PumpSelector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(pump)) as runner:
         runner.run(scenario(pump))
+
+
+@pytest.mark.parametrize(("host", "to"), [("127.0.0.1", "127.0.0.1"), ("::", "::ffff:127.0.0.1")])
+def test_what_is_sent_is_never_fragmented_and_needs_no_identification(host: str, to: str):
+    async def scenario() -> None:
+        with (
+            await bind(host, 0) as udp,
+            socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as wire,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener,
+        ):
+            wire.settimeout(5)
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+            udp.sendto(b"said", (to, port))
+            while (packet := wire.recv(2048))[22:24] != port.to_bytes(2, "big"):
+                pass
+            identification, flags = struct.unpack("!HH", packet[4:8])
+            assert (packet[28:], identification, flags) == (b"said", 0, 0x4000)  # don't fragment (RFC 791, 3.1)
+
+    try:
+        asyncio.run(scenario())
+    except PermissionError:
+        pytest.skip("who looks at the wire must be root")

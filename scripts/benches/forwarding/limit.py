@@ -14,6 +14,7 @@ import cffi
 
 from palaver_media import srtp
 from palaver_media.child import take_precedence
+from palaver_worker.port import NEVER_FRAGMENT
 
 from .keys import PROFILES
 
@@ -58,6 +59,7 @@ def main() -> None:
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    udp.setsockopt(*NEVER_FRAGMENT)
     udp.bind(("127.0.0.1", 0))
     print(json.dumps({"port": udp.getsockname()[1]}), flush=True)
     told = json.loads(sys.stdin.readline())

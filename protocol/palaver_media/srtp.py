@@ -20,8 +20,8 @@ FFI: Final[Any] = _binding.ffi
 OK: Final[int] = LIBRARY.srtp_err_status_ok
 TRAILER: Final = 20  # bytes by which protection makes a packet longer at most: a tag of 16, and SRTCP's index
 MAX_PACKET: Final = 2048  # bytes, protected
-REPLAY_WINDOW: Final = 1024  # packets by which one may be late
-SENT_WINDOW: Final = 128  # those of what we send, as long as it is not `widen`ed: what is kept moves with each packet
+REPLAY_WINDOW: Final = 1024  # packets that one which comes may be behind the newest
+SENT_WINDOW: Final = 128  # packets that one which is sent may be: few, for libsrtp shifts a bit for each every time
 
 
 class SrtpError(Exception):
@@ -31,8 +31,8 @@ class SrtpError(Exception):
 class Session:
     """The keys of one direction of an association, and what is known of each SSRC under them.
 
-    What comes may be `REPLAY_WINDOW` packets behind the newest of its SSRC, what is sent `SENT_WINDOW`: there it is the
-    numbers that may be sent again. `pointer` is libsrtp's own handle, good as long as the object lives.
+    What comes may be `REPLAY_WINDOW` packets behind the newest of its SSRC; what is sent, late or again, `SENT_WINDOW`.
+    `pointer` is libsrtp's own handle, good as long as the object lives.
     """
 
     def __init__(self, key: bytes, profile: SRTPProtectionProfile, *, is_inbound: bool) -> None:
@@ -75,7 +75,10 @@ class Session:
         return int(self._size[0])
 
     def widen(self, ssrc: int) -> None:
-        """Have packets of an SSRC, of which none was sent yet, go out up to `REPLAY_WINDOW` behind its newest."""
+        """Let packets of an SSRC be sent up to `REPLAY_WINDOW` behind its newest.
+
+        Once, and before any packet of it, RTCP included: its numbers begin anew with this, under the same keys.
+        """
         policy = self._policy(pylibsrtp.Policy.SSRC_SPECIFIC, REPLAY_WINDOW)
         policy.ssrc_value = ssrc
         self._session.add_stream(policy)

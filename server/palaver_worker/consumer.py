@@ -94,7 +94,7 @@ class Consumer:
         """Forward from the next packet on; a video's picture begins with a keyframe."""
         if self.is_paused:
             self.is_paused = False
-            self.transport.due = self.transport.port.now()
+            self.transport.due = 0
             self.producer.regroup()
             self.ask_keyframe()
 

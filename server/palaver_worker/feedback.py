@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from .producer import Producer
     from .transport import Transport
 
-CLOCKS: Final = (
-    4.5  # s between the sender reports to one client: browsers have 5 for voices, and rounds come each second
-)
 FLOOR: Final = 100_000  # bit/s: a voice in good quality, and a small picture beside it
 
 
@@ -66,15 +63,13 @@ def _hear(transport: Transport, blocks: Iterable[RtcpReceiverInfo], now: float) 
 
 
 def report(transport: Transport, now: float, video_bitrate: int) -> None:
-    """Tell a client how its tracks arrive, how much video it may send (bit/s), and when those it hears were made.
-
-    The latter less often: a clock that was told once goes on by itself.
-    """
+    """Tell a client how its tracks arrive, and how much video it may send (bit/s)."""
     for producer in transport.producers.values():
         transport.send_rtcp(_about(producer, now, video_bitrate))
-    if transport.due > now:
-        return
-    transport.due = now + CLOCKS
+
+
+def tell_clocks(transport: Transport, now: float) -> None:
+    """Tell a client when the tracks that it hears were made."""
     for consumer in transport.consumers.values():
         if not consumer.is_paused and (compound := _sender_report(consumer, now)):
             transport.send_rtcp(compound)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from palaver_media import stun
 from palaver_media.rtp import is_rtcp
 from palaver_media.srtp import SrtpError
 
-from .datagrams import HAS_MMSG, Incoming, Outgoing
+from .datagrams import Incoming, Outgoing
 from .fanout import Fanout, choose
 from .sockaddr import Sockaddr
 
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 
 BUFFER: Final = 4 * 1024 * 1024  # bytes; the kernel gives what it allows
 NEVER_FRAGMENT: Final = (socket.IPPROTO_IP, 10, 3)  # Linux' IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
+NEVER_FRAGMENT_IPV6: Final = (socket.IPPROTO_IPV6, 23, 3)
 PATIENCE: Final = 2.0  # s for a dead predecessor's port to become free
 _SMALLEST_RTP: Final = 12  # bytes
 
@@ -143,10 +146,13 @@ async def bind(host: str, port: int) -> socket.socket:
         udp.setblocking(False)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        if HAS_MMSG:
-            udp.setsockopt(*NEVER_FRAGMENT)
         if family == socket.AF_INET6:  # `::` is heard by both
             udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):  # what is no Linux, but passes for it, may refuse
+                udp.setsockopt(*NEVER_FRAGMENT)
+                if family == socket.AF_INET6:
+                    udp.setsockopt(*NEVER_FRAGMENT_IPV6)
         try:
             udp.bind(address)
         except OSError as why:

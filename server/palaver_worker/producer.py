@@ -67,7 +67,7 @@ class Producer(Source):
         """Remember the sender's word on his clock. With the first one, those who listen are soon told, too."""
         if self.sender_info is None:
             for consumer in self.consumers:
-                consumer.transport.due = now
+                consumer.transport.due = 0
         self.sender_info = info, now
         self.reception.note_sender_report(info.ntp_timestamp, now)
 

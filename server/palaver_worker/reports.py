@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .transport import Transport
 
 REPORT: Final = 1.0  # s between the RTCP reports to one client
+CLOCKS: Final = 5  # rounds in which a client is told once of the clocks of what he hears, as browsers do it for voices
 TURNS: Final = 10  # in which all have theirs at the most, so that nobody's packets wait for the reports to everybody
 FEW: Final = 50  # transports and tracks that are reported on in one turn before there is another: some 0.5 ms of work
 STEP: Final = REPORT / TURNS
@@ -26,6 +27,7 @@ class Reports:
         self._alarm = sfu.alarm(self._tell)
         self._transports: dict[Transport, None] = {}
         self._turns: list[list[Transport]] = []  # of this round, as far as they are to come
+        self._round = 0
 
     def add(self, transport: Transport) -> None:
         """Tell this client from the next round on, which begins within `REPORT`."""
@@ -44,12 +46,16 @@ class Reports:
         """A turn; after a hold-up the others wait for theirs, and rounds that were missed are."""
         now = self._sfu.port.now()
         if not self._turns:
-            self._turns = split(list(self._transports), now)
+            self._round += 1
+            self._turns = split(list(self._transports), self._round)
         turn = self._turns.pop(0)
         self._alarm.set(following(now + EARLY, STEP if self._turns else REPORT))
         for transport in turn:
             if transport in self._transports:  # not gone since
                 feedback.report(transport, now, self._sfu.video_bitrate)
+                if transport.due <= self._round:
+                    transport.due = self._round + CLOCKS
+                    feedback.tell_clocks(transport, now)
 
 
 def following(now: float, period: float) -> float:
@@ -57,9 +63,9 @@ def following(now: float, period: float) -> float:
     return (math.floor(now / period) + 1) * period
 
 
-def split(transports: list[Transport], now: float) -> list[list[Transport]]:
-    """The transports in turns: as few as have little to tell at `now`, and never more than `TURNS`."""
-    works = [1 + len(each.producers) + (len(each.consumers) if each.due <= now else 0) for each in transports]
+def split(transports: list[Transport], number: int) -> list[list[Transport]]:
+    """The transports in turns: as few as have little to tell in this round, and never more than `TURNS`."""
+    works = [1 + len(each.producers) + (len(each.consumers) if each.due <= number else 0) for each in transports]
     count = min(TURNS, math.ceil(sum(works) / FEW))
     share = sum(works) / count
     turns: list[list[Transport]] = [[] for _ in range(count)]

@@ -235,11 +235,7 @@ class Sfu:
         source.add(consumer)
 
     def _forget(self, consumer: Consumer) -> Consumer:
-        if (keys := consumer.transport.outbound) is not None:
-            keys.forget(consumer.ssrc)
-            if consumer.retransmissions is not None:
-                keys.forget(consumer.retransmissions.ssrc)
         consumer.producer.remove(consumer)
-        consumer.transport.sent.add(consumer.leg.packets, consumer.leg.octets)
-        del self.consumers[consumer.id], consumer.transport.consumers[consumer.ssrc]
+        consumer.transport.remove_consumer(consumer)
+        del self.consumers[consumer.id]
         return consumer

@@ -25,7 +25,7 @@ class Source(abc.ABC):
     def __init__(self, id: str, clock_rate: int) -> None:
         self.id, self.clock_rate = id, clock_rate
         self.consumers: list[Consumer] = []
-        self.limiting: set[Consumer] = set()  # those who lately told how much they can take
+        self.limiting: set[Consumer] = set()  # those who told how much they can take, which a producer's sender is told
         self.nacked = 0  # packets that listeners asked for again
 
     def add(self, consumer: Consumer) -> None:

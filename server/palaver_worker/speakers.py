@@ -7,7 +7,6 @@ when he may have ended. When all are silent it is gone, and its alarm with it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -44,11 +43,11 @@ class Voice:
     def begin(self) -> None:
         """Speak: a few loud packets have come in a row."""
         if self._conversation is None:
-            self.refresh()
             router = self.producer.router
             self._conversation = self._sfu.conversations.get(router) or Conversation(self._sfu, router)
             self._conversation.voices.append(self)
             self._conversation.hasten()
+            self._conversation.refresh()
             self._conversation.review()
 
     def refresh(self) -> None:
@@ -78,12 +77,17 @@ class Conversation:
         self._sfu = sfu
         self._now = sfu.port.now
         self._alarm = sfu.alarm(self._look)
-        self._looked = -math.inf  # when
+        self._looked = self._now() - INTERVAL  # when
         sfu.conversations[router] = self
 
     def hasten(self) -> None:
         """Look as soon as there may be another report: voices have come or gone."""
         self._alarm.set(max(self._now(), together(self._looked + INTERVAL)))
+
+    def refresh(self) -> None:
+        """See what the core has heard of all of them."""
+        for voice in self.voices:
+            voice.refresh()
 
     def review(self) -> None:
         """Let those who speak have the room's slots, if it has any."""
@@ -92,8 +96,7 @@ class Conversation:
 
     def _look(self) -> None:
         now = self._looked = self._now()
-        for voice in self.voices:
-            voice.refresh()
+        self.refresh()
         for voice in [each for each in self.voices if now > each.heard + HOLD]:
             voice.end()
         self.review()

@@ -35,7 +35,7 @@ class Transport:
         self.producers: dict[int, Producer] = {}
         self._takers: dict[int, Taker] = {}  # by SSRC
         self.consumers: dict[int, Consumer] = {}
-        self.due = 0.0  # when it is to be told of the clocks of what goes there
+        self.due = 0  # the round of `Reports` in which it is to be told of the clocks of what goes there; 0: the next
         self.highest_ssrc = -1  # that ever went there
         self.port = sfu.port
         self.path = sfu.port.fanout.path()
@@ -82,6 +82,15 @@ class Transport:
         """A track goes there."""
         self.consumers[consumer.ssrc] = consumer
         self._widen(consumer)
+
+    def remove_consumer(self, consumer: Consumer) -> None:
+        """It goes there no more."""
+        del self.consumers[consumer.ssrc]
+        self.sent.add(consumer.leg.packets, consumer.leg.octets)
+        if self.outbound is not None:
+            self.outbound.forget(consumer.ssrc)
+            if consumer.retransmissions is not None:
+                self.outbound.forget(consumer.retransmissions.ssrc)
 
     def keeps(self, address: Sockaddr, since: float, now: float) -> bool:
         """Whether an address where we hear this one stays his, though somebody else comes from there, too, `since`."""

@@ -29,7 +29,7 @@ from palaver_media.worker_messages import (
 from palaver_server.app import make_worker
 from palaver_server.config import Config, ConfigError, parse
 from palaver_worker.feedback import FLOOR
-from palaver_worker.reports import REPORT
+from palaver_worker.reports import CLOCKS, REPORT
 from palaver_worker.statistics import FRESH_BITRATE, PART, PERIOD, Statistics, describe, family_of
 
 T = TypeVar("T")
@@ -123,7 +123,8 @@ def test_what_a_listener_reports_is_heard(as_sender):
         speaker.send(speaker.dtls.protect_rtcp(rtcp.write_sender_report(1, info)))
         await inside.pass_time(REPORT)
         [first] = told(listener, listener.send(), RtcpSrPacket)
-        await inside.pass_time(5 * REPORT)
+        for _ in range(CLOCKS):
+            await inside.pass_time(REPORT)
         [second] = told(listener, listener.send(), RtcpSrPacket)
 
         def report(ssrc: int, lsr: int, held: float) -> None:
@@ -142,7 +143,8 @@ def test_what_a_listener_reports_is_heard(as_sender):
         assert (heard.packets_lost, heard.fraction_lost, heard.jitter) == (25, 0.25, 10.0)
         assert heard.round_trip == pytest.approx(50, abs=20)
         assert figures(listener).round_trip == heard.round_trip
-        report(11, rtcp.to_short_ntp(first.sender_info.ntp_timestamp), held=5.2)  # the second was still on its way
+        held = CLOCKS * REPORT + 0.2  # the second was still on its way
+        report(11, rtcp.to_short_ntp(first.sender_info.ntp_timestamp), held)
         assert consumer_of(listener).round_trip == pytest.approx(100, abs=20)
         listener.transport.round_trip = 0.07  # by another of his tracks
         report(11, 12345, held=0.1)  # no report of ours

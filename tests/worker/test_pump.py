@@ -19,7 +19,7 @@ from palaver_media.srtp import SrtpError
 from palaver_media.worker_messages import AddConsumer, AddProducer, CloseProducer, MediaKind, ResumeConsumer
 from palaver_worker.fanout_c import CFanout
 from palaver_worker.fanout_python import PythonFanout
-from palaver_worker.port import bind
+from palaver_worker.port import NEVER_FRAGMENT_IPV6, bind
 from palaver_worker.pump import PumpSelector
 
 IDS = {4: 1, 2: 4, 3: 10, 20: 10}  # of extensions: a browser's, and one that needs the two-byte form
@@ -300,6 +300,8 @@ def test_what_is_sent_is_never_fragmented_and_needs_no_identification(host: str,
                 pass
             identification, flags = struct.unpack("!HH", packet[4:8])
             assert (packet[28:], identification, flags) == (b"said", 0, 0x4000)  # don't fragment (RFC 791, 3.1)
+            if udp.family == socket.AF_INET6:
+                assert udp.getsockopt(*NEVER_FRAGMENT_IPV6[:2]) == NEVER_FRAGMENT_IPV6[2]
 
     try:
         asyncio.run(scenario())

@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 from media.inside import Client, Inside, connected, hear, run
 from media_peer import audio
 from palaver_media import rtcp, rtp
-from palaver_media.worker_messages import AddProducer, CloseTransport, MediaKind, PauseConsumer, ResumeConsumer
-from palaver_worker.reports import FEW, REPORT, STEP, TURNS, split
+from palaver_media.worker_messages import (
+    AddConsumer,
+    AddProducer,
+    CloseTransport,
+    MediaKind,
+    PauseConsumer,
+    ResumeConsumer,
+)
+from palaver_worker.reports import CLOCKS, FEW, REPORT, STEP, TURNS, split
 from palaver_worker.transport import Transport
 
 
@@ -107,22 +114,46 @@ def test_clocks_are_told_soon_and_then_every_five_seconds():
     run(scenario)
 
 
+def test_each_turn_keeps_to_its_share_of_clocks_however_long_it_goes_on():
+    async def scenario(inside: Inside) -> None:
+        (speaker,), listeners = connected(inside, 1), [Client(inside) for _ in range(20)]
+        for ssrc in range(1, 11):
+            inside.sfu.apply(AddProducer(speaker.id, f"p{ssrc}", MediaKind.AUDIO, 48000, ssrc, {111: 100}, {}))
+            info = RtcpSenderInfo(1 << 32, 48000, packet_count=9, octet_count=9)
+            speaker.send(speaker.dtls.protect_rtcp(rtcp.write_sender_report(ssrc, info)))
+        for listener in listeners:
+            listener.connect()
+            for ssrc in range(1, 11):
+                name = f"{listener.id} {ssrc}"
+                inside.sfu.apply(AddConsumer(listener.id, name, f"p{ssrc}", ssrc, "0", "someone", ()))
+                inside.sfu.apply(ResumeConsumer(name))
+        told(listeners)
+        turns = []
+        for _ in range(4 * CLOCKS * TURNS):
+            await inside.pass_time(STEP)
+            turns.append(told(listeners).total())
+        assert max(turns) <= FEW
+        assert sum(turns) in (800, 1000)
+
+    run(scenario)
+
+
 @frozen(eq=False)
 class Busy:
     """As much of a transport as its turn depends on."""
 
     number: int
     consumers: Sequence[int]
-    due: float = 0.0
+    due: int = 0
     producers: Sequence[int] = (0,)
 
 
-@given(st.lists(st.tuples(st.integers(0, 200), st.sampled_from([1.0, 2.0])), min_size=1, max_size=300))
-def test_turns_have_about_the_same_work_and_are_as_few_as_can_be(consumers: list[tuple[int, float]]):
+@given(st.lists(st.tuples(st.integers(0, 200), st.sampled_from([7, 8])), min_size=1, max_size=300))
+def test_turns_have_about_the_same_work_and_are_as_few_as_can_be(consumers: list[tuple[int, int]]):
     transports = [Busy(number, range(count), due) for number, (count, due) in enumerate(consumers)]
-    turns = split(cast("list[Transport]", transports), 1.0)
+    turns = split(cast("list[Transport]", transports), 7)
     assert [each for turn in turns for each in turn] == transports
-    works = {each: 2 + (len(each.consumers) if each.due == 1.0 else 0) for each in transports}
+    works = {each: 2 + (len(each.consumers) if each.due == 7 else 0) for each in transports}
     assert len(turns) <= min(TURNS, -(-sum(works.values()) // FEW))
     share = max(FEW, sum(works.values()) / TURNS)
     for turn in turns:

@@ -228,6 +228,21 @@ def test_a_louder_voice_takes_the_place_of_the_quietest_and_one_as_loud_does_not
     run(scenario)
 
 
+def test_a_voice_that_became_louder_while_it_was_alone_keeps_its_slot():
+    async def scenario(inside: Inside) -> None:
+        gather(inside, "ab")
+        listener = Listener(inside, "eve", speakers(inside, 1))
+        await say(inside, int(2 * STAY / FRAME), [listener], a=50)
+        looked = inside.sfu.conversations["room"]._looked
+        while inside.sfu.conversations["room"]._looked == looked:
+            await say(inside, 1, [listener], a=50)
+        await say(inside, int(0.8 * HOLD / FRAME), [listener], a=20)
+        await say(inside, 2 * ONSET, [listener], a=20, b=35)
+        assert [slot.holder.id for slot in inside.sfu.slots.values()] == ["a"]
+
+    run(scenario)
+
+
 def test_one_person_with_several_tracks_has_one_slot():
     async def scenario(inside: Inside) -> None:
         gather(inside, "ab")

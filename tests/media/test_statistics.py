@@ -443,7 +443,12 @@ async def test_the_servers_option_is_what_a_sender_of_video_is_told(nursery):
     speaker = Peer(worker, "speaker")
     await speaker.connect(nursery)
     add_producer(speaker, 1, MediaKind.VIDEO)
-    await speaker.news.until(lambda: Remb(800_000, (1,)) in [p for each in speaker.rtcp for p in rtcp.parse(each)])
+
+    def limits() -> list[Remb]:
+        return [packet for each in speaker.rtcp for packet in rtcp.parse(each) if isinstance(packet, Remb)]
+
+    await speaker.news.until(limits)
+    assert limits()[0] == Remb(800_000, (1,))
     nursery.cancel_scope.cancel()
 
 

@@ -246,6 +246,7 @@ async def test_we_cannot_call_ourselves() -> None:
     async with screen(IDLE) as shown:
         await shown.press("p", "up", "enter", "p")
         assert shown.wishes == []
+        await shown.until(lambda: "That is you." in shown.text())
         assert "i Invite" not in shown.lines()[-1]
 
 

@@ -13,6 +13,7 @@ ASK_REASON: Final = "Why? They read it; Enter without a word just rejects."
 A_REASON: Final = "a few words, or none"
 REASONS: Final = ("Call you back soon", "In a meeting", "Cannot talk now")
 MISSED: Final = "missed call"
+YOURSELF: Final = "That is you. Pick somebody else to call, or to join in their room."
 
 
 def call_with(names: Sequence[str]) -> str:

@@ -119,10 +119,12 @@ class PeopleList(Choices):
         self.refresh_bindings()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Tell who was chosen."""
+        """Tell who was chosen, or that it is ourselves."""
         event.stop()
         if self.selected is not None:
             self.post_message(self.Picked(self.selected))
+        else:
+            self.notify(call_labels.YOURSELF, severity="warning", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Which keys are of use for this person."""

@@ -34,12 +34,15 @@ CODECS = {MediaKind.AUDIO: (48_000, {111: 100}), MediaKind.VIDEO: (90_000, {96: 
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop whose clock can be put forward."""
+    """An event loop whose clock goes only when it is put forward, so that a slow machine changes nothing."""
 
-    ahead = 0.0
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        super().__init__()
+        self._began = super().time()
 
     def time(self) -> float:
-        return super().time() + self.ahead
+        return self._began + self.ahead
 
 
 class Inside:

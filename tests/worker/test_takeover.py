@@ -11,6 +11,7 @@ def test_nobody_is_heard_at_the_address_of_a_client_who_is_there():
     async def scenario(inside: Inside) -> None:
         client, thief = Client(inside), Client(inside)
         client.connect()
+        await inside.pass_time(1)
         thief.connect()
         address, his = pack(client.socket.getsockname()), pack(thief.socket.getsockname())
         for _ in range(3):

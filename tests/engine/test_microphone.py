@@ -83,6 +83,15 @@ def test_open_sends_all_and_mute_nothing():
     assert line.sending() == [True, False, True]
 
 
+@pytest.mark.parametrize("why", ["is_muted", "is_private"])
+def test_a_frame_that_is_on_its_way_when_we_are_muted_is_not_sent(why: str):
+    line = Line()
+    line.say(tone(440, 0.51))  # and half a frame
+    line.microphone.tap = lambda _: setattr(line.microphone, why, True)
+    line.say(tone(440, 0.01))
+    assert len(line.packets) == 25
+
+
 def test_who_sends_to_nobody_is_not_sending():
     line = Line()
     line.say(tone(440, 0.1))

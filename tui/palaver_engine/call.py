@@ -42,7 +42,7 @@ LEVEL_STEP: Final = 1.0  # dB: a smaller change is not told
 
 @define(eq=False)
 class Call:
-    """A call. `_on_said` and `_transmit` belong to the sound thread of the source.
+    """A call. `_on_said` belongs to the sound thread of the source.
 
     What comes in the receive thread goes to `listening` and `feedback`. All else belongs to the loop.
     """
@@ -116,7 +116,7 @@ class Call:
         """Send the source over a transport from now on."""
         transport = self._transports.get(command.transport)
         if transport is not None:
-            self.microphone.send(command, partial(self._transmit, transport))
+            self.microphone.send(command, transport.send_rtp)
             self._told_bytes = 0
 
     def set_encoding(self, encoding: Encoding) -> None:
@@ -135,6 +135,7 @@ class Call:
         if not is_on:
             self.microphone.is_muted = self._is_muted  # before anything is sent again
             self._echo_test = self.listening.beside = None
+            self.microphone.is_private = False
         elif self._echo_test is None:
             try:
                 self._echo_test = EchoTest()
@@ -142,6 +143,7 @@ class Call:
                 self.studio.report(SoundProblem(self.name, Side.SOURCE, str(why), opus.REMEDY))
                 return
             self.listening.beside = self._echo_test.hear
+            self.microphone.is_private = True
             self.microphone.is_muted = False
 
     def _on_said(self, block: Samples | None) -> None:
@@ -152,10 +154,6 @@ class Call:
             block = None
         if recording is not None:
             recording.said(block)
-
-    def _transmit(self, transport: Transport, packet: bytes) -> int:
-        """Send a packet; the answer is its size, 0 if it is not sent."""
-        return transport.send_rtp(packet) if self._echo_test is None else 0
 
     # Recording
 

@@ -25,6 +25,7 @@ class Microphone:
     call: str
     post: Callable[[EngineReport], None]  # from any thread
     is_muted: bool = False
+    is_private: bool = False  # what is said is for our own ears, and not sent
     far_end: FarEnd = field(factory=FarEnd)
     meter: Meter = field(factory=Meter)  # of what is or would be sent
     sender: Sender | None = None
@@ -91,10 +92,18 @@ class Microphone:
             sender.set_encoding(encoding)
 
     def send(self, command: Send, transmit: Callable[[bytes], int]) -> None:
-        """Send from now on; `transmit` protects and sends a packet, and tells its size."""
+        """Send from now on; `transmit` protects and sends a packet, and tells its size.
+
+        What is being encoded when we are muted is not sent any more.
+        """
+
+        def pass_on(packet: bytes) -> int:
+            is_sent = not self.is_private and not self.is_muted  # in this order, for the loop sets them in the other
+            return transmit(packet) if is_sent else 0
+
         numbering = self._numberings.setdefault((command.transport, command.ssrc), Numbering())
         try:
-            self.sender = Sender(command, transmit, numbering, self._encoding)
+            self.sender = Sender(command, pass_on, numbering, self._encoding)
         except opus.OpusMissing as why:
             self.post(SoundProblem(self.call, Side.SOURCE, str(why), opus.REMEDY))
 

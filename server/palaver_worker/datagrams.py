@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import sys
 from collections import Counter
 from typing import Any, Final
@@ -40,7 +41,8 @@ _NULL: Final[Any] = _ffi.NULL
 class Block:
     """Slots for datagrams and their addresses, linked to the headers that the kernel reads.
 
-    `pointers[i]` is where slot i begins, as libsrtp takes it; `views[i]` is the same for Python.
+    `pointers[i]` is where slot i begins, as libsrtp takes it; `views[i]` is the same for Python. `memory` and `names`
+    are all slots and all addresses, for structs to read and to write.
     """
 
     def __init__(self, udp: socket.socket, count: int) -> None:
@@ -48,10 +50,11 @@ class Block:
         self.name_size = IPV4_SIZE if udp.family == socket.AF_INET else IPV6_SIZE
         self._memory: Any = FFI.new("char[]", count * SLOT)
         self._names: Any = _ffi.new("char[]", count * self.name_size)
-        self.bytes = memoryview(FFI.buffer(self._memory))
-        self.names = memoryview(_ffi.buffer(self._names))
+        self.memory: Any = FFI.buffer(self._memory)
+        self.names: Any = _ffi.buffer(self._names)
+        self.read_name = struct.Struct(f"{self.name_size}s").unpack_from  # called with `names`, and where one begins
         self.pointers: list[Any] = [self._memory + index * SLOT for index in range(count)]
-        self.views = [self.bytes[index * SLOT : (index + 1) * SLOT] for index in range(count)]
+        self.views = [memoryview(self.memory)[at : at + SLOT] for at in range(0, count * SLOT, SLOT)]
         self.vectors: Any = _ffi.new("struct iovec[]", count)
         self.headers: Any = _ffi.new("struct mmsghdr[]", count)
         self._socket = udp
@@ -85,16 +88,16 @@ class Incoming(Block):
 
     def __init__(self, udp: socket.socket, *, has_mmsg: bool = HAS_MMSG) -> None:
         super().__init__(udp, BATCH)
-        self.sources = [self.names[place] for place in self.places]
+        self.sources = [memoryview(self.names)[place] for place in self.places]
         self.sizes = self._sizes(self.headers, "struct mmsghdr", "msg_len", _ffi.sizeof("int"))
         self._recvmmsg = _libc.recvmmsg if has_mmsg else None
 
     def receive(self, dropped: Counter[str]) -> int:
         """Take what has arrived, at most a batch; how many datagrams that are."""
         try:
-            if self._recvmmsg is None:
+            if (recvmmsg := self._recvmmsg) is None:
                 return self._receive_each()
-            count: int = self._recvmmsg(self.fileno, self.headers, BATCH, 0, _NULL)
+            count: int = recvmmsg(self.fileno, self.headers, BATCH, 0, _NULL)
             if count < 0:
                 raise OSError(_ffi.errno, os.strerror(_ffi.errno))
         except BlockingIOError:
@@ -158,9 +161,9 @@ class Outgoing(Block):
     def flush(self) -> None:
         """Send it all; what the kernel refuses is lost, as UDP may be."""
         used, self.used = self.used, 0
-        if self._sendmmsg is None:
+        if (sendmmsg := self._sendmmsg) is None:
             self._send_each(used)
-        elif used and (sent := self._sendmmsg(self.fileno, self.headers, used, 0)) < used:
+        elif used and (sent := sendmmsg(self.fileno, self.headers, used, 0)) < used:
             self._send_rest(sent, used)
 
     def _send_rest(self, sent: int, used: int) -> None:

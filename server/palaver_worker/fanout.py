@@ -130,6 +130,8 @@ class Track(Protocol):
 class Client(abc.ABC):
     """Who may be heard on a transport's addresses."""
 
+    __slots__ = ()
+
     @abc.abstractmethod
     def limit(self, packets: int, octets: int) -> None:
         """Hear no more than this a second of all tracks together, and as much at once after a second without.

@@ -1,32 +1,25 @@
-"""The core in Python: libsrtp is called on the slots of the blocks, so nothing is copied twice."""
+"""The core in Python: who is heard where, and voices from the socket to their tracks. See `Sending` for the way out."""
 
 from __future__ import annotations
 
 import math
-import select
-import struct
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
-from palaver_media.rtp import OPUS, RED
-from palaver_media.srtp import LIBRARY, TRAILER
-
-from .datagrams import SLOT, Incoming, Outgoing
-from .fanout import FARTHEST, Client, Fanout, mid_element
+from .datagrams import BATCH, SLOT, Incoming, Outgoing
+from .fanout import Client
 from .fanout_python_clients import PythonClient
-from .fanout_python_groups import START, Alike, Group, Unison, group_of
-from .fanout_python_legs import PythonLeg, PythonPath
+from .fanout_python_sending import Sending
 from .fanout_python_tracks import PythonTrack
-from .packet import MARKER, RTP_HEADER, Packet
+from .packet import RTP_HEADER, read_header
 from .sockaddr import Sockaddr
+from .sources import Sources, read_events
 
-_HEADER: Final = struct.Struct("!BBHII")
-_protect: Final[Any] = LIBRARY.srtp_protect
+SLOTS: Final = [tuple(range(count)) for count in range(BATCH + 1)]  # of so many datagrams
 
 
-class PythonFanout(Fanout):
+class PythonFanout(Sending):
     """Forwarding by Python and libsrtp. `begun` are tracks on which somebody began to speak."""
 
     name = "python"
@@ -37,9 +30,7 @@ class PythonFanout(Fanout):
         self._doors: dict[Sockaddr, PythonClient] = {}
         self._received = 0  # datagrams in the incoming block that were not looked at yet
         self._left: list[int] = []  # slots that are the caller's
-        self._others = -1
-        self._sources: Any = None  # made when there is something to wait for, which is only on Linux
-        self._commands: Any = None
+        self._sources: Sources | None = None  # made when there is something to wait for, which is only on Linux
 
     def client(self) -> PythonClient:
         """A new client, who is not heard yet."""
@@ -63,7 +54,8 @@ class PythonFanout(Fanout):
     def process(self, now: float, dropped: Counter[str]) -> list[int]:
         """Act on what was received, and tell who begins to speak; the slots of what is not a voice's."""
         received, self._received = self._received, 0
-        self._take(received, now)
+        for slot in range(received):
+            self._take(slot, now)
         begun, self.begun = self.begun, []
         left, self._left = self._left, []
         for track in begun:
@@ -74,176 +66,56 @@ class PythonFanout(Fanout):
         """Forward voices until something else is to be done."""
         self.outgoing.flush()
         self._received, self._left = 0, []  # a batch that was not acted on is lost
-        if others != self._others:
-            self._watch(others)
-        now = 0.0 if timeout is None else time.monotonic()
+        sources = self._sources
+        if sources is None or sources.second != others:
+            sources = self._sources = Sources(self.incoming.fileno, others)
+        # Looked up once: a packet that comes alone finds cold caches, and each look-up costs it part of a microsecond.
+        incoming, flush, find, left = self.incoming, self.outgoing.flush, self._doors.get, self._left
+        poll, receive, ceil, monotonic = sources.poll, incoming.receive, math.ceil, time.monotonic
+        read_name, names, name_size = incoming.read_name, incoming.names, incoming.name_size
+        arrived, memory, dropped, files = incoming.arrived, incoming.memory, self.outgoing.dropped, sources.memory
+        now = 0.0 if timeout is None else monotonic()
         deadline = math.inf if timeout is None else now + max(0.0, timeout)
         while True:
-            found = self._sources.poll(None if timeout is None else math.ceil((deadline - now) * 1000))
-            if not found or found[0][0] == others:
-                return False, bool(found)
+            found = poll(-1 if timeout is None else ceil((deadline - now) * 1000.0))
+            is_ours, are_others = read_events(files)
+            if found <= 0 or not is_ours:
+                return False, found != 0
             # Our socket is looked at first, so what was sent before the first datagram was seen. The others are newer.
-            received = self.incoming.receive(self.outgoing.dropped)
-            if len(found) == 2 or (received > 1 and self._commands.poll(0)):
+            received = receive(dropped)
+            if are_others or (received > 1 and sources.has_second()):
                 self._received = received
                 return received > 0, True
-            now = time.monotonic()
-            self._take(received, now)
-            self.outgoing.flush()
-            if self._left or self.begun:
+            now = monotonic()
+            for slot in SLOTS[received]:  # as `_take`, which has all that is no voice
+                (address,) = read_name(names, slot * name_size)
+                client = find(address)
+                if client is not None and arrived[slot] >= RTP_HEADER:
+                    head = read_header(memory, slot * SLOT)
+                    if 128 <= head[0] <= 191 and not 192 <= head[1] <= 223:
+                        track = client.tracks.get(head[4])
+                        if track is not None and client.pointer is not None:
+                            track.take(client, slot, head, now)
+                            continue
+                self._take(slot, now)
+            flush()
+            if left or self.begun:
                 return True, False
             if now >= deadline:
                 return False, False
 
-    def _watch(self, others: int) -> None:
-        self._sources, self._commands = select.poll(), select.poll()
-        for source in (self.incoming.fileno, others):
-            self._sources.register(source, select.POLLIN)
-        self._commands.register(others, select.POLLIN)
-        self._others = others
-
-    def _take(self, received: int, now: float) -> None:
-        """Take voices from the incoming block; what is not one is left."""
+    def _take(self, slot: int, now: float) -> None:
+        """Take a voice from the incoming block, or answer a check; what is neither is left."""
         incoming = self.incoming
-        for slot in range(received):
-            client = self._doors.get(address := incoming.sources[slot].tobytes())
-            if client is not None and incoming.arrived[slot] >= RTP_HEADER:
-                head = _HEADER.unpack_from(incoming.views[slot])
-                if head[0] >> 6 == 2 and not 192 <= head[1] <= 223:
-                    track = client.tracks.get(head[4])
-                    if track is not None and client.pointer is not None:
-                        track.take(slot, head, now)
-                        continue
-                elif head[0] == 0 and client.answer(incoming.data(slot), address, now):
-                    continue
-            self._left.append(slot)
-
-    def path(self) -> PythonPath:
-        """A new listener's path."""
-        return PythonPath()
-
-    def leg(
-        self, path: PythonPath, ssrc: int, mid: str, extensions: Iterable[int], payload_types: Iterable[int] = ()
-    ) -> PythonLeg:
-        """A new leg."""
-        wanted = frozenset(extensions)
-        return PythonLeg(path, ssrc, mid_element(mid, wanted), sum(1 << each for each in wanted), RED in payload_types)
-
-    def group(self, legs: Sequence[PythonLeg]) -> Group:
-        """The legs, those together that differ in nothing but number and SSRC."""
-        return group_of(legs)
-
-    def forward(self, packet: Packet, group: Group) -> None:
-        """Send a packet on all these legs."""
-        for alike in group:
-            second, body = packet.second, packet.body
-            if packet.primary and not alike.takes_red:
-                second, body = second & MARKER | OPUS, body[packet.primary :]
-            flags, before, rest = alike.write(packet, body)
-            octets = len(body) - packet.padding
-            self._send_each(alike.legs, packet.index, packet.timestamp, (flags, second), before, rest, octets)
-
-    def send(self, unison: Unison, index: int, second: int, timestamp: int, rest: bytes, octets: int) -> None:
-        """Send a packet of the layout that they know on all these legs: `rest` follows the mid."""
-        if index > unison.last + FARTHEST:  # each begins anew
-            unison.end()
-            return
-        if index <= unison.first:  # late, and for some of them too late
-            alike = unison.alike
-            self._send_each(unison.legs, index, timestamp, (alike.flags, second), alike.frame, rest, octets)
-            return
-        outgoing, size = self.outgoing, unison.size + len(rest)
-        if size + TRAILER > SLOT:
-            self.failures += len(unison.legs)
-            return
-        if outgoing.used + len(unison.legs) >= outgoing.count:
-            outgoing.flush()
-        memory, pointers, lengths, sizes = outgoing.bytes, outgoing.pointers, outgoing.lengths, outgoing.sizes
-        write = unison.writers[len(rest)]
-        number, later = index - unison.offset & 0xFFFF, timestamp + unison.shift & 0xFFFF_FFFF
-        start = START.pack(unison.alike.flags, second, number, later)
-        slot = begin = outgoing.used
-        for keys, own in unison.rows:  # the innermost loop
-            write(memory, slot * SLOT, start, own, rest)
-            lengths[slot] = size
-            if _protect(keys, pointers[slot], sizes[slot]):
-                break
-            slot += 1
-        else:
-            outgoing.names[begin * outgoing.name_size : slot * outgoing.name_size] = unison.destinations
-            outgoing.used = slot
-            unison.packets += 1
-            unison.octets += octets
-            if index > unison.last:
-                unison.last = index
-            return
-        self._go_on(unison, slot - begin, index, octets)
-        legs, alike = unison.legs[slot - begin + 1 :], unison.alike
-        self._send_each(legs, index, timestamp, (alike.flags, second), alike.frame, rest, octets)
-
-    def _go_on(self, unison: Unison, done: int, index: int, octets: int) -> None:
-        """After a leg whose packet could not be protected: those before it have theirs."""
-        self.failures += 1
-        for at, leg in enumerate(unison.legs[: done + 1]):
-            leg.use(index - leg.offset)
-            if at < done:
-                leg.count(octets)
-                self.outgoing.commit(leg.path.destination)
-
-    def send_alone(self, alike: Alike, index: int, second: int, timestamp: int, rest: bytes, octets: int) -> None:
-        """The same for those who are in unison with nobody; they are from now on, if that can be."""
-        self._send_each(alike.alone, index, timestamp, (alike.flags, second), alike.frame, rest, octets)
-        alike.join()
-
-    def _send_each(
-        self,
-        legs: list[PythonLeg],
-        index: int,
-        timestamp: int,
-        head: tuple[int, int],
-        before: bytes,
-        rest: bytes,
-        octets: int,
-    ) -> None:
-        """Send any packet: `head` are the header's first two bytes; `before` follows the SSRC, and `rest` the mid."""
-        if not legs:
-            return
-        outgoing, (flags, second) = self.outgoing, head
-        size = RTP_HEADER + len(before) + len(legs[0].mid) + len(rest)
-        if size + TRAILER > SLOT:
-            self.failures += len(legs)
-            return
-        views, lengths, pointers, sizes, names, places = (
-            outgoing.views, outgoing.lengths, outgoing.pointers, outgoing.sizes, outgoing.names, outgoing.places,
-        )  # fmt: skip
-        slot = outgoing.used
-        for leg in legs:
-            if leg.unison is not None:
-                leg.unison.settle()
-            number, path = index - leg.offset, leg.path
-            if not (0 <= leg.first <= index and 0 < number - leg.top <= FARTHEST):
-                if (found := leg.number_of(index)) is None:
-                    continue
-                number = found
-            if path.pointer is None:
-                self.failures += 1
-                continue
-            if number > leg.top:
-                leg.top = number
-            # The same whenever a packet is sent, for it may be sent again:
-            marked = second | MARKER if leg.is_marked and index == leg.first else second
-            start = START.pack(flags, marked, number & 0xFFFF, timestamp + leg.shift & 0xFFFF_FFFF)
-            views[slot][:size] = b"".join((start, leg.ssrc, before, leg.mid, rest))
-            lengths[slot] = size
-            if _protect(path.pointer, pointers[slot], sizes[slot]):
-                self.failures += 1
-                continue
-            names[places[slot]] = path.destination
-            leg.sent_packets += 1
-            leg.sent_octets += octets
-            slot += 1
-            if slot == outgoing.count:
-                outgoing.used = slot
-                outgoing.flush()
-                slot = 0
-        outgoing.used = slot
+        (address,) = incoming.read_name(incoming.names, slot * incoming.name_size)
+        client = self._doors.get(address)
+        if client is not None and incoming.arrived[slot] >= RTP_HEADER:
+            head = read_header(incoming.memory, slot * SLOT)
+            if 128 <= head[0] <= 191 and not 192 <= head[1] <= 223:
+                track = client.tracks.get(head[4])
+                if track is not None and client.pointer is not None:
+                    track.take(client, slot, head, now)
+                    return
+            elif head[0] == 0 and client.answer(incoming.data(slot), address, now):
+                return
+        self._left.append(slot)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from palaver_media import stun
 from palaver_media.srtp import Session
 from palaver_media.worker_messages import AddProducer
 
+from .datagrams import SLOT
 from .fanout import AGAIN, SEEN, Client
 from .fanout_python_tracks import PythonTrack
 from .rate import Rate
@@ -17,6 +19,9 @@ from .sockaddr import Sockaddr, unmapped
 
 if TYPE_CHECKING:
     from .fanout_python import PythonFanout
+
+
+FREE: Final = [0.0] * (SLOT + 1)
 
 
 class Checked:
@@ -32,6 +37,11 @@ class Checked:
 class PythonClient(Client):
     """Who may be heard on a transport's addresses."""
 
+    __slots__ = (
+        "_checked", "_checks", "_fanout", "_keys", "_known", "_seen", "_selected", "costs", "due", "pointer",
+        "tracks",
+    )  # fmt: skip
+
     def __init__(self, fanout: PythonFanout) -> None:
         self.pointer: Any = None
         self.tracks: dict[int, PythonTrack] = {}  # by SSRC
@@ -42,12 +52,12 @@ class PythonClient(Client):
         self._seen: dict[bytes, None] = {}  # the last transactions
         self._selected: Sockaddr = b""
         self._checked: dict[Sockaddr, Checked] = {}
-        self.per_packet = self.per_byte = 0.0  # s that they take of his budget
+        self.costs = FREE  # s that a packet takes of his budget, by its bytes
         self.due = -math.inf  # when the next packet would come, were they as many as may come
 
     def limit(self, packets: int, octets: int) -> None:
         """No more than this of all tracks together."""
-        self.per_packet, self.per_byte = 1 / packets, 1 / octets
+        self.costs = costs_of(packets, octets)
 
     def set_keys(self, keys: Session | None) -> None:
         """Unprotect with these keys."""
@@ -127,3 +137,9 @@ class PythonClient(Client):
     def remove(self, track: PythonTrack) -> None:
         """Take no more of it."""
         del self.tracks[track.ssrc]
+
+
+@cache
+def costs_of(packets: int, octets: int) -> list[float]:
+    """What a packet takes of a budget of so many packets and bytes a second, in s, by its bytes."""
+    return [1 / packets + size / octets for size in range(SLOT + 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from palaver_media.rtp import ONE_BYTE
@@ -13,12 +13,13 @@ from palaver_media.rtp import ONE_BYTE
 from .fanout_python_legs import PythonLeg
 from .layout import Layout
 from .packet import RTP_HEADER, Packet
+from .structs import structs_for
 
 BARE: Final = 0x80  # a header's first byte: version 2
 HAS_EXTENSION: Final = 0x10  # in a header's first byte
-MOST_WRITERS: Final = 256  # kept for each size of what goes before: a voice's packets are of some 100 sizes
 MOST: Final = 256  # legs in unison: their packets must have room in the outgoing block
 START: Final = struct.Struct("!BBHI")  # a header up to the SSRC
+write_start: Final = START.pack
 Position: TypeAlias = tuple[int, int, int]  # offset, shift and the highest number
 _EXTENSION: Final = struct.Struct("!HH")
 
@@ -26,15 +27,15 @@ _EXTENSION: Final = struct.Struct("!HH")
 class Unison:
     """Legs under the same numbers, whose packets differ in nothing but SSRC and mid: what is looked up once for all.
 
-    `rows` are each one's keys, and what its packets have from the SSRC up to the mid; `size` is how many bytes that is
-    with what goes before it. It is good for packets after `first`, up to `last` and what may follow that, until one of
-    the legs or paths changes: then they are alone. It counts for all of them, and adds that to their own counters when
-    somebody asks.
+    `rows` are each one's keys, and what its packets have from the SSRC up to the mid; `direct` writes `destinations`,
+    the addresses of all of them. It is good for packets after `first`, up to `last` and what may follow that, until one
+    of the legs or paths changes: then they are alone. It counts for all of them, and adds that to their own counters
+    when somebody asks.
     """
 
     __slots__ = (
-        "alike", "destinations", "first", "last", "legs", "octets", "offset", "packets", "rows", "shift", "size",
-        "writers",
+        "alike", "count", "destinations", "direct", "first", "last", "legs", "octets", "offset", "packets", "rows",
+        "shift",
     )  # fmt: skip
 
     def __init__(self, alike: Alike, legs: list[PythonLeg]) -> None:
@@ -42,10 +43,10 @@ class Unison:
         self.offset, self.shift, top = position(legs[0])
         self.first, self.last = max(leg.first for leg in legs), top + self.offset
         self.packets = self.octets = 0
-        self.rows = [(leg.path.pointer, leg.ssrc + alike.frame + leg.mid) for leg in legs]
-        self.size = RTP_HEADER + len(alike.frame) + alike.mid_size
-        self.writers = writers_after(self.size)
+        self.rows = tuple([(leg.path.pointer, leg.ssrc + alike.frame + leg.mid) for leg in legs])
+        self.count = len(legs)
         self.destinations = b"".join([leg.path.destination for leg in legs])
+        self.direct = director(len(self.destinations))
         for leg in legs:
             leg.unison = self
             leg.path.unisons.add(self)
@@ -73,12 +74,15 @@ class Alike:
     """Legs that differ in nothing but number, SSRC and the letters of their mids, so that all else is the same.
 
     Each of them is in one of the `unisons`, or `alone`. Of the packets of one `layout` it is told once which `flags`
-    they begin with, which `frame` goes between SSRC and mid, what goes `after` the elements, and, where a listener does
-    not understand all of them, which `spans` of them go on.
+    they begin with, which `frame` goes between SSRC and mid, what goes `after` the elements, how many bytes are before
+    the payload (`size`), and, where a listener does not understand all of the elements, which `spans` of them go on.
+    The `writers`, by the payload's size, write a packet from its four parts: the header up to the SSRC, what follows up
+    to the mid's end, the elements, and the payload.
     """
 
     __slots__ = (
-        "after", "alone", "flags", "frame", "layout", "legs", "mid_size", "spans", "takes_red", "unisons", "wanted",
+        "after", "alone", "flags", "frame", "layout", "legs", "mid_size", "size", "spans", "takes_red", "unisons",
+        "wanted", "writers",
     )  # fmt: skip
 
     def __init__(self, mid_size: int, wanted: int, takes_red: bool, legs: list[PythonLeg]) -> None:
@@ -86,6 +90,7 @@ class Alike:
         self.layout: Layout | None = None
         self.flags = BARE
         self.frame = self.after = b""
+        self.size, self.writers = RTP_HEADER, structs_for("")
         self.spans: list[slice] | None = None
         self.unisons: tuple[Unison, ...] = ()
         self.alone = legs
@@ -112,6 +117,13 @@ class Alike:
             self.part()
             self.frame = frame
         self.flags = BARE | HAS_EXTENSION if self.frame else BARE
+        before, padding = len(self.frame) + self.mid_size, len(self.after)
+        self.size = RTP_HEADER + before + kept + padding
+        self.writers = structs_for(f"{START.size}s{RTP_HEADER - START.size + before}s{kept}s{padding}x")
+
+    def pick(self, elements: bytes) -> bytes:
+        """Those of the elements that they understand."""
+        return elements if self.spans is None else b"".join([elements[span] for span in self.spans])
 
     def write(self, packet: Packet, body: bytes) -> tuple[int, bytes, bytes]:
         """Of a packet of any layout with this body: the first byte, and what goes before and after the mid."""
@@ -144,7 +156,7 @@ def position(leg: PythonLeg) -> Position:
     return leg.offset, leg.shift, leg.top
 
 
-Group: TypeAlias = list[Alike]
+Group: TypeAlias = tuple[Alike, ...]
 
 
 def group_of(legs: Sequence[PythonLeg]) -> Group:
@@ -152,28 +164,15 @@ def group_of(legs: Sequence[PythonLeg]) -> Group:
     alike: defaultdict[tuple[int, int, bool], list[PythonLeg]] = defaultdict(list)
     for leg in legs:
         alike[len(leg.mid), leg.wanted, leg.takes_red].append(leg)
-    return [
-        Alike(*same, each[start : start + MOST]) for same, each in alike.items() for start in range(0, len(each), MOST)
-    ]
+    return tuple(
+        [Alike(*same, each[at : at + MOST]) for same, each in alike.items() for at in range(0, len(each), MOST)]
+    )
 
 
-class Writers(dict[int, Callable[..., None]]):
-    """What writes a packet whose mid ends at `size`, by how many bytes follow: at most as many as a slot has.
-
-    It is called with the memory, where to, the header up to the SSRC, what follows up to the mid's end, and the rest.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def __missing__(self, rest: int) -> Callable[..., None]:
-        if len(self) == MOST_WRITERS:
-            self.clear()
-        made = self[rest] = struct.Struct(f"{START.size}s{self._size - START.size}s{rest}s").pack_into
-        return made
-
-
-writers_after: Final = cache(Writers)
+@lru_cache(MOST)
+def director(size: int) -> Callable[..., None]:
+    """What writes so many bytes of destinations; called with the memory, where to, and them."""
+    return struct.Struct(f"{size}s").pack_into
 
 
 def _filtered(elements: bytes, wanted: int) -> bytes:

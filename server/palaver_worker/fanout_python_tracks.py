@@ -7,187 +7,221 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from palaver_media import redundancy
 from palaver_media.rtcp import Reception
-from palaver_media.rtp import OPUS, RED, write_send_time
-from palaver_media.srtp import LIBRARY
+from palaver_media.rtp import OPUS, RED
+from palaver_media.srtp import LIBRARY, OK
 from palaver_media.worker_messages import AddProducer
 
+from .datagrams import SLOT
 from .fanout import KEPT
+from .fanout_python_ear import Ear
 from .fanout_python_groups import Group
-from .layout import Layout, layout_of
-from .packet import MARKER, Packet
-from .speakers import LOUD, ONSET, SMOOTHING
+from .layout import UNKNOWN, Layout, prefixes_for, seconds_of
+from .packet import MARKER, RTP_HEADER, Head, Packet, read_header, write_header
+from .speakers import LOUD
 
 if TYPE_CHECKING:
     from .fanout_python import PythonFanout
     from .fanout_python_clients import PythonClient
 
 _unprotect: Final[Any] = LIBRARY.srtp_unprotect
-Head: TypeAlias = tuple[int, int, int, int, int]  # first byte, second, sequence number, timestamp, SSRC
+# Index, second byte as it is sent, timestamp, arrival (s), where the frame is in the body as `Packet` has it, first
+# byte, what is between header and body, the body, and the loudness that is still to be noted, in -dBov.
+Kept: TypeAlias = tuple[int, int, int, float, int, int, bytes, bytes, int | None]
+_LAST: Final = KEPT - 1  # of the ring
 
 
 class PythonTrack:
-    """A producer whose packets the core takes from the socket to the listeners by itself."""
+    """A producer whose packets the core takes from the socket to the listeners by itself.
+
+    One that goes on as the last did is kept in the ring and sent, and that is all: it is counted with others when
+    somebody asks, or the ring is full. For a packet that comes alone wakes up a process whose code and data have left
+    the caches, and costs by how much of them it needs, not by how often.
+    """
 
     __slots__ = (
-        "_by_second", "_client", "_extensions", "_fanout", "_group", "_heard", "_is_paused", "_is_speaking",
-        "_layout", "_loudness", "_payload_types", "_reception", "_ring", "_run", "begin", "level", "octets", "ssrc",
+        "_client", "_counted", "_ear", "_extensions", "_fanout", "_group", "_incoming", "_layout", "_next", "_octets",
+        "_payload_types", "_prefixes", "_reception", "_ring", "_seconds", "begin", "ssrc",
     )  # fmt: skip
 
     def __init__(
         self, fanout: PythonFanout, client: PythonClient, command: AddProducer, begin: Callable[[], None]
     ) -> None:
         self.ssrc, self.begin = command.ssrc, begin
-        self.octets = 0
-        self.level: int | None = None
-        self._loudness = self._heard = 0.0
-        self._fanout, self._client = fanout, client
+        self._octets = 0
+        self._ear = Ear()
+        self._fanout, self._client, self._incoming = fanout, client, fanout.incoming
         self._payload_types, self._extensions = command.payload_types, command.extensions
-        self._by_second = [command.payload_types.get(second & ~MARKER) for second in range(256)]  # byte of a header
+        self._seconds = seconds_of(frozenset(command.payload_types.items()))
+        self._prefixes = prefixes_for(frozenset(command.extensions.items()))
+        self._layout = UNKNOWN  # of the last usual packet
         self._reception = Reception(command.ssrc, command.clock_rate)
-        # Index, packet in the clear, arrival, and where the frame is in its body, as `Packet` has it.
-        self._ring: list[tuple[int, bytes, float, int] | None] = [None] * KEPT
-        self._group: Group = []
-        self._layout: Layout | None = None  # of the last usual packet
-        self._is_paused = self._is_speaking = False
-        self._run = 0  # loud packets in a row
+        self._ring: list[Kept | None] = [None] * KEPT
+        self._next = 0  # the index of a packet that goes on as the last did
+        self._counted = 0  # those from this one on are not counted yet
+        self._group: Group = ()
 
-    def take(self, slot: int, head: Head, now: float) -> None:
-        """A packet of this track, in its slot, with what its header says.
+    def take(self, client: PythonClient, slot: int, head: Head, now: float) -> None:
+        """A packet of this track, in its slot, with what its header says, from its client.
 
         Whatever is wrong with it is counted, and costs only itself. The core spends its time here: the calls are few.
         """
-        fanout, client = self._fanout, self._client
-        incoming = fanout.incoming
-        if _unprotect(client.pointer, incoming.pointers[slot], incoming.sizes[slot]):
-            fanout.outgoing.dropped["SrtpError"] += 1
+        incoming = self._incoming
+        if _unprotect(client.pointer, incoming.pointers[slot], incoming.sizes[slot]) != OK:
+            self._fanout.outgoing.dropped["SrtpError"] += 1
             return
         size = incoming.arrived[slot]
-        due = client.due if client.due > now - 1 else now - 1
+        due = client.due if client.due > now - 1.0 else now - 1.0
         if due > now:
-            fanout.outgoing.dropped["excess"] += 1
+            self._fanout.outgoing.dropped["excess"] += 1
             return
-        client.due = due + client.per_packet + size * client.per_byte
-        data = incoming.views[slot][:size].tobytes()
-        layout, packet = self._layout, None
-        if layout is None or int.from_bytes(data[: layout.end], "big") & layout.mask != layout.heads:
-            try:
-                layout = layout_of(data, self._extensions)
-                if layout is None:
-                    packet = Packet(data, self._extensions, now)
-                else:
-                    self._layout = layout
-            except ValueError:
-                fanout.outgoing.dropped["ValueError"] += 1
+        client.due = due + client.costs[size]
+        first, second, sequence, timestamp, _ = head
+        index, layout, sent = self._next, self._layout, self._seconds[second]
+        if sequence == index & 0xFFFF and sent is not None and first == layout.first and size >= layout.end:
+            reader = layout.readers.by_size[size - layout.end] or layout.readers.make(size - layout.end)
+            before, body = reader.unpack_from(incoming.memory, slot * SLOT)
+            prefix = self._prefixes.get(before)
+            if prefix is not None:
+                at = index & _LAST
+                if at == 0:
+                    self._settle()
+                layout, before, elements, level = prefix
+                ring = self._ring
+                ring[at] = None  # first, for what is made anew takes the place of what was freed last
+                ring[at] = index, sent, timestamp, now, 0, first, before, body, level
+                self._next = index + 1
+                self._spread(layout, elements, body, index, sent, timestamp)
+                if level is not None and level <= -LOUD and not self._ear.is_speaking:
+                    self._settle()
                 return
-        _, second, sequence, timestamp, _ = head
+        self._take_any(incoming.views[slot][:size].tobytes(), now)
+
+    def _take_any(self, data: bytes, now: float) -> None:
+        """Any other packet: the first, after a gap or late, or with a prefix that is new, or not a usual one."""
+        self._settle()
+        dropped, packet, elements = self._fanout.outgoing.dropped, None, b""
+        is_red = self._payload_types.get(data[1] & ~MARKER) == RED
+        try:
+            prefix = None if is_red else self._prefixes.read(data, now, self._layout)
+            if prefix is None:
+                packet = Packet(data, self._extensions, now)
+                body, level = packet.body, packet.level
+                before = data[RTP_HEADER : len(data) - len(body)]
+            else:
+                self._layout, before, elements, told = prefix
+                body, level = data[self._layout.end :], None if told is None else -told
+        except ValueError:
+            dropped["ValueError"] += 1
+            return
+        first, second, sequence, timestamp, _ = read_header(data)
         highest = self._reception.highest
         index = self._reception.count(sequence, timestamp, now)
-        payload_type, primary = self._by_second[second], 0
+        self._next = self._counted = self._reception.highest + 1
+        payload_type = self._payload_types.get(second & ~MARKER)
         if payload_type is None or (index <= highest and self._was_here(index)):
-            fanout.outgoing.dropped["ValueError"] += 1  # or not negotiated
+            dropped["ValueError"] += 1  # or not negotiated
             return
-        if payload_type == RED:
-            try:
-                data, primary = self._read_red(data, layout, packet)
-            except ValueError:
-                fanout.outgoing.dropped["ValueError"] += 1
-                return
-        self._ring[index % KEPT] = index, data, now, primary
-        second, level = second & MARKER | payload_type, None
-        if layout is not None:
-            self._spread(layout, data, index, second, timestamp, now, primary)
-            level = -(data[layout.level_at] & 0x7F) if layout.level_at else None
-        elif packet is not None:
-            packet.index, packet.second = index, second
-            fanout.forward(packet, self._group)
-            self.octets += len(packet.payload)
-            level = packet.level
-        if level is not None and not self._is_paused:
-            self.level = level
-            if level < LOUD:
-                self._run = 0
-            else:
-                self._hear(level, now)
+        second, primary, octets = second & MARKER | payload_type, 0, len(body)
+        if packet is not None:
+            octets -= packet.padding
+            if is_red:
+                try:
+                    body, primary = self._read_red(body, octets)
+                except ValueError:
+                    dropped["ValueError"] += 1
+                    return
+            packet.index, packet.second, packet.primary, packet.body = index, second, primary, body
+        self._ring[index & _LAST] = index, second, timestamp, now, primary, first, before, body, None
+        if packet is None:
+            self._spread(self._layout, elements, body, index, second, timestamp)
+        else:
+            self._fanout.forward(packet, self._group)
+        self._note(octets, level, now)
 
     def _was_here(self, index: int) -> bool:
         """Whether a packet was here before, or is too late: SRTP may count its cycles otherwise, and let it through."""
-        kept = self._ring[index % KEPT]
+        kept = self._ring[index & _LAST]
         return index <= self._reception.highest - KEPT or (kept is not None and kept[0] >= index)
 
-    def _read_red(self, data: bytes, layout: Layout | None, packet: Packet | None) -> tuple[bytes, int]:
-        """A packet with copies of earlier frames, in whose body the payload types are the router's; where its frame is.
+    def _read_red(self, body: bytes, octets: int) -> tuple[bytes, int]:
+        """The body of a packet with copies of earlier frames, with the router's payload types; where its frame is.
 
         Raises:
             ValueError: it is broken.
         """
-        padding = 0 if packet is None else packet.padding
-        start = layout.end if layout is not None else len(data) - (0 if packet is None else len(packet.body))
-        stop = len(data) - padding
-        body, primary = redundancy.renumber(data[start:stop], self._payload_types, OPUS)
-        data = data[:start] + body + data[stop:]
-        if packet is not None:
-            packet.body, packet.primary = data[start:], primary
-        return data, primary
+        renumbered, primary = redundancy.renumber(body[:octets], self._payload_types, OPUS)
+        return renumbered + body[octets:], primary
 
-    def _spread(
-        self, layout: Layout, data: bytes, index: int, second: int, timestamp: int, now: float, primary: int
-    ) -> None:
+    def _spread(self, layout: Layout, elements: bytes, payload: bytes, index: int, second: int, timestamp: int) -> None:
         """Send a usual packet to all."""
-        elements = b""
-        for head, value in layout.parts:
-            elements += head + (write_send_time(now) if value is None else data[value])
-        whole = body = data[layout.end :]
-        octets, sent = len(body), second
-        self.octets += octets
+        fanout = self._fanout
         for alike in self._group:
-            if primary:
-                body, sent = (whole, second) if alike.takes_red else (whole[primary:], second & MARKER | OPUS)
-                octets = len(body)
             if alike.layout is not layout:
                 alike.learn(layout)
-            wanted = elements if alike.spans is None else b"".join([elements[span] for span in alike.spans])
-            rest = wanted + alike.after + body
+            wanted = elements if alike.spans is None else alike.pick(elements)
             for unison in alike.unisons:
-                self._fanout.send(unison, index, sent, timestamp, rest, octets)
+                fanout.send(unison, index, second, timestamp, wanted, payload)
             if alike.alone:
-                self._fanout.send_alone(alike, index, sent, timestamp, rest, octets)
+                fanout.send_alone(alike, index, second, timestamp, wanted, payload)
 
-    def _hear(self, level: int, now: float) -> None:
-        """Somebody is loud; see `speakers.Voice`."""
-        if self._run == 0 and not self._is_speaking:
-            self._loudness = level
-        self._run += 1
-        self._loudness += (level - self._loudness) * SMOOTHING
-        self._heard = now
-        if not self._is_speaking and self._run >= ONSET:
-            self._is_speaking = True
+    def _settle(self) -> None:
+        """Count the packets that were not yet, and hear what they tell."""
+        for index in range(self._counted, self._next):
+            kept = self._ring[index & _LAST]
+            assert kept is not None
+            _, _, timestamp, now, _, _, _, body, level = kept
+            self._reception.count(index & 0xFFFF, timestamp, now)
+            self._note(len(body), None if level is None else -level, now)
+        self._counted = self._next
+
+    def _note(self, octets: int, level: int | None, now: float) -> None:
+        """So much was received, and is so loud."""
+        self._octets += octets
+        if level is not None and self._ear.hear(level, now):
             self._fanout.begun.append(self)
+
+    @property
+    def octets(self) -> int:
+        """Bytes of payload received."""
+        self._settle()
+        return self._octets
+
+    @property
+    def level(self) -> int | None:
+        """The loudness (dBov) that the last packet told, if it did."""
+        self._settle()
+        return self._ear.level
 
     @property
     def loudness(self) -> tuple[float, float]:
         """The smoothed level of what was loud, and when that was."""
-        return self._loudness, self._heard
+        self._settle()
+        return self._ear.loudness, self._ear.heard
 
     def fill(self, reception: Reception) -> None:
         """Tell what was counted."""
+        self._settle()
         reception.take_over(self._reception)
 
     def timestamp_of(self, index: int) -> int | None:
         """A packet's, if it is still kept."""
-        return None if (packet := self._find(index)) is None else packet.timestamp
+        return None if (kept := self._find(index)) is None else kept[2]
 
     @property
     def transit(self) -> float:
         """The last packet's arrival less its timestamp."""
+        self._settle()
         return self._reception.transit or 0.0
 
     def fall_silent(self) -> None:
         """Say it when somebody begins to speak again."""
-        self._is_speaking, self._run = False, 0
+        self._settle()
+        self._ear.fall_silent()
 
     def set_paused(self, is_paused: bool) -> None:
         """Whether to hear nobody on it."""
-        self._is_paused = is_paused
+        self._settle()
+        self._ear.is_paused = is_paused
 
     def set_group(self, group: Group) -> None:
         """Forward to these legs."""
@@ -197,20 +231,23 @@ class PythonTrack:
 
     def resend(self, index: int, group: Group) -> bool:
         """Send a packet again, byte for byte as it was, if it is still kept; whether it is."""
-        if (packet := self._find(index)) is not None:
-            self._fanout.forward(packet, group)
-        return packet is not None
+        kept = self._find(index)
+        if kept is None:
+            return False
+        _, second, timestamp, now, primary, first, before, body, _ = kept
+        data = write_header(first, second, index & 0xFFFF, timestamp, self.ssrc) + before + body
+        packet = Packet(data, self._extensions, now)
+        packet.index, packet.primary = index, primary
+        self._fanout.forward(packet, group)
+        return True
 
     def close(self) -> None:
         """Take no more."""
-        self.set_group([])
+        self.set_group(())
         self._client.remove(self)
 
-    def _find(self, index: int) -> Packet | None:
-        kept = self._ring[index % KEPT]
-        if kept is None or kept[0] != index or index <= self._reception.highest - KEPT:
+    def _find(self, index: int) -> Kept | None:
+        kept = self._ring[index & _LAST]
+        if kept is None or kept[0] != index or index < self._next - KEPT:
             return None  # or from before a leap: SRTP may count its number to another cycle by now
-        packet = Packet(kept[1], self._extensions, kept[2])
-        packet.index, packet.primary = index, kept[3]
-        packet.second = packet.second & MARKER | self._payload_types[packet.second & ~MARKER]
-        return packet
+        return kept

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
-from typing import Final
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final, TypeAlias
 
-from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, ONE_BYTE, walk_extensions
+from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, ONE_BYTE, RED, walk_extensions, write_send_time
 
-from .packet import HEADS, RTP_HEADER, goes_on
+from .packet import HEADS, MARKER, RTP_HEADER, goes_on
+from .structs import structs_for
 
 _BARE: Final = 0x80  # a first byte: version 2, and neither header extensions nor padding nor CSRCs
 _EXTENDED: Final = 0x90  # the same with header extensions
+MOST_KEPT: Final = 512  # prefixes of one kind of sender: a voice has some 100, by its loudness
 
 
 class Layout:
     """Of a packet without padding and CSRCs, and with header extensions in one-byte form if any.
 
-    `end` is where the payload begins. A packet whose bytes before it, as a number and masked by `mask`, are `heads`, is
-    laid out so. `parts` are the elements that go on: their heads under the router's ids, and where their values are
-    (None: the time of sending, which is ours). `level_at` is the place of the loudness, 0 where none is told.
+    `first` is its first byte, and `end` where the payload begins; `readers`, by the payload's size, part it there.
+    `fields` are what is between header and payload: what is the same in all packets, `heads`, at even places, and
+    values at odd ones. `parts` are the elements that go on: their heads under the router's ids, and which field is the
+    value (0: the time of sending, which is ours: then the bytes alone do not tell, and it is not `is_lasting`).
+    `level_at` is the field with the loudness, 0 where none is told.
     """
 
-    __slots__ = ("end", "heads", "level_at", "mask", "parts")
+    __slots__ = ("end", "fields", "first", "heads", "is_lasting", "level_at", "parts", "readers")
 
     def __init__(self, data: bytes, ids: Mapping[int, int]) -> None:
         """Learn it from a packet.
@@ -29,28 +36,77 @@ class Layout:
         Raises:
             ValueError: that is broken.
         """
-        self.end = RTP_HEADER
-        self.parts: list[tuple[bytes, slice | None]] = []
+        self.first, self.end = data[0], RTP_HEADER
+        self.parts: list[tuple[bytes, int]] = []
         self.level_at = 0
         if data[0] == _EXTENDED:
             self.end += 4 + 4 * int.from_bytes(data[RTP_HEADER + 2 : RTP_HEADER + 4], "big")
         if len(data) < self.end:
             raise ValueError("RTP header extension is truncated")
-        fixed = bytearray(b"\xff" + bytes(RTP_HEADER - 1) + b"\xff" * (self.end - RTP_HEADER))
-        block = RTP_HEADER + 4
+        block, ends = RTP_HEADER + 4, [RTP_HEADER]  # of the fields
         for id, begin, stop in walk_extensions(ONE_BYTE, data[block : self.end]):
-            value = slice(block + begin, block + stop)
-            fixed[value] = bytes(stop - begin)
+            ends += block + begin, block + stop
             if goes_on(number := ids.get(id, MID), stop - begin):
-                self._add(number, value)
-        self.mask = int.from_bytes(fixed, "big")
-        self.heads = int.from_bytes(data[: self.end], "big") & self.mask
+                self._add(number, stop - begin, len(ends) - 2)
+        self.fields = struct.Struct("".join([f"{end - start}s" for start, end in pairwise((*ends, self.end))]))
+        self.heads = self.fields.unpack_from(data, RTP_HEADER)[::2]
+        self.readers = structs_for(f"{RTP_HEADER}x{self.end - RTP_HEADER}s")
+        self.is_lasting = all(at for _, at in self.parts)
 
-    def _add(self, number: int, value: slice) -> None:
-        head = HEADS[number << 4 | value.stop - value.start - 1]
-        self.parts.append((head, None if number == ABS_SEND_TIME else value))
+    def _add(self, number: int, size: int, field: int) -> None:
+        self.parts.append((HEADS[number << 4 | size - 1], 0 if number == ABS_SEND_TIME else field))
         if number == AUDIO_LEVEL:
-            self.level_at = value.start
+            self.level_at = field
+
+    def read(self, data: bytes, now: float) -> Prefix | None:
+        """What a packet says before its payload, if it is laid out so; the time of sending is `now` (s)."""
+        if len(data) < self.end or data[0] != self.first:
+            return None
+        fields = self.fields.unpack_from(data, RTP_HEADER)
+        if fields[::2] != self.heads:
+            return None
+        elements = [head + (fields[at] if at else write_send_time(now)) for head, at in self.parts]
+        level = fields[self.level_at][0] & 0x7F if self.level_at else None
+        return self, data[RTP_HEADER : self.end], b"".join(elements), level
+
+
+UNKNOWN: Final = Layout(bytes(RTP_HEADER), {})  # no packet is laid out so
+# The layout; the bytes themselves; the elements that go on; and the loudness, if it is told, in -dBov.
+Prefix: TypeAlias = tuple[Layout, bytes, bytes, int | None]
+
+
+class Prefixes(dict[bytes, Prefix]):
+    """What was read before, by its bytes: a voice has a prefix for each loudness at most, and all voices the same.
+
+    `ids` are what the senders' ids of header extensions stand for.
+    """
+
+    def __init__(self, ids: Mapping[int, int]) -> None:
+        self._ids = ids
+        self._layouts: dict[tuple[str, tuple[bytes, ...]], Layout] = {}
+
+    def read(self, data: bytes, now: float, usual: Layout) -> Prefix | None:
+        """What a packet says before its payload, if it is a usual one, probably of this layout; it is sent `now` (s).
+
+        Raises:
+            ValueError: it is broken.
+        """
+        prefix = usual.read(data, now)
+        if prefix is None and (layout := layout_of(data, self._ids)) is not None:
+            if len(self._layouts) >= MOST_KEPT:
+                self._layouts.clear()
+            prefix = self._layouts.setdefault((layout.fields.format, layout.heads), layout).read(data, now)
+        if prefix is not None and prefix[0].is_lasting:
+            if len(self) >= MOST_KEPT:
+                self.clear()
+            self[prefix[1]] = prefix
+        return prefix
+
+
+@lru_cache(64)
+def prefixes_for(ids: frozenset[tuple[int, int]]) -> Prefixes:
+    """Those of all senders with such ids."""
+    return Prefixes(dict(ids))
 
 
 def layout_of(data: bytes, ids: Mapping[int, int]) -> Layout | None:
@@ -62,3 +118,10 @@ def layout_of(data: bytes, ids: Mapping[int, int]) -> Layout | None:
     is_short = data[RTP_HEADER : RTP_HEADER + 2] == ONE_BYTE.to_bytes(2, "big")
     is_usual = len(data) >= RTP_HEADER and (data[0] == _BARE or (data[0] == _EXTENDED and is_short))
     return Layout(data, ids) if is_usual else None
+
+
+@lru_cache(64)
+def seconds_of(payload_types: frozenset[tuple[int, int]]) -> list[int | None]:
+    """What becomes of a header's second byte; None: it is not negotiated, or the packet has copies of earlier ones."""
+    types = {own: router for own, router in payload_types if router != RED}
+    return [second & MARKER | types[second & ~MARKER] if second & ~MARKER in types else None for second in range(256)]

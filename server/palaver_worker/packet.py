@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from palaver_media.rtp import (
     ABS_SEND_TIME,
@@ -17,7 +17,10 @@ from palaver_media.rtp import (
 RTP_HEADER: Final = 12  # bytes
 SEND_TIME_SIZE: Final = 3  # bytes
 MARKER: Final = 0x80  # in the second byte, beside the payload type
-_HEADER: Final = struct.Struct("!BBHI")
+_HEADER: Final = struct.Struct("!BBHII")
+Head: TypeAlias = tuple[int, int, int, int, int]  # first byte, second, sequence number, timestamp, SSRC
+read_header: Final = _HEADER.unpack_from  # bound once: to look up a Struct's method costs more than many a call of it
+write_header: Final = _HEADER.pack
 _EXTENSION: Final = struct.Struct("!HH")
 _PADDING, _HAS_EXTENSION, _CSRC_COUNT = 0x20, 0x10, 0x0F
 LONGEST: Final = 16  # bytes of a value in one-byte form
@@ -49,7 +52,7 @@ class Packet:
         """
         if len(data) < RTP_HEADER:
             raise ValueError("RTP packet is shorter than its header")
-        first, second, self.sequence, self.timestamp = _HEADER.unpack_from(data)
+        first, second, self.sequence, self.timestamp, _ = read_header(data)
         self.first, self.second = first & ~_HAS_EXTENSION, second
         self.index, self.primary = self.sequence, 0
         self.level: int | None = None

@@ -1,14 +1,16 @@
 """The usual way of a voice's packet through the core in Python, beside the one by which any packet is read."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.fuzz import RTP, Mutations
-from media.inside import Inside, connected, run
+from media.inside import Inside, connected, hear, run
 from palaver_media import rtp
 from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, RtpPacket, write_send_time
 from palaver_media.worker_messages import AddConsumer, AddProducer, MediaKind, ResumeConsumer
-from palaver_worker.layout import Layout, layout_of
+from palaver_worker.fanout import KEPT
+from palaver_worker.layout import MOST_KEPT, UNKNOWN, Layout, Prefixes, layout_of
 from palaver_worker.packet import Packet
 
 IDS = {4: MID, 2: ABS_SEND_TIME, 3: AUDIO_LEVEL, 9: 11}
@@ -17,13 +19,16 @@ NOW = 5.0
 
 def read(layout: Layout, data: bytes) -> tuple[bytes, int | None, bytes]:
     """Elements, level and payload, by the layout."""
-    values = [write_send_time(NOW) if where is None else data[where] for _, where in layout.parts]
-    elements = b"".join(head + value for (head, _), value in zip(layout.parts, values, strict=True))
-    return elements, -(data[layout.level_at] & 0x7F) if layout.level_at else None, data[layout.end :]
+    prefix = layout.read(data, NOW)
+    assert prefix is not None
+    of, before, elements, level = prefix
+    assert of is layout
+    assert data[12:] == before + data[layout.end :]
+    return elements, None if level is None else -level, data[layout.end :]
 
 
 def fits(layout: Layout, data: bytes) -> bool:
-    return int.from_bytes(data[: layout.end], "big") & layout.mask == layout.heads
+    return layout.read(data, NOW) is not None
 
 
 def agree(layout: Layout, data: bytes) -> None:
@@ -78,6 +83,52 @@ def test_the_same_layout_with_other_values_is_recognised(values, body, data):
     assert not fits(layout, RtpPacket(111, 1, 2, 3, body, extensions=longer).write())
     assert not fits(layout, again[: layout.end - 1])
     assert not fits(layout, RtpPacket(111, 1, 2, 3, body, csrcs=bytes(4), extensions=values).write())
+
+
+def test_a_prefix_that_was_read_is_known_by_all_who_have_the_same_ids():
+    prefixes, packets = Prefixes(IDS), [RtpPacket(111, 1, 2, 3, b"", extensions={3: bytes([n])}) for n in range(256)]
+    usual = None
+    for packet in packets:
+        data = packet.write()
+        prefix = prefixes.read(data, NOW, UNKNOWN)
+        assert prefix is not None
+        assert prefixes[data[12:]] is prefix
+        assert prefix[0] is (usual or prefix[0])  # so that listeners need not learn it anew
+        usual = prefix[0]
+    for number in range(2 * MOST_KEPT):
+        prefixes.read(RtpPacket(111, 1, 2, 3, b"", extensions={4: b"%d" % number}).write(), NOW, usual)
+        assert len(prefixes) <= MOST_KEPT
+    before = dict(prefixes)
+    timed = prefixes.read(RtpPacket(111, 1, 2, 3, b"", extensions={2: b"abc"}).write(), NOW, usual)
+    assert timed is not None
+    assert timed[2] == b"\x42" + write_send_time(NOW)
+    assert prefixes == before
+
+
+def test_what_nobody_asked_about_for_long_is_counted():
+    counted = []
+
+    async def scenario(inside: Inside) -> None:
+        speaker, listener = connected(inside)
+        hear(inside, speaker, listener, ids={3: AUDIO_LEVEL})
+        for number in range(5 * KEPT):
+            sequence, loud = 60_000 + number & 0xFFFF, {3: b"\x14"}
+            packet = RtpPacket(111, sequence, 960 * number, 1, bytes(number % 50), extensions=loud)
+            speaker.send(speaker.dtls.protect_rtp(packet.write()))
+            listener.receive()
+            inside.loop.ahead += 0.02 + 0.001 * (number % 7)
+        producer = inside.sfu.producers["p1"]
+        found = producer.reception
+        assert (found.received, found.highest, found.expected) == (5 * KEPT, 60_000 + 5 * KEPT - 1, 5 * KEPT)
+        assert (producer.level, producer.octets) == (-20, sum(number % 50 for number in range(5 * KEPT)))
+        assert inside.sfu.conversations
+        assert producer.track.loudness[1] == pytest.approx(inside.loop.time() - 0.02, abs=0.01)
+        counted.append((found.jitter, producer.track.loudness[0]))
+
+    run(scenario)
+    in_python, in_c = counted
+    assert in_python[0] > 0.001
+    assert in_python == pytest.approx(in_c)
 
 
 def test_what_is_sent_again_is_byte_for_byte_what_it_was():

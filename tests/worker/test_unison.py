@@ -26,9 +26,10 @@ from palaver_media.worker_messages import (
 from palaver_worker.datagrams import OUTGOING, Incoming, Outgoing
 from palaver_worker.fanout_c import CFanout
 from palaver_worker.fanout_python import PythonFanout
-from palaver_worker.fanout_python_groups import MOST, MOST_WRITERS, Writers
+from palaver_worker.fanout_python_groups import MOST
 from palaver_worker.packet import Packet
 from palaver_worker.sockaddr import pack
+from palaver_worker.structs import MOST_STRUCTS, Structs
 
 MIDS = ["0", "7", "12", "3"]  # of the listeners, so that three go together, and one by himself
 TYPES = {111: 100, 63: RED}
@@ -247,13 +248,14 @@ def test_all_go_on_together_who_can_after_each_change():
     run(scenario, [PythonFanout])
 
 
-def test_what_writes_packets_is_kept_for_few_sizes():
-    writers = Writers(20)
-    for size in range(3 * MOST_WRITERS):
-        memory = bytearray(20 + size)
-        writers[size](memory, 0, b"a" * 8, b"b" * 12, b"c" * size)
-        assert memory == b"a" * 8 + b"b" * 12 + b"c" * size
-        assert len(writers) <= MOST_WRITERS
+def test_structs_are_kept_for_few_sizes():
+    structs = Structs("2s1x")
+    for size in range(3 * MOST_STRUCTS):
+        memory = bytearray(b"x" * (3 + size))
+        structs.make(size).pack_into(memory, 0, b"ee", b"c" * size)
+        assert memory == b"ee\0" + b"c" * size
+        assert structs.by_size[size] is not None
+        assert len(structs.by_size) - structs.by_size.count(None) <= MOST_STRUCTS
 
 
 def test_a_number_that_was_used_by_another_way_is_never_used_again():

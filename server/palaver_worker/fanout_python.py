@@ -80,12 +80,14 @@ class PythonFanout(Sending):
             found = poll(-1 if timeout is None else ceil((deadline - now) * 1000.0))
             is_ours, are_others = read_events(files)
             if found <= 0 or not is_ours:
-                return False, found != 0
+                return False, found > 0
             # Our socket is looked at first, so what was sent before the first datagram was seen. The others are newer.
             received = receive(dropped)
             if are_others or (received > 1 and sources.has_second()):
                 self._received = received
                 return received > 0, True
+            if received == 0:
+                return False, True
             now = monotonic()
             for slot in SLOTS[received]:  # as `_take`, which has all that is no voice
                 (address,) = read_name(names, slot * name_size)

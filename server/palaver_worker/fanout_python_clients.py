@@ -38,8 +38,8 @@ class PythonClient(Client):
     """Who may be heard on a transport's addresses."""
 
     __slots__ = (
-        "_checked", "_checks", "_fanout", "_keys", "_known", "_seen", "_selected", "costs", "due", "pointer",
-        "tracks",
+        "_checked", "_checks", "_fanout", "_keys", "_known", "_seen", "_selected", "due", "per_octets", "per_packet",
+        "pointer", "tracks",
     )  # fmt: skip
 
     def __init__(self, fanout: PythonFanout) -> None:
@@ -52,12 +52,12 @@ class PythonClient(Client):
         self._seen: dict[bytes, None] = {}  # the last transactions
         self._selected: Sockaddr = b""
         self._checked: dict[Sockaddr, Checked] = {}
-        self.costs = FREE  # s that a packet takes of his budget, by its bytes
+        self.per_packet, self.per_octets = 0.0, FREE  # s that a packet takes of his budget, as one and by its bytes
         self.due = -math.inf  # when the next packet would come, were they as many as may come
 
     def limit(self, packets: int, octets: int) -> None:
         """No more than this of all tracks together."""
-        self.costs = costs_of(packets, octets)
+        self.per_packet, self.per_octets = costs_of(packets, octets)
 
     def set_keys(self, keys: Session | None) -> None:
         """Unprotect with these keys."""
@@ -140,6 +140,7 @@ class PythonClient(Client):
 
 
 @cache
-def costs_of(packets: int, octets: int) -> list[float]:
-    """What a packet takes of a budget of so many packets and bytes a second, in s, by its bytes."""
-    return [1 / packets + size / octets for size in range(SLOT + 1)]
+def costs_of(packets: int, octets: int) -> tuple[float, list[float]]:
+    """What a packet takes of a budget of so many packets and bytes a second, in s: as one, and by its bytes."""
+    per_octet = 1 / octets
+    return 1 / packets, [size * per_octet for size in range(SLOT + 1)]

@@ -137,7 +137,7 @@ class Alike:
         alone: list[PythonLeg] = []
         together: defaultdict[Position, list[PythonLeg]] = defaultdict(list)
         for leg in self.alone:
-            can_be_sent_to = leg.first >= 0 and leg.path.pointer is not None
+            can_be_sent_to = leg.first >= 0 and leg.path.pointer is not None and leg.path.destination != b""
             (together[position(leg)] if can_be_sent_to else alone).append(leg)
         self.alone = alone
         self.unisons += tuple(Unison(self, legs) for legs in together.values())

@@ -52,7 +52,7 @@ class PythonTrack:
         self._fanout, self._client, self._incoming = fanout, client, fanout.incoming
         self._payload_types, self._extensions = command.payload_types, command.extensions
         self._seconds = seconds_of(frozenset(command.payload_types.items()))
-        self._prefixes = prefixes_for(frozenset(command.extensions.items()))
+        self._prefixes = prefixes_for(command.extensions)
         self._layout = UNKNOWN  # of the last usual packet
         self._reception = Reception(command.ssrc, command.clock_rate)
         self._ring: list[Kept | None] = [None] * KEPT
@@ -74,7 +74,7 @@ class PythonTrack:
         if due > now:
             self._fanout.outgoing.dropped["excess"] += 1
             return
-        client.due = due + client.costs[size]
+        client.due = due + client.per_packet + client.per_octets[size]
         first, second, sequence, timestamp, _ = head
         index, layout, sent = self._next, self._layout, self._seconds[second]
         if sequence == index & 0xFFFF and sent is not None and first == layout.first and size >= layout.end:

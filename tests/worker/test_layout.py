@@ -1,5 +1,9 @@
 """The usual way of a voice's packet through the core in Python, beside the one by which any packet is read."""
 
+import tracemalloc
+from random import Random
+from weakref import ref
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +14,7 @@ from palaver_media import rtp
 from palaver_media.rtp import ABS_SEND_TIME, AUDIO_LEVEL, MID, RtpPacket, write_send_time
 from palaver_media.worker_messages import AddConsumer, AddProducer, MediaKind, ResumeConsumer
 from palaver_worker.fanout import KEPT
-from palaver_worker.layout import MOST_KEPT, UNKNOWN, Layout, Prefixes, layout_of
+from palaver_worker.layout import LONGEST, MOST_PREFIXES, UNKNOWN, Layout, Prefixes, layout_of, prefixes_for
 from palaver_worker.packet import Packet
 
 IDS = {4: MID, 2: ABS_SEND_TIME, 3: AUDIO_LEVEL, 9: 11}
@@ -95,14 +99,39 @@ def test_a_prefix_that_was_read_is_known_by_all_who_have_the_same_ids():
         assert prefixes[data[12:]] is prefix
         assert prefix[0] is (usual or prefix[0])  # so that listeners need not learn it anew
         usual = prefix[0]
-    for number in range(2 * MOST_KEPT):
+    for number in range(2 * MOST_PREFIXES):
         prefixes.read(RtpPacket(111, 1, 2, 3, b"", extensions={4: b"%d" % number}).write(), NOW, usual)
-        assert len(prefixes) <= MOST_KEPT
+        assert len(prefixes) <= MOST_PREFIXES
     before = dict(prefixes)
     timed = prefixes.read(RtpPacket(111, 1, 2, 3, b"", extensions={2: b"abc"}).write(), NOW, usual)
     assert timed is not None
     assert timed[2] == b"\x42" + write_send_time(NOW)
-    assert prefixes == before
+    unknown = RtpPacket(111, 1, 2, 3, b"", extensions={7: b"varies"}).write()
+    assert prefixes.read(unknown, NOW, usual) is not None
+    assert prefixes == before  # what differs each time does not come again
+    assert prefixes_for(IDS) is not prefixes_for({})
+    kept = prefixes_for(IDS)
+    assert prefixes_for(dict(IDS)) is kept
+    gone = ref(kept)
+    del kept
+    assert gone() is None
+
+
+def test_nobody_can_have_what_was_read_grow():
+    prefixes, random = Prefixes(IDS), Random(5)
+    longest = RtpPacket(111, 1, 2, 3, b"", extensions={2: b"abc"}).write()[:12] + b"\xbe\xde" + bytes([0, LONGEST // 4])
+    assert layout_of(longest + b"\x30a" * (LONGEST // 2), IDS) is not None
+    assert layout_of(longest[:-1] + bytes([LONGEST // 4 + 1]) + b"\x30a" * (LONGEST // 2 + 2), IDS) is None
+    tracemalloc.start()
+    try:
+        for _ in range(4_000):
+            block = b"".join(
+                bytes([random.choice([0x30, 0x40, 0x20]), random.randrange(256)]) for _ in range(LONGEST // 2)
+            )
+            prefixes.read(longest + block, NOW, UNKNOWN)
+        assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_nobody_asked_about_for_long_is_counted():

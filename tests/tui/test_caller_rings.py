@@ -81,6 +81,7 @@ async def test_a_cancelled_and_a_missed_call_are_told() -> None:
         await bob.ring()
         ann.wants(CancelRing())
         await bob.hears(Happened, "the call from ann is over")
+        await ann.until(lambda state: state.outgoing is None)  # who may be told later than bob
         ann.wants(Ring(bob.user_id))
         await ann.hears(Happened, "bob does not answer")
         await bob.hears(Happened, "you missed a call from ann")

@@ -101,7 +101,8 @@ async def test_whoever_accepts_in_a_room_leaves_it_and_speaks_on() -> None:
         await eve.until(with_people(1))
         bob.wants(Leave())
         await ann.until(lambda state: state.room is None)
-        await eve.until(sits("lobby"))
+        assert sits("lobby")(eve.state)
+        assert not ann.state.incoming
 
 
 async def test_a_caller_in_a_room_leaves_it_when_the_call_is_accepted() -> None:
@@ -132,6 +133,7 @@ async def test_an_invitation_leads_into_the_room() -> None:
         await bob.until(sits("lobby"))
         await ann.hears(Happened, "bob accepts the invitation")
         await hear_each_other(ann, bob)
+        assert not any(isinstance(message, Trouble) for message in (*ann.told, *bob.told))
 
 
 async def test_what_cannot_be_is_said_with_its_reason() -> None:
@@ -149,6 +151,7 @@ async def test_what_cannot_be_is_said_with_its_reason() -> None:
         await ann.until(lambda state: state.outgoing is None)
         ann.wants(Ring(bob.user_id))
         await ann.hears(Trouble, "try again in 1 min")
+        assert not bob.state.incoming
 
 
 async def test_messages_are_answered_reacted_to_edited_and_deleted() -> None:

@@ -45,7 +45,8 @@ class RoomSpeakers:
     lingers_until: float = math.inf  # s: few microphones are open, and then the room is small again
     overlaps_until: float = math.inf  # s: then what was replaced ends, either the next two or the third
     old_voices: set[ProducerId] = field(factory=set[ProducerId])
-    old_consumers: set[ConsumerId] = field(factory=set[ConsumerId])  # later ones are somebody's wish
+    old_consumers: set[ConsumerId] = field(factory=set[ConsumerId])  # others are somebody's wish
+    unanswered: set[tuple[UserId, ProducerId]] = field(factory=set[tuple[UserId, ProducerId]])  # who was told of what
     old_slots: dict[ProducerId, Slot] = field(factory=dict[ProducerId, Slot])
 
     def count(self, seat: Seat, untold: ProducerId | None = None) -> None:
@@ -72,13 +73,18 @@ class RoomSpeakers:
         self.slots = {slot.producer: slot for slot in made}
         self.media.parts.tell_all(AddSpeakers(self.media.router, tuple(self.slots), SLOT.codec.clock_rate))
         self.old_voices = {voice for seat in self.seats.values() for voice in seat.voices if voice != untold}
-        self.old_consumers = {
-            consumer
-            for seat in self.seats.values()
-            for consumer, producer in seat.consumers.items()
-            if producer in self.old_voices
-        }
+        for seat in self.seats.values():
+            heard = {key: of for key, of in seat.consumers.items() if of in self.old_voices}
+            self.old_consumers.update(heard)
+            self.unanswered.update((seat.user_id, voice) for voice in self.old_voices.difference(heard.values()))
         self.overlaps_until = self.now() + OVERLAP
+
+    def consumed(self, seat: Seat, consumer: ConsumerId) -> None:
+        """A seat has a new consumer. The first of an old voice is its answer to the announcement, and no wish."""
+        told = seat.user_id, seat.consumers[consumer]
+        if told in self.unanswered:
+            self.unanswered.remove(told)
+            self.old_consumers.add(consumer)
 
     def end(self) -> None:
         """Announce everybody's voices again. The slots end when everybody has had the time to consume those."""
@@ -105,7 +111,7 @@ class RoomSpeakers:
                 if seat.consumers[consumer] in wishes:
                     self.media.parts.tell(seat, CloseConsumer(consumer))
                 del seat.consumers[consumer]
-        self.old_voices, self.old_consumers = set(), set()
+        self.forget_old()
 
     def end_voice(self, owner: Seat, voice: ProducerId, wishes: set[UserId]) -> None:
         """Close one voice to all but its owner and those."""
@@ -146,10 +152,14 @@ class RoomSpeakers:
         for slot in self.slots.values():
             self.effect(Tell((seat.connection,), NewProducer(slot.producer, slot.user_id, Kind.AUDIO)))
 
+    def forget_old(self) -> None:
+        """What slots stand for is closed."""
+        self.old_voices, self.old_consumers, self.unanswered = set(), set(), set()
+
     def forget(self) -> None:
         """The router is gone, and everything it carried."""
         self.slots, self.old_slots, self.microphones = {}, {}, 0
-        self.old_voices, self.old_consumers = set(), set()
+        self.forget_old()
         self.lingers_until = self.overlaps_until = math.inf
         for seat in self.seats.values():
             seat.has_open_microphone = False

@@ -8,7 +8,7 @@ from typing import assert_never
 from attrs import define, field
 
 from palaver_media.worker_messages import Speaking
-from palaver_protocol.models import ProducerId, Reason, Speaker, TransportId, UserId
+from palaver_protocol.models import ConsumerId, ProducerId, Reason, Speaker, TransportId, UserId
 from palaver_protocol.negotiate import ROUTER
 from palaver_protocol.notices import (
     ActiveSpeakers,
@@ -87,7 +87,9 @@ class RoomTalk:
                 return answer(asked, Done())
             case Consume():
                 talker = self.big.find(asked.producer_id) or owner_of(self.seats, asked.producer_id)
-                return answer(asked, ConsumerAck(self.media.consume(seat, talker, asked)))
+                params = self.media.consume(seat, talker, asked)
+                self.big.consumed(seat, ConsumerId(params.id))
+                return answer(asked, ConsumerAck(params))
             case ResumeConsumer():
                 self.media.resume(seat, asked.consumer_id)
                 return answer(asked, Done())

@@ -122,6 +122,7 @@ async def test_whom_somebody_asks_for_meanwhile_he_keeps(autojump_clock):
             assert (await consume(person, room_id, voices[3]))["success"]
         old = list(w.state(room_id).seats["bob"].consumers)
         await talk(eve, room_id)
+        assert (await consume(cem, room_id, voices[3]))["success"]  # the announcement's answer, and then a wish
         wished = [(await consume(person, room_id, voices[3]))["params"]["id"] for person in (ann, cem)]
         for person in people:
             person.deaf()
@@ -131,6 +132,32 @@ async def test_whom_somebody_asks_for_meanwhile_he_keeps(autojump_clock):
         assert worker.CloseConsumers(voices[3]) not in w.routers.made[0].commands
         assert [worker.CloseConsumer(each) for each in old] == w.routers.made[0].told(worker.CloseConsumer)[-1:]
         assert [voices[3] in ended(person) for person in people] == [False, True, False, False, True]
+
+
+async def test_who_is_late_to_answer_an_announcement_has_not_asked_by_name(autojump_clock):
+    async with world(policy=BIG) as w:
+        people, room_id, voices = await crowd(w, 4)
+        ann, *_, eve = people
+        await open_media(ann, room_id, "receive")
+        await talk(eve, room_id)
+        for voice in voices[1:]:
+            assert (await consume(ann, room_id, voice))["success"]
+        await after(OVERLAP)
+        assert not w.state(room_id).seats["ann"].consumers
+        assert w.routers.made[0].told(worker.CloseConsumers) == [worker.CloseConsumers(voice) for voice in voices]
+        assert ended(ann) == voices[1:]
+
+
+async def test_who_comes_meanwhile_may_ask_by_name_at_once(autojump_clock):
+    async with world(policy=BIG) as w:
+        _, room_id, voices = await crowd(w)
+        ida = await w.person("ida")
+        await ida.does("joinRoom", roomId=room_id)
+        await open_media(ida, room_id, "receive")
+        wished = (await consume(ida, room_id, voices[1]))["params"]["id"]
+        await after(OVERLAP)
+        assert list(w.state(room_id).seats["ida"].consumers) == [wished]
+        assert voices[1] not in ended(ida)
 
 
 async def test_who_comes_meanwhile_gets_slots_only(autojump_clock):
@@ -216,6 +243,6 @@ async def test_nothing_is_left_where_a_room_ends_between_the_old_and_the_new(aut
             await people[0].expect("mediaReset")
         assert state.deadline() == float("inf")
         big = state.talk.big
-        assert not any((big.slots, big.old_slots, big.old_voices, big.old_consumers))
+        assert not any((big.slots, big.old_slots, big.old_voices, big.old_consumers, big.unanswered))
         await after(LINGER + OVERLAP)
         assert not ended(people[4])

@@ -66,10 +66,21 @@ install_packages() {
 
 # --- Python ----------------------------------------------------------------------------------------------------------
 
+is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+has_headers() {
+  "$1" -c 'import pathlib, sys, sysconfig; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())'
+}
+
+# The system's first if the core in C can be built for it: it was built with all optimisation, and does the same in four
+# fifths of the time that one takes which was built at home. Else the first that is new enough.
 find_python() {
-  local python # the first that is new enough
+  local python
+  if is_new_enough /usr/bin/python3 && has_headers /usr/bin/python3; then
+    say /usr/bin/python3
+    return 0
+  fi
   for python in python3 python3.13 python3.12 python3.11; do
-    if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    if is_new_enough "$python"; then
       command -v "$python"
       return 0
     fi

@@ -279,7 +279,7 @@ are announced and forwarded in a big room, too.
 
 To hear one person always, `consume` the `producerId` of his that `activeSpeakers` names, in a big room as in any other;
 the speakers then leave him out for you. `producerClosed` says when that ends: with his track, or 2 s after the room has
-become big, unless he was asked for in these 2 s; a first `consume` of what was announced before them is not such a wish,
+become big, unless he was asked for in these 2 s; the first `consume` of what was announced before is no such wish,
 but a late answer. So a client should not consume what `producerClosed` has named since the answer that listed it: it
 would hear that voice by name, and have a track more. After `mediaReset` no room is big at first.""",
 }

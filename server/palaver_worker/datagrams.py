@@ -140,6 +140,8 @@ class Outgoing(Block):
         self.dropped = dropped
         self._sendmmsg = _libc.sendmmsg if has_mmsg else None
         self.sizes = self._sizes(self.vectors, "struct iovec", "iov_len", _ffi.sizeof("size_t"))
+        # What filling a slot needs, at once: one look-up instead of seven.
+        self.parts = self.memory, self.pointers, self.lengths, self.sizes, self.names, self.name_size, self.count
 
     def put(self, data: bytes, destination: Sockaddr) -> None:
         """Send a datagram at the batch's end."""
@@ -160,10 +162,12 @@ class Outgoing(Block):
 
     def flush(self) -> None:
         """Send it all; what the kernel refuses is lost, as UDP may be."""
-        used, self.used = self.used, 0
+        if not (used := self.used):
+            return
+        self.used = 0
         if (sendmmsg := self._sendmmsg) is None:
             self._send_each(used)
-        elif used and (sent := sendmmsg(self.fileno, self.headers, used, 0)) < used:
+        elif (sent := sendmmsg(self.fileno, self.headers, used, 0)) < used:
             self._send_rest(sent, used)
 
     def _send_rest(self, sent: int, used: int) -> None:

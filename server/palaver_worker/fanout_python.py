@@ -14,7 +14,7 @@ from .fanout_python_sending import Sending
 from .fanout_python_tracks import PythonTrack
 from .packet import RTP_HEADER, read_header
 from .sockaddr import Sockaddr
-from .sources import Sources, read_events
+from .sources import Sources
 
 SLOTS: Final = [tuple(range(count)) for count in range(BATCH + 1)]  # of so many datagrams
 
@@ -71,19 +71,19 @@ class PythonFanout(Sending):
             sources = self._sources = Sources(self.incoming.fileno, others)
         # Looked up once: a packet that comes alone finds cold caches, and each look-up costs it part of a microsecond.
         incoming, flush, find, left = self.incoming, self.outgoing.flush, self._doors.get, self._left
-        poll, receive, ceil, monotonic = sources.poll, incoming.receive, math.ceil, time.monotonic
+        receive, ceil, monotonic = incoming.receive, math.ceil, time.monotonic
         read_name, names, name_size = incoming.read_name, incoming.names, incoming.name_size
-        arrived, memory, dropped, files = incoming.arrived, incoming.memory, self.outgoing.dropped, sources.memory
+        arrived, memory, dropped = incoming.arrived, incoming.memory, self.outgoing.dropped
+        poll, poll_second, udp = sources.poll, sources.poll_second, incoming.fileno
         now = 0.0 if timeout is None else monotonic()
         deadline = math.inf if timeout is None else now + max(0.0, timeout)
         while True:
-            found = poll(-1 if timeout is None else ceil((deadline - now) * 1000.0))
-            is_ours, are_others = read_events(files)
-            if found <= 0 or not is_ours:
-                return False, found > 0
+            found = poll(None if timeout is None else ceil((deadline - now) * 1000.0))
+            if not found or found[0][0] != udp:
+                return False, found != []
             # Our socket is looked at first, so what was sent before the first datagram was seen. The others are newer.
             received = receive(dropped)
-            if are_others or (received > 1 and sources.has_second()):
+            if len(found) > 1 or (received > 1 and poll_second(0)):
                 self._received = received
                 return received > 0, True
             if received == 0:

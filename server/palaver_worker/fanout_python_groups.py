@@ -6,7 +6,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from palaver_media.rtp import ONE_BYTE
 
@@ -21,44 +21,53 @@ MOST: Final = 256  # legs in unison: their packets must have room in the outgoin
 START: Final = struct.Struct("!BBHI")  # a header up to the SSRC
 write_start: Final = START.pack
 Position: TypeAlias = tuple[int, int, int]  # offset, shift and the highest number
+Rows: TypeAlias = tuple[tuple[Any, bytes], ...]  # keys, and a packet's bytes from the SSRC to the mid's end
+# What differs between legs, what writes their addresses, these, how many, offset and shift.
+Plan: TypeAlias = tuple[Rows, Callable[..., None], bytes, int, int, int]
 _EXTENSION: Final = struct.Struct("!HH")
 
 
 class Unison:
     """Legs under the same numbers, whose packets differ in nothing but SSRC and mid: what is looked up once for all.
 
-    `rows` are each one's keys, and what its packets have from the SSRC up to the mid; `direct` writes `destinations`,
-    the addresses of all of them. It is good for packets after `first`, up to `last` and what may follow that, until one
-    of the legs or paths changes: then they are alone. It counts for all of them, and adds that to their own counters
-    when somebody asks.
+    `last` is the last packet that they had; it is good for what may follow that, until one of the legs or paths
+    changes: then they are alone. It counts for all of them, and adds that to their own counters when somebody asks. All
+    that stays as it is, is in the `plan`, one tuple, which is cheaper to read than attributes.
     """
 
-    __slots__ = (
-        "alike", "count", "destinations", "direct", "first", "last", "legs", "octets", "offset", "packets", "rows",
-        "shift",
-    )  # fmt: skip
+    __slots__ = ("_counted", "alike", "last", "legs", "octets", "offset", "plan", "shift")
 
     def __init__(self, alike: Alike, legs: list[PythonLeg]) -> None:
         self.alike, self.legs = alike, legs
         self.offset, self.shift, top = position(legs[0])
-        self.first, self.last = max(leg.first for leg in legs), top + self.offset
-        self.packets = self.octets = 0
-        self.rows = tuple([(leg.path.pointer, leg.ssrc + alike.frame + leg.mid) for leg in legs])
-        self.count = len(legs)
-        self.destinations = b"".join([leg.path.destination for leg in legs])
-        self.direct = director(len(self.destinations))
+        self.last = self._counted = top + self.offset
+        self.octets = 0
+        destinations = b"".join([leg.path.destination for leg in legs])
+        self.plan: Plan = (
+            tuple([(leg.path.pointer, leg.ssrc + alike.frame + leg.mid) for leg in legs]),
+            director(len(destinations)),
+            destinations,
+            len(legs),
+            self.offset,
+            self.shift,
+        )
         for leg in legs:
             leg.unison = self
             leg.path.unisons.add(self)
 
     def settle(self) -> None:
         """Add what was counted to each leg's counters."""
-        if self.packets:
+        if packets := self.last - self._counted:
             top = self.last - self.offset
             for leg in self.legs:
                 leg.use(top)
-                leg.count(self.octets, self.packets)
-            self.packets = self.octets = 0
+                leg.count(self.octets, packets)
+            self._counted, self.octets = self.last, 0
+
+    def skip_to(self, index: int) -> None:
+        """What was between the last packet and this one has not come."""
+        self.settle()
+        self.last = self._counted = index - 1
 
     def end(self) -> None:
         """Be no more."""
@@ -90,7 +99,7 @@ class Alike:
         self.layout: Layout | None = None
         self.flags = BARE
         self.frame = self.after = b""
-        self.size, self.writers = RTP_HEADER, structs_for("")
+        self.size, self.writers = RTP_HEADER, structs_for("", "pack_into")
         self.spans: list[slice] | None = None
         self.unisons: tuple[Unison, ...] = ()
         self.alone = legs
@@ -119,7 +128,7 @@ class Alike:
         self.flags = BARE | HAS_EXTENSION if self.frame else BARE
         before, padding = len(self.frame) + self.mid_size, len(self.after)
         self.size = RTP_HEADER + before + kept + padding
-        self.writers = structs_for(f"{START.size}s{RTP_HEADER - START.size + before}s{kept}s{padding}x")
+        self.writers = structs_for(f"{START.size}s{RTP_HEADER - START.size + before}s{kept}s{padding}x", "pack_into")
 
     def pick(self, elements: bytes) -> bytes:
         """Those of the elements that they understand."""

@@ -12,6 +12,7 @@ from .datagrams import SLOT
 from .fanout import FARTHEST, Fanout, mid_element
 from .fanout_python_groups import Alike, Group, Unison, group_of, write_start
 from .fanout_python_legs import PythonLeg, PythonPath
+from .layout import Layout
 from .packet import MARKER, RTP_HEADER, Packet
 
 _protect: Final[Any] = LIBRARY.srtp_protect
@@ -46,44 +47,63 @@ class Sending(Fanout):
             octets = len(body) - packet.padding
             self._send_each(alike.legs, packet.index, packet.timestamp, (flags, second), before, rest, octets)
 
-    def send(self, unison: Unison, index: int, second: int, timestamp: int, elements: bytes, payload: bytes) -> None:
-        """Send a packet of the layout that they know on all these legs, with these elements behind the mid."""
-        if index > unison.last + FARTHEST:  # each begins anew
-            unison.end()
-            return
-        if index <= unison.first:  # late, and for some of them too late
-            self._send_alike(unison.alike, unison.legs, index, second, timestamp, elements, payload)
-            return
-        outgoing, alike, octets = self.outgoing, unison.alike, len(payload)
+    def send(
+        self, alike: Alike, layout: Layout, index: int, second: int, timestamp: int, elements: bytes, payload: bytes
+    ) -> None:
+        """Send a packet of this layout, with these elements, on all these legs."""
+        if alike.layout is not layout:
+            alike.learn(layout)
+        if alike.spans is not None:
+            elements = alike.pick(elements)
+        octets = len(payload)
         size = alike.size + octets
         if size > MOST_CLEAR:
-            self.failures += unison.count
+            self.failures += len(alike.legs)
             return
-        if outgoing.used + unison.count >= outgoing.count:
-            outgoing.flush()
-        memory, pointers, lengths, sizes = outgoing.memory, outgoing.pointers, outgoing.lengths, outgoing.sizes
-        writer, direct = alike.writers.by_size[octets] or alike.writers.make(octets), unison.direct
-        later = timestamp + unison.shift & 0xFFFF_FFFF if unison.shift != 0 else timestamp
-        start = write_start(alike.flags, second, index - unison.offset & 0xFFFF, later)
-        slot = begin = outgoing.used
-        for keys, own in unison.rows:  # the innermost loop
-            writer.pack_into(memory, slot * SLOT, start, own, elements, payload)
-            lengths[slot] = size
-            if _protect(keys, pointers[slot], sizes[slot]) != OK:
-                break
-            slot += 1
-        else:
-            direct(outgoing.names, begin * outgoing.name_size, unison.destinations)
-            outgoing.used = slot
-            unison.packets += 1
-            unison.octets += octets
-            if index > unison.last:
+        outgoing = self.outgoing
+        memory, pointers, lengths, sizes, names, name_size, room = outgoing.parts
+        write = alike.writers.by_size[octets] or alike.writers.make(octets)
+        for unison in alike.unisons:
+            if index != unison.last + 1 and not self._goes_on(unison, index, second, timestamp, elements, payload):
+                continue
+            rows, direct, destinations, count, offset, shift = unison.plan
+            if outgoing.used + count >= room:
+                outgoing.flush()
+            later = timestamp + shift & 0xFFFF_FFFF if shift else timestamp
+            start = write_start(alike.flags, second, index - offset & 0xFFFF, later)
+            slot = begin = outgoing.used
+            for keys, own in rows:  # the innermost loop
+                write(memory, slot * SLOT, start, own, elements, payload)
+                lengths[slot] = size
+                if _protect(keys, pointers[slot], sizes[slot]) != OK:
+                    self._fail_at(unison, slot - begin, index, octets)
+                    rest = unison.legs[slot - begin + 1 :]
+                    self._send_alike(alike, rest, index, second, timestamp, elements, payload)
+                    break
+                slot += 1
+            else:
+                direct(names, begin * name_size, destinations)
+                outgoing.used = slot
                 unison.last = index
-            return
-        self._go_on(unison, slot - begin, index, octets)
-        self._send_alike(alike, unison.legs[slot - begin + 1 :], index, second, timestamp, elements, payload)
+                unison.octets += octets
+        if alike.alone:
+            self._send_alike(alike, alike.alone, index, second, timestamp, elements, payload)
+            alike.join()  # those for whom that can be are in unison from now on
 
-    def _go_on(self, unison: Unison, done: int, index: int, octets: int) -> None:
+    def _goes_on(
+        self, unison: Unison, index: int, second: int, timestamp: int, elements: bytes, payload: bytes
+    ) -> bool:
+        """Whether legs may go on with this packet after a gap. If not, it is late, or from then on they begin anew."""
+        if index > unison.last + FARTHEST:
+            unison.end()
+            return False
+        if index <= unison.last:  # for some of them it may be too late
+            self._send_alike(unison.alike, unison.legs, index, second, timestamp, elements, payload)
+            return False
+        unison.skip_to(index)
+        return True
+
+    def _fail_at(self, unison: Unison, done: int, index: int, octets: int) -> None:
         """After a leg whose packet could not be protected: those before it have theirs."""
         self.failures += 1
         for at, leg in enumerate(unison.legs[: done + 1]):
@@ -91,13 +111,6 @@ class Sending(Fanout):
             if at < done:
                 leg.count(octets)
                 self.outgoing.commit(leg.path.destination)
-
-    def send_alone(
-        self, alike: Alike, index: int, second: int, timestamp: int, elements: bytes, payload: bytes
-    ) -> None:
-        """The same for those who are in unison with nobody; they are from now on, if that can be."""
-        self._send_alike(alike, alike.alone, index, second, timestamp, elements, payload)
-        alike.join()
 
     def _send_alike(
         self,

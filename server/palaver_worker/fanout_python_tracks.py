@@ -15,7 +15,7 @@ from .datagrams import SLOT
 from .fanout import KEPT
 from .fanout_python_ear import Ear
 from .fanout_python_groups import Group
-from .layout import UNKNOWN, Layout, prefixes_for, seconds_of
+from .layout import UNKNOWN, prefixes_for, seconds_of
 from .packet import MARKER, RTP_HEADER, Head, Packet, read_header, write_header
 from .speakers import LOUD
 
@@ -78,8 +78,8 @@ class PythonTrack:
         first, second, sequence, timestamp, _ = head
         index, layout, sent = self._next, self._layout, self._seconds[second]
         if sequence == index & 0xFFFF and sent is not None and first == layout.first and size >= layout.end:
-            reader = layout.readers.by_size[size - layout.end] or layout.readers.make(size - layout.end)
-            before, body = reader.unpack_from(incoming.memory, slot * SLOT)
+            read = layout.readers.by_size[size - layout.end] or layout.readers.make(size - layout.end)
+            before, body = read(incoming.memory, slot * SLOT)
             prefix = self._prefixes.get(before)
             if prefix is not None:
                 at = index & _LAST
@@ -90,7 +90,8 @@ class PythonTrack:
                 ring[at] = None  # first, for what is made anew takes the place of what was freed last
                 ring[at] = index, sent, timestamp, now, 0, first, before, body, level
                 self._next = index + 1
-                self._spread(layout, elements, body, index, sent, timestamp)
+                for alike in self._group:
+                    self._fanout.send(alike, layout, index, sent, timestamp, elements, body)
                 if level is not None and level <= -LOUD and not self._ear.is_speaking:
                     self._settle()
                 return
@@ -133,7 +134,8 @@ class PythonTrack:
             packet.index, packet.second, packet.primary, packet.body = index, second, primary, body
         self._ring[index & _LAST] = index, second, timestamp, now, primary, first, before, body, None
         if packet is None:
-            self._spread(self._layout, elements, body, index, second, timestamp)
+            for alike in self._group:
+                self._fanout.send(alike, self._layout, index, second, timestamp, elements, body)
         else:
             self._fanout.forward(packet, self._group)
         self._note(octets, level, now)
@@ -151,18 +153,6 @@ class PythonTrack:
         """
         renumbered, primary = redundancy.renumber(body[:octets], self._payload_types, OPUS)
         return renumbered + body[octets:], primary
-
-    def _spread(self, layout: Layout, elements: bytes, payload: bytes, index: int, second: int, timestamp: int) -> None:
-        """Send a usual packet to all."""
-        fanout = self._fanout
-        for alike in self._group:
-            if alike.layout is not layout:
-                alike.learn(layout)
-            wanted = elements if alike.spans is None else alike.pick(elements)
-            for unison in alike.unisons:
-                fanout.send(unison, index, second, timestamp, wanted, payload)
-            if alike.alone:
-                fanout.send_alone(alike, index, second, timestamp, wanted, payload)
 
     def _settle(self) -> None:
         """Count the packets that were not yet, and hear what they tell."""

@@ -54,7 +54,7 @@ class Layout:
                 self._add(number, stop - begin, len(ends) - 2)
         self.fields = struct.Struct("".join([f"{end - start}s" for start, end in pairwise((*ends, self.end))]))
         self.heads = self.fields.unpack_from(data, RTP_HEADER)[::2]
-        self.readers = structs_for(f"{RTP_HEADER}x{self.end - RTP_HEADER}s")
+        self.readers = structs_for(f"{RTP_HEADER}x{self.end - RTP_HEADER}s", "unpack_from")
 
     def _add(self, number: int, size: int, field: int) -> None:
         self.parts.append((HEADS[number << 4 | size - 1], 0 if number == ABS_SEND_TIME else field))

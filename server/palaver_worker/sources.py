@@ -1,37 +1,29 @@
-"""Two files that are waited for at once, by poll(2) itself: Python's own is a long way for each packet."""
+"""Two files that are waited for at once, by poll(2)."""
 
 from __future__ import annotations
 
-import struct
-from typing import Any, Final
+import select
+from collections.abc import Callable
+from typing import TypeAlias
 
-import cffi
-
-_IN: Final = 1  # POLLIN
-read_events: Final = struct.Struct("@6xh6xh").unpack_from  # `revents` of both, from `Sources.memory`
-_ffi = cffi.FFI()
-_ffi.cdef("""
-struct pollfd { int fd; short events; short revents; };
-int poll(struct pollfd *files, unsigned long count, int timeout);
-""")
+Poll: TypeAlias = Callable[[int | None], list[tuple[int, int]]]
 
 
 class Sources:
-    """Two files of which one is to be read; on Linux."""
+    """Two files of which one is to be read; on Linux.
+
+    `poll` waits at most so long (ms; None: for ever), and tells which can be read, the first one first; `poll_second`
+    waits for the second alone.
+    """
 
     def __init__(self, first: int, second: int) -> None:
         self.second = second
-        self._files: Any = _ffi.new("struct pollfd[2]", [(first, _IN, 0), (second, _IN, 0)])
-        self.memory: Any = _ffi.buffer(self._files)
-        libc: Any = _ffi.dlopen(None)  # here, for elsewhere than on Linux there may be none
-        self._poll = libc.poll
+        self.poll: Poll = _poll(first, second)
+        self.poll_second: Poll = _poll(second)
 
-    def poll(self, timeout: int) -> int:
-        """How many of them can be read, waited for at most so long (ms; -1: for ever); below 0 after a signal."""
-        found: int = self._poll(self._files, 2, timeout)
-        return found
 
-    def has_second(self) -> bool:
-        """Whether the second one can be read."""
-        found: int = self._poll(self._files + 1, 1, 0)
-        return found != 0
+def _poll(*files: int) -> Poll:
+    waiting = select.poll()
+    for each in files:
+        waiting.register(each, select.POLLIN)
+    return waiting.poll

@@ -46,7 +46,6 @@ class RoomSpeakers:
     overlaps_until: float = math.inf  # s: then what was replaced ends, either the next two or the third
     old_voices: set[ProducerId] = field(factory=set[ProducerId])
     old_consumers: set[ConsumerId] = field(factory=set[ConsumerId])  # others are somebody's wish
-    unanswered: set[tuple[UserId, ProducerId]] = field(factory=set[tuple[UserId, ProducerId]])  # who was told of what
     old_slots: dict[ProducerId, Slot] = field(factory=dict[ProducerId, Slot])
 
     def count(self, seat: Seat, untold: ProducerId | None = None) -> None:
@@ -74,16 +73,17 @@ class RoomSpeakers:
         self.media.parts.tell_all(AddSpeakers(self.media.router, tuple(self.slots), SLOT.codec.clock_rate))
         self.old_voices = {voice for seat in self.seats.values() for voice in seat.voices if voice != untold}
         for seat in self.seats.values():
-            heard = {key: of for key, of in seat.consumers.items() if of in self.old_voices}
-            self.old_consumers.update(heard)
-            self.unanswered.update((seat.user_id, voice) for voice in self.old_voices.difference(heard.values()))
+            seat.knows_voices = True
+            self.old_consumers.update(key for key, of in seat.consumers.items() if of in self.old_voices)
         self.overlaps_until = self.now() + OVERLAP
 
-    def consumed(self, seat: Seat, consumer: ConsumerId) -> None:
-        """A seat has a new consumer. The first of an old voice is its answer to the announcement, and no wish."""
-        told = seat.user_id, seat.consumers[consumer]
-        if told in self.unanswered:
-            self.unanswered.remove(told)
+    def consumed(self, seat: Seat, consumer: ConsumerId, *, is_another: bool) -> None:
+        """A seat has a new consumer, and maybe had one of the same track.
+
+        Who was told of an old voice, and has none of it, answers the announcement, however late: it is no wish.
+        """
+        voice = seat.consumers[consumer]
+        if voice in self.old_voices and seat.knows_voices and not is_another and voice not in seat.producers:
             self.old_consumers.add(consumer)
 
     def end(self) -> None:
@@ -148,13 +148,14 @@ class RoomSpeakers:
             self.end()
 
     def tell_slots(self, seat: Seat) -> None:
-        """Tell one who has just come of the slots; the others know."""
+        """Tell one who has just come of the slots, which he hears of only; the others know."""
+        seat.knows_voices = False
         for slot in self.slots.values():
             self.effect(Tell((seat.connection,), NewProducer(slot.producer, slot.user_id, Kind.AUDIO)))
 
     def forget_old(self) -> None:
         """What slots stand for is closed."""
-        self.old_voices, self.old_consumers, self.unanswered = set(), set(), set()
+        self.old_voices, self.old_consumers = set(), set()
 
     def forget(self) -> None:
         """The router is gone, and everything it carried."""

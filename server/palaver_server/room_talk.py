@@ -87,8 +87,9 @@ class RoomTalk:
                 return answer(asked, Done())
             case Consume():
                 talker = self.big.find(asked.producer_id) or owner_of(self.seats, asked.producer_id)
+                is_another = asked.producer_id in seat.consumers.values()
                 params = self.media.consume(seat, talker, asked)
-                self.big.consumed(seat, ConsumerId(params.id))
+                self.big.consumed(seat, ConsumerId(params.id), is_another=is_another)
                 return answer(asked, ConsumerAck(params))
             case ResumeConsumer():
                 self.media.resume(seat, asked.consumer_id)

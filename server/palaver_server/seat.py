@@ -97,6 +97,7 @@ class Seat:
     first_ssrc: int = field(factory=lambda: 2 + secrets.randbelow(2**31))  # 1 is the worker's, for its own reports
     consumed: int = 0  # consumers ever made, so that no SSRC and mid is used twice
     has_open_microphone: bool = False  # as the room's speakers have counted it
+    knows_voices: bool = False  # was told of those that the room's speakers take the place of
     part: int = 0  # of the room, where its transports are
     expected: int = 0  # consumers that it had when it last lost its media
 

@@ -148,16 +148,53 @@ async def test_who_is_late_to_answer_an_announcement_has_not_asked_by_name(autoj
         assert ended(ann) == voices[1:]
 
 
-async def test_who_comes_meanwhile_may_ask_by_name_at_once(autojump_clock):
+async def test_who_opens_a_transport_anew_answers_anew(autojump_clock):
     async with world(policy=BIG) as w:
-        _, room_id, voices = await crowd(w)
-        ida = await w.person("ida")
-        await ida.does("joinRoom", roomId=room_id)
-        await open_media(ida, room_id, "receive")
-        wished = (await consume(ida, room_id, voices[1]))["params"]["id"]
+        people, room_id, voices = await crowd(w, 4)
+        ann, *_, eve = people
+        await open_media(ann, room_id, "receive")
+        assert (await consume(ann, room_id, voices[1]))["success"]
+        await talk(eve, room_id)
+        await open_media(ann, room_id, "receive")
+        assert (await consume(ann, room_id, voices[1]))["success"]
         await after(OVERLAP)
-        assert list(w.state(room_id).seats["ida"].consumers) == [wished]
-        assert voices[1] not in ended(ida)
+        assert not w.state(room_id).seats["ann"].consumers
+        assert ended(ann) == voices[1:]
+
+
+async def joins(w, people, room_id):
+    return await w.person("ida")
+
+
+async def joins_again(w, people, room_id):
+    await people[0].does("leaveRoom", roomId=room_id)
+    return people[0]
+
+
+async def joins_over_another_connection(w, people, room_id):
+    return await w.person("ann")
+
+
+@pytest.mark.parametrize("comes", [joins, joins_again, joins_over_another_connection])
+async def test_who_comes_meanwhile_may_ask_by_name_at_once(autojump_clock, comes):
+    async with world(policy=BIG) as w:
+        people, room_id, voices = await crowd(w)
+        person = await comes(w, people, room_id)
+        await person.does("joinRoom", roomId=room_id)
+        await open_media(person, room_id, "receive")
+        wished = (await consume(person, room_id, voices[1]))["params"]["id"]
+        await after(OVERLAP)
+        assert [list(seat.consumers) for seat in w.state(room_id).seats.values() if seat.consumers] == [[wished]]
+        assert voices[1] not in ended(person)
+
+
+async def test_whoever_hears_himself_goes_on(autojump_clock):
+    async with world(policy=BIG) as w:
+        (ann, *_), room_id, voices = await crowd(w)
+        await open_media(ann, room_id, "receive")
+        wished = (await consume(ann, room_id, voices[0]))["params"]["id"]
+        await after(OVERLAP)
+        assert list(w.state(room_id).seats["ann"].consumers) == [wished]
 
 
 async def test_who_comes_meanwhile_gets_slots_only(autojump_clock):
@@ -243,6 +280,6 @@ async def test_nothing_is_left_where_a_room_ends_between_the_old_and_the_new(aut
             await people[0].expect("mediaReset")
         assert state.deadline() == float("inf")
         big = state.talk.big
-        assert not any((big.slots, big.old_slots, big.old_voices, big.old_consumers, big.unanswered))
+        assert not any((big.slots, big.old_slots, big.old_voices, big.old_consumers))
         await after(LINGER + OVERLAP)
         assert not ended(people[4])

@@ -142,12 +142,16 @@ class Alike:
         return flags, packet.csrcs + before, elements + after + body
 
     def join(self) -> None:
-        """Have those who are alone, and can be sent to, go on in unison with whoever is under the same numbers."""
+        """Have those who are alone, and can be sent to, go on in unison with whoever is under the same numbers.
+
+        Whoever was sent nothing yet has begun somewhere, but has no highest number that the next one could follow.
+        """
         alone: list[PythonLeg] = []
         together: defaultdict[Position, list[PythonLeg]] = defaultdict(list)
         for leg in self.alone:
-            can_be_sent_to = leg.first >= 0 and leg.path.pointer is not None and leg.path.destination != b""
-            (together[position(leg)] if can_be_sent_to else alone).append(leg)
+            has_begun = leg.first >= 0 and leg.top >= 0
+            can_be_sent_to = leg.path.pointer is not None and leg.path.destination != b""
+            (together[position(leg)] if has_begun and can_be_sent_to else alone).append(leg)
         self.alone = alone
         self.unisons += tuple(Unison(self, legs) for legs in together.values())
 

@@ -99,6 +99,7 @@ says = st.tuples(st.sampled_from([1, 1, 1, 1, 2, -1, -2, 5, 70, 20_000]), st.sam
 changes = ["pause", "resume", "leave", "begin anew", "cut off", "connect", "move", "again", "count"]
 events = st.tuples(st.integers(0, len(MIDS) - 1), st.sampled_from(changes))
 GAP = [(1, "as usual"), (2, "as usual")]
+LATE = [(-1, "as usual")] * 2
 
 
 @settings(max_examples=150, deadline=None)
@@ -111,6 +112,8 @@ GAP = [(1, "as usual"), (2, "as usual")]
 @example([*GAP, (1, "cut off"), (-1, "as usual"), (2, "as usual")], ())
 @example([(0, "cut off"), *GAP, (-1, "as usual"), (0, "connect"), (-1, "as usual"), (5, "as usual")], ())
 @example([(0, "cut off"), (1, "as usual"), (-1, "as usual")], ())
+@example([(0, "cut off"), (5, "as usual"), (0, "connect"), *LATE, (5, "as usual")], ())
+@example([*GAP, (0, "pause"), (0, "resume"), (0, "cut off"), (5, "as usual"), (0, "connect"), *LATE, *GAP], ())
 @example([*GAP, (1, "move"), (1, "as usual")], ())
 @example([*GAP, (20_000, "as usual"), (20_000, "as usual"), (1, "padded")], ())
 @example([*GAP, (20_000, "in another codec"), (20_000, "as usual"), (1, "as usual")], ())

@@ -60,11 +60,12 @@ class Stop:
 
 @frozen
 class Address:
-    """Where a started server is."""
+    """Where a started server is, and the core that its media workers forward with: `c` or `python`."""
 
     host: str
     port: int
     media_port: int
+    core: str
 
 
 async def serve(
@@ -96,7 +97,7 @@ async def serve(
                     listening.start_soon(partial(trio.serve_listeners, door.serve, listeners, handler_nursery=doors))
                     place = pool.workers[0].place
                     assert place is not None
-                    task_status.started(Address(config.host, port, place.port))
+                    task_status.started(Address(config.host, port, place.port, pool.workers[0].core))
                     await stop.asked.wait()
                     with stop.drain:
                         stop.drain.deadline = trio.current_time() + config.drain

@@ -55,7 +55,7 @@ async def run(config: Config) -> None:
                 address: Address = await serving.start(partial(serve, config, stop))
                 print(
                     f"palaver: listening on http://{bracket(address.host)}:{address.port}, "
-                    f"media udp {bracket(address.host)}:{address.media_port}",
+                    f"media udp {bracket(address.host)}:{address.media_port}, core {address.core}",
                     flush=True,
                 )
             obeying.cancel_scope.cancel()

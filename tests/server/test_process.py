@@ -15,7 +15,7 @@ from world import children_of, visiting
 
 pytestmark = pytest.mark.trio
 
-READY = re.compile(r"palaver: listening on http://127\.0\.0\.1:(\d+), media udp 127\.0\.0\.1:(\d+)")
+READY = re.compile(r"palaver: listening on http://127\.0\.0\.1:(\d+), media udp 127\.0\.0\.1:(\d+), core c")
 
 
 async def until(condition, patience):
@@ -177,13 +177,20 @@ async def test_help():
             assert any(option in line for line in it.lines)
 
 
+@pytest.mark.parametrize("core", ["c", "python"])
+async def test_it_says_which_core_forwards(core):
+    async with running("--port", "0", module="palaver_server", env={**os.environ, "PALAVER_FANOUT": core}) as server:
+        assert (await server.wait_line(lambda line: True)).endswith(f", core {core}")
+
+
 async def test_the_command_line_wins_over_variables_and_they_over_the_file(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text('port = 1\nmedia-port = 1\nworkers = 2\nhost = "127.0.0.2"\nallow-origin = ["http://file"]\n')
     env = {**os.environ, "PALAVER_CONFIG": str(path), "PALAVER_PORT": "2", "PALAVER_MEDIA_PORT": "0"}
     async with running("--port", "0", module="palaver_server", env=env) as server:
         line = await server.wait_line(lambda line: True)
-        assert re.fullmatch(r"palaver: listening on http://127\.0\.0\.2:\d{2,5}, media udp 127\.0\.0\.2:\d{2,5}", line)
+        ready = r"palaver: listening on http://127\.0\.0\.2:\d{2,5}, media udp 127\.0\.0\.2:\d{2,5}, core c"
+        assert re.fullmatch(ready, line)
         await until(lambda: len(children_of(server.process.pid)) == 3, 5)
         origin = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nUpgrade: websocket\r\nOrigin: "
         url = line.split()[3].rstrip(",")

@@ -46,7 +46,7 @@ async def request(url, head, body=b""):
         return b"".join([data async for data in stream])
 
 
-async def fails(*arguments, code, says, env=None):
+async def assert_fails(*arguments, code, says, env=None):
     """It exits with this code and one line on stderr that says these things."""
     async with running(*arguments, module="palaver_server", env=None if env is None else {**os.environ, **env}) as it:
         assert await it.wait() == code
@@ -91,7 +91,7 @@ async def test_a_port_in_use():
     async with serving() as (url, _):
         port = url.rpartition(":")[2]
         says = (f"cannot listen on 127.0.0.1 port {port}", "--port")
-        await fails("--port", port, "--media-port", "0", "--workers", "1", code=1, says=says)
+        await assert_fails("--port", port, "--media-port", "0", "--workers", "1", code=1, says=says)
 
 
 async def test_a_media_port_in_use():
@@ -99,16 +99,16 @@ async def test_a_media_port_in_use():
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])
         says = (f"cannot use UDP port {port}", "--media-port")
-        await fails("--port", "0", "--media-port", port, "--workers", "1", code=1, says=says)
+        await assert_fails("--port", "0", "--media-port", port, "--workers", "1", code=1, says=says)
 
 
 async def test_no_network_without_insecure():
-    await fails("--host", "0.0.0.0", "--port", "0", code=2, says=("0.0.0.0", "--insecure", "--host 127.0.0.1"))
+    await assert_fails("--host", "0.0.0.0", "--port", "0", code=2, says=("0.0.0.0", "--insecure", "--host 127.0.0.1"))
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no.such.host.invalid", "x" * 300])
 async def test_a_host_that_is_not_ours(host):
-    await fails("--host", host, "--insecure", "--port", "0", code=1, says=("cannot listen on", host))
+    await assert_fails("--host", host, "--insecure", "--port", "0", code=1, says=("cannot listen on", host))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ async def test_a_host_that_is_not_ours(host):
 )
 async def test_a_wrong_variable(variable, value, says):
     name = variable.removeprefix("PALAVER_").lower().replace("_", "-")
-    await fails(code=2, says=("environment", name, value, says), env={variable: value})
+    await assert_fails(code=2, says=("environment", name, value, says), env={variable: value})
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ async def test_a_wrong_variable(variable, value, says):
 async def test_a_wrong_file(tmp_path, content, says):
     path = tmp_path / "config.toml"
     path.write_text(content)
-    await fails("--config", str(path), code=2, says=(str(path), says))
+    await assert_fails("--config", str(path), code=2, says=(str(path), says))
 
 
 async def test_a_file_that_is_not_there(tmp_path):
-    await fails("--config", str(tmp_path / "none.toml"), code=2, says=("none.toml", "No such file"))
+    await assert_fails("--config", str(tmp_path / "none.toml"), code=2, says=("none.toml", "No such file"))
 
 
 async def test_an_unknown_option():
